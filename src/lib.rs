@@ -1,0 +1,5 @@
+//! hftpd publishes one directory, read-only, over HFTP.
+
+pub mod config;
+pub mod handle;
+pub mod wire;
