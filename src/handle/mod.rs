@@ -1,10 +1,88 @@
-//! Files.
+//! Files: the root, what is in it, and their bytes. Knows nothing of the protocol.
+//!
+//! Every question is put twice if need be. An event loop asks [`Files`], which answers at once from what the kernel has
+//! in memory, or hands back a [`Job`]. A job is run by a thread that may wait, by [`Job::run`], and its [`Done`]
+//! comes back to the connection that wants it.
+//!
+//! **The root is a path.** [`Files`] holds a descriptor of the directory that the path led to, and looks at the path
+//! again after [`Files::expect_change`], which a connection calls when it has received something: so a request that was
+//! sent after the root was replaced sees the new one, and a hundred requests that came in one piece cost one look.
 
-/// Whether symbolic links are followed.
+mod file;
+mod files;
+mod job;
+mod listing;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+pub use file::OpenFile;
+pub use files::{Answer, Directory, Files};
+pub use job::{Done, Job, Lane};
+pub use listing::Listing;
+
+/// Whether symbolic links are followed: `files.symlinks` of hftp.toml(5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Symlinks {
     /// Followed while they stay within the root.
     Inside,
     /// Never.
     Never,
+}
+
+/// What is published. A reload makes a new one.
+#[derive(Debug)]
+pub struct Policy {
+    /// The root, absolute.
+    pub root: PathBuf,
+    /// Whether symbolic links are followed.
+    pub symlinks: Symlinks,
+    /// Whether names that start with a dot are served.
+    pub hidden: bool,
+    /// Which names a listing shows.
+    pub listed: fn(&[u8]) -> bool,
+    /// What follows each name in the text of a listing.
+    pub separator: &'static [u8],
+}
+
+/// What a name is looked up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To tell its size.
+    Size,
+    /// To read it too.
+    Read,
+}
+
+/// A regular file that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Bytes, when it was looked at.
+    pub size: u64,
+    /// The file, if it was looked up to be read; an error where that is not permitted.
+    pub file: Result<Arc<OpenFile>, Fault>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// No regular file of that name is published.
+    NotFound,
+    /// The root cannot be reached.
+    Root(Errno),
+    /// The file or the directory cannot be read.
+    Unreadable(Errno),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::NotFound => write!(f, "no such file"),
+            Fault::Root(errno) => write!(f, "the root: {}", std::io::Error::from(*errno)),
+            Fault::Unreadable(errno) => write!(f, "{}", std::io::Error::from(*errno)),
+        }
+    }
 }

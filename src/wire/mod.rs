@@ -1,7 +1,17 @@
 //! HFTP on the wire, for both ends: the grammar of requests and the forms of answers (hftp(7)). Bytes in, values
 //! out; no input or output, and nothing from outside the standard library.
+//!
+//! [`request`] reads what a client sends, [`code`] holds the codes and their texts, [`answer`] writes what frames the
+//! bytes of an answer.
 
-/// How a listener answers `get_slice`.
+pub mod answer;
+pub mod code;
+pub mod request;
+
+pub use code::Code;
+pub use request::{Command, Names, Request, RequestReader};
+
+/// How a listener answers `get_slice` (hftp(7), ANSWERS TO GET_SLICE).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// Length, space, bytes, CR LF, until a length of 0 (2008 to 2017).
@@ -15,11 +25,13 @@ pub enum Encoding {
     },
 }
 
-/// Which bytes a FILENAME may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Names {
-    /// `A-Z a-z 0-9 . - _`
-    Portable,
-    /// Every printable ASCII byte but space and `/`.
-    Printable,
+impl Encoding {
+    /// The name that the configuration uses for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Fragments => "fragments",
+            Encoding::Plain => "plain",
+            Encoding::Base64 { .. } => "base64",
+        }
+    }
 }

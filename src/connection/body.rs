@@ -1,0 +1,296 @@
+//! What follows the head of an answer, made a piece at a time.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::Simd;
+use rustix::io::Errno;
+
+use crate::handle::{Job, Listing, OpenFile};
+use crate::wire::answer::{self, CRLF, LAST_FRAGMENT};
+
+/// Up to this many bytes are copied; beyond it the kernel sends them from the file.
+pub(super) const COPIED: usize = 32 * 1024;
+
+/// The least that is made at a time of a slice: a client that takes its time gets fragments of this length.
+pub(super) const CHUNK: usize = 64 * 1024;
+
+/// What is left of an answer's body.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Nothing.
+    Nothing,
+    /// The text of a listing from `at` on, and its empty line.
+    Listing { listing: Arc<Listing>, at: usize },
+    /// A slice.
+    Slice(Slice),
+}
+
+/// The next piece of a body.
+#[derive(Debug)]
+pub(super) enum Step<'a> {
+    /// It was appended.
+    Made,
+    /// These bytes, of which [`Body::advance`] tells how many were sent.
+    Text(&'a [u8]),
+    /// These bytes of the file; likewise.
+    File { file: &'a OpenFile, offset: u64, length: usize },
+    /// A thread has to get them: [`Body::take_fetched`] brings them.
+    Fetch(Job),
+    /// There are none: everything was made.
+    End,
+    /// There are fewer than were promised.
+    Shrank,
+    /// They cannot be read.
+    Failed(Errno),
+}
+
+/// What a body is encoded with.
+pub(super) struct Coder<'a> {
+    pub(super) plain: &'a mut Vec<u8>,
+    pub(super) base64: &'a Simd,
+}
+
+impl Body {
+    /// Makes the next piece, of about `chunk` bytes.
+    pub(super) fn step(&mut self, chunk: usize, out: &mut Vec<u8>, coder: Coder<'_>) -> Step<'_> {
+        let ended = match self {
+            Body::Nothing => return Step::End,
+            Body::Listing { listing, at } if listing.text().len() - *at <= COPIED => {
+                out.extend_from_slice(&listing.text()[*at..]);
+                out.extend_from_slice(CRLF);
+                true
+            }
+            Body::Listing { .. } => false,
+            Body::Slice(slice) => slice.end(out),
+        };
+        if ended {
+            *self = Body::Nothing;
+            return Step::Made;
+        }
+        match self {
+            Body::Nothing => Step::End,
+            Body::Listing { listing, at } => Step::Text(&listing.text()[*at..]),
+            Body::Slice(slice) => slice.step(chunk, out, coder),
+        }
+    }
+
+    /// Of the bytes of the last step, `count` were sent.
+    pub(super) fn advance(&mut self, count: usize) {
+        match self {
+            Body::Nothing => {}
+            Body::Listing { at, .. } => *at += count,
+            Body::Slice(slice) => slice.advance(count as u64),
+        }
+    }
+
+    /// What a thread has read for [`Step::Fetch`], of `asked` bytes. Returns whether that is all of them; if not, the
+    /// file has become shorter.
+    pub(super) fn take_fetched(&mut self, bytes: Vec<u8>, asked: usize) -> bool {
+        match self {
+            Body::Slice(slice) => slice.take_fetched(bytes, asked),
+            Body::Nothing | Body::Listing { .. } => true,
+        }
+    }
+
+    /// Whether all of it fits into a buffer with the answers before it.
+    pub(super) fn is_small(&self) -> bool {
+        match self {
+            Body::Nothing => true,
+            Body::Listing { listing, at } => listing.text().len() - at <= COPIED,
+            Body::Slice(slice) => slice.left <= COPIED as u64,
+        }
+    }
+}
+
+/// What is left of a slice.
+#[derive(Debug)]
+pub(super) struct Slice {
+    file: Arc<OpenFile>,
+    offset: u64,
+    left: u64,
+    form: Form,
+    /// Bytes from `offset` on that a thread has read.
+    fetched: Fetched,
+}
+
+/// How a slice is framed. A unit is a fragment or a line; `left` bytes of the present one are still to come, if one was
+/// begun.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// Not at all.
+    Raw,
+    /// With CR LF at the end.
+    Plain,
+    /// In fragments.
+    Fragments { left: Option<u64> },
+    /// In lines of base64 of `line` bytes of the slice each, or in one if that is 0.
+    Base64 { line: u64, left: Option<u64> },
+}
+
+/// Bytes that a thread has read, from `start` on.
+#[derive(Debug, Default)]
+struct Fetched {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Fetched {
+    /// Those from `offset` on.
+    fn from(&self, offset: u64) -> &[u8] {
+        let at = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        self.bytes.get(at..).unwrap_or_default()
+    }
+}
+
+/// What became of an attempt to get bytes of the file.
+enum Read {
+    Bytes(usize),
+    Wait,
+    Failed(Errno),
+}
+
+impl Slice {
+    pub(super) fn new(file: Arc<OpenFile>, offset: u64, size: u64, form: Form) -> Slice {
+        let form = match form {
+            // The line of an empty slice is empty, but it is there.
+            Form::Base64 { line, .. } if size == 0 => Form::Base64 { line, left: Some(0) },
+            form => form,
+        };
+        Slice { file, offset, left: size, form, fetched: Fetched::default() }
+    }
+
+    /// Ends the present unit if it is complete, and the answer if that is. Returns whether it is.
+    fn end(&mut self, out: &mut Vec<u8>) -> bool {
+        self.end_unit(out);
+        if self.left > 0 {
+            return false;
+        }
+        match self.form {
+            Form::Raw | Form::Base64 { .. } => {}
+            Form::Plain => out.extend_from_slice(CRLF),
+            Form::Fragments { .. } => out.extend_from_slice(LAST_FRAGMENT),
+        }
+        true
+    }
+
+    fn end_unit(&mut self, out: &mut Vec<u8>) {
+        if let Form::Fragments { left } | Form::Base64 { left, .. } = &mut self.form
+            && *left == Some(0)
+        {
+            out.extend_from_slice(CRLF);
+            *left = None;
+        }
+    }
+
+    fn step(&mut self, chunk: usize, out: &mut Vec<u8>, coder: Coder<'_>) -> Step<'_> {
+        let run = match &mut self.form {
+            Form::Base64 { .. } => return self.encode(chunk, out, coder),
+            Form::Raw | Form::Plain => self.left,
+            Form::Fragments { left: Some(left) } => *left,
+            Form::Fragments { left } => {
+                let length = self.left.min(chunk as u64);
+                answer::fragment_head(out, length);
+                *left = Some(length);
+                return Step::Made;
+            }
+        };
+        let length = run.min(chunk as u64) as usize;
+        if length > COPIED && self.fetched.from(self.offset).is_empty() {
+            return if self.file.is_in_memory(self.offset, length as u64) {
+                Step::File { file: &self.file, offset: self.offset, length }
+            } else {
+                self.fetch(chunk)
+            };
+        }
+        match self.read(length.min(COPIED), out) {
+            Read::Bytes(0) => Step::Shrank,
+            Read::Bytes(count) => {
+                self.advance(count as u64);
+                Step::Made
+            }
+            Read::Wait => self.fetch(chunk),
+            Read::Failed(errno) => Step::Failed(errno),
+        }
+    }
+
+    /// Encodes about `chunk` bytes, in whole groups of 3 but for the end of the slice.
+    fn encode(&mut self, chunk: usize, out: &mut Vec<u8>, coder: Coder<'_>) -> Step<'_> {
+        let Coder { plain, base64 } = coder;
+        plain.clear();
+        let want = self.left.min(chunk as u64 / 3 * 3) as usize;
+        let mut have = match self.read(want, plain) {
+            Read::Bytes(0) => return Step::Shrank,
+            Read::Bytes(count) => count,
+            Read::Wait => return self.fetch(chunk),
+            Read::Failed(errno) => return Step::Failed(errno),
+        };
+        if (have as u64) < self.left {
+            have -= have % 3;
+            if have == 0 {
+                return self.fetch(chunk);
+            }
+        }
+        let mut bytes = &plain[..have];
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(self.line_left()));
+            let start = out.len();
+            out.resize(start + now.len().div_ceil(3) * 4, 0);
+            base64.encode_slice(now, &mut out[start..]).expect("there is room for four bytes for every three");
+            self.advance(now.len() as u64);
+            self.end_unit(out);
+            bytes = later;
+        }
+        Step::Made
+    }
+
+    /// How many bytes of the slice the present line still takes.
+    fn line_left(&mut self) -> usize {
+        let Form::Base64 { line, left } = &mut self.form else { return 0 };
+        let whole = if *line == 0 { self.left } else { self.left.min(*line) };
+        usize::try_from(*left.get_or_insert(whole)).unwrap_or(usize::MAX)
+    }
+
+    /// `count` bytes of the slice are behind us.
+    fn advance(&mut self, count: u64) {
+        self.offset += count;
+        self.left -= count;
+        if let Form::Fragments { left: Some(left) } | Form::Base64 { left: Some(left), .. } = &mut self.form {
+            *left -= count;
+        }
+        if self.fetched.from(self.offset).is_empty() {
+            self.fetched = Fetched::default();
+        }
+    }
+
+    /// Appends up to `length` bytes from the present place on, without waiting for a disk.
+    fn read(&self, length: usize, out: &mut Vec<u8>) -> Read {
+        let fetched = self.fetched.from(self.offset);
+        if !fetched.is_empty() {
+            let count = fetched.len().min(length);
+            out.extend_from_slice(&fetched[..count]);
+            return Read::Bytes(count);
+        }
+        let start = out.len();
+        out.resize(start + length, 0);
+        let read = self.file.read_now(&mut out[start..], self.offset);
+        out.truncate(start + read.ok().flatten().unwrap_or(0));
+        match read {
+            Ok(Some(count)) => Read::Bytes(count),
+            Ok(None) => Read::Wait,
+            Err(errno) => Read::Failed(errno),
+        }
+    }
+
+    fn fetch(&self, chunk: usize) -> Step<'_> {
+        let length = self.left.min(chunk as u64) as usize;
+        Step::Fetch(Job::Read { file: self.file.clone(), offset: self.offset, length })
+    }
+
+    /// A thread has read `bytes`. Returns whether they are all that were asked for.
+    fn take_fetched(&mut self, bytes: Vec<u8>, asked: usize) -> bool {
+        let whole = bytes.len() == asked;
+        self.fetched = Fetched { start: self.offset, bytes };
+        whole
+    }
+}

@@ -1,0 +1,500 @@
+//! One client, from accept to close: bytes and the time go in, bytes and [`Event`]s come out.
+//!
+//! A connection knows no poll, no configuration and no log. Its server asks what it waits for ([`Connection::events`],
+//! [`Connection::deadline`]), calls the `handle_` that fits, and removes it once [`Connection::to_remove`] says why.
+//!
+//! ```text
+//!            first byte              line ends; small answers are sent at once
+//!  Idle ───────────────▶ Reading ─────────────────────────────────────────────▶ Idle
+//!                           │  needs the disk              │ more than the client takes now
+//!                           ▼                              ▼
+//!                        Waiting ──────────────────────▶ Sending ────▶ Idle, Lingering or Closed
+//! ```
+//!
+//! * What is received is read in pieces of [`INPUT`] bytes; a line that is not complete is kept as a [`RequestReader`],
+//!   whose size does not depend on the line's.
+//! * While an answer is being sent nothing is read: a client that does not take its answers is not listened to.
+//! * Answers are gathered in one buffer, [`Scratch::out`], which belongs to the event loop; a connection keeps of it
+//!   only what the client did not take.
+//! * An answer whose bytes cannot be had (a file that became shorter, a disk that fails) ends the connection without
+//!   completing the answer.
+
+mod body;
+mod input;
+mod output;
+mod pace;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use base64::engine::Simd;
+use base64::engine::general_purpose::PAD;
+
+use crate::handle::{Done, Fault, Files, Job, OpenFile};
+use crate::wire::{Code, Encoding, Names, RequestReader};
+
+use input::Asked;
+use output::Sending;
+use pace::Pace;
+
+/// Bytes that are read at a time.
+pub const INPUT: usize = 16 * 1024;
+
+/// How long what a client still sends is thrown away after its last answer, so that a reset does not overtake it.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// A stream that does not block, and the one call that moves a file's bytes into it.
+pub trait Transport {
+    /// Reads; 0 is the end of what the client sends.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes; with `more` the bytes may wait for those that follow at once.
+    fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
+    /// Sends bytes of a file; 0 is the end of the file.
+    fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize>;
+    /// Tells the client that nothing more comes.
+    fn shut_down_write(&mut self) -> io::Result<()>;
+}
+
+/// What a connection is told by the configuration. A change is seen by its next request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `files.names`
+    pub names: Names,
+    /// `limits.request-line`, bytes
+    pub request_line: u64,
+    /// `limits.rate-per-connection`, bytes a second; 0 is no limit
+    pub rate: u64,
+    /// `timeouts.idle`
+    pub idle: Duration,
+    /// `timeouts.request`
+    pub request: Duration,
+    /// `timeouts.stall`
+    pub stall: Duration,
+}
+
+/// Buffers that an event loop lends to the connection it serves.
+pub struct Scratch {
+    /// What was received.
+    pub input: Vec<u8>,
+    /// What is to be sent.
+    pub out: Vec<u8>,
+    /// Bytes of a file that are to be encoded.
+    pub plain: Vec<u8>,
+    /// Reads the line that is complete in what was received.
+    pub reader: Option<Box<RequestReader>>,
+    /// Encodes base64 (RFC 4648 section 4) with what the processor has for it.
+    pub base64: Simd,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch { input: vec![0; INPUT], out: Vec::new(), plain: Vec::new(), reader: None, base64: Simd::standard(PAD) }
+    }
+}
+
+/// What a connection is given for one call.
+pub struct Context<'a, T> {
+    /// The stream.
+    pub transport: &'a mut T,
+    /// The root.
+    pub files: &'a mut Files,
+    /// What the configuration says.
+    pub settings: &'a Settings,
+    /// The time.
+    pub now: Instant,
+    /// Whether the server is draining: then no request is begun.
+    pub draining: bool,
+    /// Whether [`Answered::request`] is wanted.
+    pub record: bool,
+    /// Buffers.
+    pub scratch: &'a mut Scratch,
+    /// What happened; for the server to count and to log.
+    pub events: &'a mut Vec<Event>,
+    /// A question for a thread that may wait; its answer goes to [`Connection::handle_disk`].
+    pub job: Option<Job>,
+    /// Bytes that may still be handled in this round, so that others get their turn.
+    pub budget: usize,
+}
+
+impl<T> Context<'_, T> {
+    fn spend(&mut self, bytes: usize) {
+        self.budget = self.budget.saturating_sub(bytes);
+    }
+}
+
+/// Something that happened on a connection.
+#[derive(Debug)]
+pub enum Event {
+    /// A request was answered, or its answer was broken off.
+    Answered(Answered),
+    /// The root, the directory or a file cannot be read.
+    Fault {
+        /// The name that was asked for; none for a listing.
+        name: Option<Box<[u8]>>,
+        /// Why.
+        fault: Fault,
+    },
+}
+
+/// One request and what became of it.
+#[derive(Debug)]
+pub struct Answered {
+    /// The code of the answer.
+    pub code: Code,
+    /// Bytes of the answer, head and all.
+    pub bytes: u64,
+    /// From the request's first byte until the answer's last was given to the kernel.
+    pub duration: Duration,
+    /// Whether all of the answer was.
+    pub complete: bool,
+    /// The request as far as it is kept, if [`Context::record`]. Bytes that the client chose.
+    pub request: Option<Box<[u8]>>,
+}
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Events {
+    /// Bytes from the client: then [`Connection::handle_input`].
+    pub read: bool,
+    /// Room for bytes to the client: then [`Connection::handle_output`].
+    pub write: bool,
+    /// Nothing: requests were already received. Then [`Connection::handle_input`].
+    pub run: bool,
+}
+
+/// Where a connection stands, for those who count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Between requests.
+    Idle,
+    /// In the middle of a request.
+    Reading,
+    /// A thread looks the file up.
+    Waiting,
+    /// In the middle of an answer.
+    Sending,
+    /// After the last answer, until the client has seen it.
+    Lingering,
+    /// Done.
+    Closed,
+}
+
+impl Phase {
+    /// Every phase of a connection that is open.
+    pub const OPEN: [Phase; 5] = [Phase::Idle, Phase::Reading, Phase::Waiting, Phase::Sending, Phase::Lingering];
+
+    /// The name in `hftpd status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Idle => "idle",
+            Phase::Reading => "reading",
+            Phase::Waiting => "waiting",
+            Phase::Sending => "sending",
+            Phase::Lingering => "lingering",
+            Phase::Closed => "closed",
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The client closed it.
+    Client,
+    /// The client's side broke it off: a reset, or a write that failed.
+    Reset,
+    /// The client said `quit`.
+    Quit,
+    /// A fatal answer was given.
+    Fatal,
+    /// Nothing was asked for `timeouts.idle`.
+    Idle,
+    /// Nothing of an answer was taken for `timeouts.stall`.
+    Stalled,
+    /// A file had fewer bytes than its answer had promised.
+    FileShrank,
+    /// A file could not be read to the end of its answer.
+    ReadFailed,
+    /// The server drains, and the connection was between two requests.
+    Drained,
+    /// The server drains, and its deadline came first.
+    Cut,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of [`CloseReason::index`].
+    pub const ALL: [CloseReason; 10] = [
+        CloseReason::Client,
+        CloseReason::Reset,
+        CloseReason::Quit,
+        CloseReason::Fatal,
+        CloseReason::Idle,
+        CloseReason::Stalled,
+        CloseReason::FileShrank,
+        CloseReason::ReadFailed,
+        CloseReason::Drained,
+        CloseReason::Cut,
+    ];
+
+    /// Its place in [`CloseReason::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in `hftpd status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CloseReason::Client => "client",
+            CloseReason::Reset => "reset",
+            CloseReason::Quit => "quit",
+            CloseReason::Fatal => "fatal",
+            CloseReason::Idle => "idle",
+            CloseReason::Stalled => "stalled",
+            CloseReason::FileShrank => "file-shrank",
+            CloseReason::ReadFailed => "read-failed",
+            CloseReason::Drained => "drained",
+            CloseReason::Cut => "cut",
+        }
+    }
+}
+
+/// One client.
+pub struct Connection {
+    encoding: Encoding,
+    state: State,
+    /// The client will send nothing more.
+    input_ended: bool,
+    /// Received, and not parsed yet: only while an answer holds it up.
+    unread: Vec<u8>,
+    /// Made, and not sent yet.
+    pending: Vec<u8>,
+    /// How much of `pending` was sent.
+    sent: usize,
+    /// How fast it may be sent to, once there is a limit.
+    pace: Option<Box<Pace>>,
+}
+
+enum State {
+    Idle { since: Instant },
+    Reading { reader: Box<RequestReader>, since: Instant },
+    Waiting(Box<Waiting>),
+    Sending(Box<Sending>),
+    Lingering { until: Instant, reason: CloseReason },
+    Closed(CloseReason),
+}
+
+struct Waiting {
+    asked: Asked,
+    record: Record,
+}
+
+/// What will be said of a request when it has been answered.
+struct Record {
+    since: Instant,
+    request: Option<Box<[u8]>>,
+}
+
+impl Connection {
+    /// A client of a listener with this encoding, which has said nothing yet.
+    pub fn new(encoding: Encoding, now: Instant) -> Connection {
+        Connection {
+            encoding,
+            state: State::Idle { since: now },
+            input_ended: false,
+            unread: Vec::new(),
+            pending: Vec::new(),
+            sent: 0,
+            pace: None,
+        }
+    }
+
+    /// What it waits for. Computed from the state at every call.
+    pub fn events(&self) -> Events {
+        match &self.state {
+            State::Idle { .. } | State::Reading { .. } if !self.unread.is_empty() || self.input_ended => {
+                Events { run: true, ..Events::default() }
+            }
+            State::Idle { .. } | State::Reading { .. } | State::Lingering { .. } => {
+                Events { read: true, ..Events::default() }
+            }
+            State::Sending(sending) => Events { write: sending.wants_to_write(), ..Events::default() },
+            State::Waiting(_) | State::Closed(_) => Events::default(),
+        }
+    }
+
+    /// When [`Connection::handle_deadline`] is to be called, unless something else happens first.
+    pub fn deadline(&self, settings: &Settings) -> Option<Instant> {
+        match &self.state {
+            State::Idle { since } => since.checked_add(settings.idle),
+            State::Reading { since, .. } => since.checked_add(settings.request),
+            State::Sending(sending) => sending.deadline(settings),
+            State::Lingering { until, .. } => Some(*until),
+            State::Waiting(_) | State::Closed(_) => None,
+        }
+    }
+
+    /// Why it is to be removed, once it is.
+    pub fn to_remove(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Idle { .. } => Phase::Idle,
+            State::Reading { .. } => Phase::Reading,
+            State::Waiting(_) => Phase::Waiting,
+            State::Sending(_) => Phase::Sending,
+            State::Lingering { .. } => Phase::Lingering,
+            State::Closed(_) => Phase::Closed,
+        }
+    }
+
+    /// The client may have sent something, or what it sent earlier can be looked at now.
+    pub fn handle_input<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        self.borrow_buffer(cx.scratch);
+        match self.state {
+            State::Idle { .. } | State::Reading { .. } => self.read_requests(cx),
+            State::Lingering { reason, .. } => {
+                self.throw_away(reason, cx);
+            }
+            State::Waiting(_) | State::Sending(_) | State::Closed(_) => {}
+        }
+        self.return_buffer(cx.scratch);
+    }
+
+    /// The client may take something.
+    pub fn handle_output<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        self.borrow_buffer(cx.scratch);
+        self.send(cx);
+        self.return_buffer(cx.scratch);
+    }
+
+    /// A thread has the answer to [`Context::job`].
+    pub fn handle_disk<T: Transport>(&mut self, done: Done, cx: &mut Context<'_, T>) {
+        self.borrow_buffer(cx.scratch);
+        match std::mem::replace(&mut self.state, State::Closed(CloseReason::Client)) {
+            State::Waiting(waiting) => {
+                let Waiting { asked, record } = *waiting;
+                self.state = State::Idle { since: cx.now };
+                self.answer_from_disk(asked, done, record, cx);
+                self.settle(cx);
+            }
+            State::Sending(mut sending) => {
+                if let Done::Read(Err(errno)) = &done {
+                    cx.events.push(Event::Fault { name: None, fault: Fault::Unreadable(*errno) });
+                }
+                let taken = sending.take_fetched(done, cx.now);
+                self.state = State::Sending(sending);
+                match taken {
+                    Ok(()) => self.send(cx),
+                    Err(reason) => self.break_off(reason, cx),
+                }
+            }
+            state => self.state = state,
+        }
+        self.return_buffer(cx.scratch);
+    }
+
+    /// [`Connection::deadline`] has come.
+    pub fn handle_deadline<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        self.borrow_buffer(cx.scratch);
+        match &mut self.state {
+            State::Idle { .. } => self.close(CloseReason::Idle, cx),
+            State::Reading { reader, since } => {
+                let record = Record { since: *since, request: cx.record.then(|| reader.line().into()) };
+                self.refuse(Code::BadRequest, record, cx);
+                self.settle(cx);
+            }
+            State::Sending(sending) => {
+                if sending.resume(cx.now) {
+                    self.send(cx);
+                } else {
+                    self.close(CloseReason::Stalled, cx);
+                }
+            }
+            State::Lingering { reason, .. } => {
+                let reason = *reason;
+                self.close(reason, cx);
+            }
+            State::Waiting(_) | State::Closed(_) => {}
+        }
+        self.return_buffer(cx.scratch);
+    }
+
+    /// The server begins to drain: a connection between two requests ends now, another after its answer.
+    pub fn handle_drain<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        if matches!(self.state, State::Idle { .. } | State::Reading { .. }) {
+            self.linger(CloseReason::Drained, cx);
+            if self.phase() == Phase::Lingering && self.throw_away(CloseReason::Drained, cx) == 0 {
+                // Nothing is unread, so closing sends no reset.
+                self.close(CloseReason::Drained, cx);
+            }
+        }
+    }
+
+    /// The server gives it up.
+    pub fn handle_abort<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
+        self.close(reason, cx);
+    }
+
+    /// Nobody is there any more: the socket says so, whatever the connection waits for.
+    pub fn handle_reset<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        let reason = match self.state {
+            State::Lingering { reason, .. } => reason,
+            _ => CloseReason::Reset,
+        };
+        self.close(reason, cx);
+    }
+
+    /// The one place where a connection ends: an answer that was under way is told as broken off.
+    fn close<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
+        match std::mem::replace(&mut self.state, State::Closed(reason)) {
+            State::Closed(first) => self.state = State::Closed(first),
+            State::Sending(sending) => {
+                let unsent = (self.pending.len() - self.sent) as u64;
+                sending.broken_off(unsent, cx);
+            }
+            _ => {}
+        }
+        self.unread = Vec::new();
+        self.pending.clear();
+        self.sent = 0;
+    }
+
+    /// Shuts the write side and throws away what still comes, for a moment.
+    fn linger<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
+        self.unread = Vec::new();
+        if self.input_ended || cx.transport.shut_down_write().is_err() {
+            self.close(reason, cx);
+        } else {
+            self.state = State::Lingering { until: cx.now + LINGER, reason };
+        }
+    }
+
+    /// Answers are gathered in the event loop's large buffer, so that a connection owns one only when it must.
+    fn borrow_buffer(&mut self, scratch: &mut Scratch) {
+        if self.pending.is_empty() {
+            std::mem::swap(&mut self.pending, &mut scratch.out);
+            self.pending.clear();
+        }
+    }
+
+    fn return_buffer(&mut self, scratch: &mut Scratch) {
+        let left = self.pending.split_off(self.sent.min(self.pending.len()));
+        let large = std::mem::replace(&mut self.pending, left);
+        self.sent = 0;
+        if large.capacity() > scratch.out.capacity() {
+            scratch.out = large;
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,368 @@
+//! From answers to bytes on their way.
+
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use super::body::{Body, CHUNK, Coder, Step};
+use super::{Answered, CloseReason, Connection, Context, Event, Pace, Record, Settings, State, Transport};
+use crate::handle::{Done, Fault, Job};
+use crate::wire::{Code, RequestReader};
+
+/// The most that is made at a time of a slice, for a client that takes everything at once.
+const LARGEST_CHUNK: usize = 1024 * 1024;
+
+/// An answer on its way.
+pub(super) struct Sending {
+    code: Code,
+    body: Body,
+    after: After,
+    /// None once it was told: the answer is complete, and only its last bytes wait for the client.
+    record: Option<Record>,
+    /// Bytes of this answer that were made.
+    made: u64,
+    /// How much is made at a time.
+    chunk: usize,
+    /// When the client last took something.
+    moved: Instant,
+    hold: Hold,
+}
+
+/// What an answer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// The client.
+    Client,
+    /// Its rate: nothing is sent before this.
+    Rate(Instant),
+    /// A thread that reads this many bytes.
+    Disk(usize),
+}
+
+/// What becomes of a connection after an answer.
+pub(super) enum After {
+    /// The next request.
+    Next,
+    /// The rest of a request whose beginning was there already.
+    Resume { reader: Box<RequestReader>, since: Instant },
+    /// The end.
+    Close(CloseReason),
+}
+
+/// What became of an attempt to send.
+enum Sent {
+    All,
+    Held(Hold),
+    Ended(CloseReason),
+}
+
+impl Sending {
+    fn new(code: Code, body: Body, after: After, record: Option<Record>, now: Instant) -> Box<Sending> {
+        let sending = Sending { code, body, after, record, made: 0, chunk: CHUNK, moved: now, hold: Hold::Client };
+        Box::new(sending)
+    }
+
+    pub(super) fn wants_to_write(&self) -> bool {
+        self.hold == Hold::Client
+    }
+
+    pub(super) fn deadline(&self, settings: &Settings) -> Option<Instant> {
+        match self.hold {
+            Hold::Client => self.moved.checked_add(settings.stall),
+            Hold::Rate(until) => Some(until),
+            Hold::Disk(_) => None,
+        }
+    }
+
+    /// What it waits for now. A client that has to be waited for gets smaller pieces again.
+    fn held(&mut self, hold: Hold) -> Sent {
+        if hold == Hold::Client {
+            self.chunk = CHUNK;
+        }
+        Sent::Held(hold)
+    }
+
+    /// Tells of an answer that was not completed, of which `unsent` bytes were made for nothing.
+    pub(super) fn broken_off<T>(self: Box<Self>, unsent: u64, cx: &mut Context<'_, T>) {
+        if let Some(record) = self.record {
+            tell(self.code, self.made.saturating_sub(unsent), false, record, cx);
+        }
+    }
+
+    /// Goes on, if it was its own rate that it waited for.
+    pub(super) fn resume(&mut self, now: Instant) -> bool {
+        let resumed = matches!(self.hold, Hold::Rate(_));
+        if resumed {
+            (self.hold, self.moved) = (Hold::Client, now);
+        }
+        resumed
+    }
+
+    /// What the thread has read; why the connection ends if it could not.
+    pub(super) fn take_fetched(&mut self, done: Done, now: Instant) -> Result<(), CloseReason> {
+        let (Done::Read(read), Hold::Disk(asked)) = (done, self.hold) else {
+            return Ok(());
+        };
+        (self.hold, self.moved) = (Hold::Client, now);
+        match read {
+            Ok(bytes) => self.body.take_fetched(bytes, asked).then_some(()).ok_or(CloseReason::FileShrank),
+            Err(_) => Err(CloseReason::ReadFailed),
+        }
+    }
+}
+
+impl Connection {
+    /// An answer whose head stands in `pending` from `before` on begins. A small one is complete at once.
+    pub(super) fn begin<T: Transport>(
+        &mut self,
+        before: usize,
+        mut body: Body,
+        record: Record,
+        cx: &mut Context<'_, T>,
+    ) {
+        if body.is_small() {
+            loop {
+                let coder = Coder { plain: &mut cx.scratch.plain, base64: &cx.scratch.base64 };
+                match body.step(CHUNK, &mut self.pending, coder) {
+                    Step::Made => {}
+                    Step::End => {
+                        let made = self.pending.len() - before;
+                        cx.spend(made);
+                        return self.tell_and_go_on(Code::Ok, made, record, cx);
+                    }
+                    // Found again by the same step, in `send`.
+                    _ => break,
+                }
+            }
+        }
+        let mut sending = Sending::new(Code::Ok, body, After::Next, Some(record), cx.now);
+        sending.made = (self.pending.len() - before) as u64;
+        self.state = State::Sending(sending);
+    }
+
+    /// An answer that is complete in `pending` is the last.
+    pub(super) fn finish_with<T>(
+        &mut self,
+        code: Code,
+        reason: CloseReason,
+        made: usize,
+        record: Record,
+        cx: &mut Context<'_, T>,
+    ) {
+        tell(code, made as u64, true, record, cx);
+        self.state = State::Sending(Sending::new(code, Body::Nothing, After::Close(reason), None, cx.now));
+    }
+
+    /// Sends what was answered so far; becomes [`State::Sending`] if the client does not take it all.
+    pub(super) fn flush_answers<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        if self.pending.is_empty() || !matches!(self.state, State::Idle { .. } | State::Reading { .. }) {
+            return;
+        }
+        let hold = match self.flush(false, cx) {
+            Sent::All => return,
+            Sent::Ended(reason) => return self.close(reason, cx),
+            Sent::Held(hold) => hold,
+        };
+        let after = match std::mem::replace(&mut self.state, State::Idle { since: cx.now }) {
+            State::Reading { reader, since } => After::Resume { reader, since },
+            _ => After::Next,
+        };
+        let mut sending = Sending::new(Code::Ok, Body::Nothing, after, None, cx.now);
+        sending.hold = hold;
+        self.state = State::Sending(sending);
+    }
+
+    /// To be called when all requests that can be answered now have been: sends, and ends what has come to its end.
+    pub(super) fn settle<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        match self.state {
+            State::Idle { .. } | State::Reading { .. } => self.flush_answers(cx),
+            State::Sending(_) => self.send(cx),
+            State::Waiting(_) => match self.flush(false, cx) {
+                Sent::All | Sent::Held(_) => {}
+                Sent::Ended(reason) => self.close(reason, cx),
+            },
+            State::Lingering { .. } | State::Closed(_) => {}
+        }
+        if let State::Idle { .. } | State::Reading { .. } = self.state {
+            if cx.draining {
+                self.linger(CloseReason::Drained, cx);
+            } else if self.input_ended && self.unread.is_empty() {
+                self.close(CloseReason::Client, cx);
+            }
+        }
+    }
+
+    /// Goes on with the answer, until it is complete or something has to be waited for.
+    pub(super) fn send<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        let State::Sending(mut sending) = std::mem::replace(&mut self.state, State::Idle { since: cx.now }) else {
+            unreachable!("only an answer is sent");
+        };
+        match self.pump(&mut sending, cx) {
+            Sent::Held(hold) => {
+                sending.hold = hold;
+                self.state = State::Sending(sending);
+            }
+            Sent::Ended(reason) => {
+                self.state = State::Sending(sending);
+                self.break_off(reason, cx);
+            }
+            Sent::All => {
+                let Sending { code, after, record, made, .. } = *sending;
+                if let Some(record) = record {
+                    tell(code, made, true, record, cx);
+                }
+                match after {
+                    After::Close(reason) => self.linger(reason, cx),
+                    _ if cx.draining => self.linger(CloseReason::Drained, cx),
+                    After::Next => self.state = State::Idle { since: cx.now },
+                    After::Resume { reader, since } => self.state = State::Reading { reader, since },
+                }
+            }
+        }
+    }
+
+    fn pump<T: Transport>(&mut self, sending: &mut Sending, cx: &mut Context<'_, T>) -> Sent {
+        loop {
+            let more = !matches!(sending.body, Body::Nothing);
+            if !self.pending.is_empty() {
+                let before = self.sent;
+                let sent = self.flush(more, cx);
+                if self.sent != before {
+                    sending.moved = cx.now;
+                }
+                match sent {
+                    Sent::All => {}
+                    Sent::Held(hold) => return sending.held(hold),
+                    ended => return ended,
+                }
+            }
+            if cx.budget == 0 {
+                return Sent::Held(Hold::Client);
+            }
+            let allowed = match self.allowance(cx) {
+                Ok(allowed) => allowed,
+                Err(until) => return Sent::Held(Hold::Rate(until)),
+            };
+            let before = self.pending.len();
+            let coder = Coder { plain: &mut cx.scratch.plain, base64: &cx.scratch.base64 };
+            let sent = match sending.body.step(sending.chunk, &mut self.pending, coder) {
+                Step::Made => {
+                    sending.made += (self.pending.len() - before) as u64;
+                    continue;
+                }
+                Step::End => return Sent::All,
+                Step::Shrank => return Sent::Ended(CloseReason::FileShrank),
+                Step::Failed(errno) => {
+                    cx.events.push(Event::Fault { name: None, fault: Fault::Unreadable(errno) });
+                    return Sent::Ended(CloseReason::ReadFailed);
+                }
+                Step::Fetch(job) => {
+                    let Job::Read { length, .. } = job else { unreachable!("a body only reads") };
+                    cx.job = Some(job);
+                    return Sent::Held(Hold::Disk(length));
+                }
+                Step::Text(text) => {
+                    let length = text.len().min(sending.chunk).min(allowed);
+                    cx.transport.write(&text[..length], true).map(|count| (count, length))
+                }
+                Step::File { file, offset, length } => {
+                    let length = length.min(allowed);
+                    match cx.transport.send_file(file, offset, length) {
+                        Ok(0) => return Sent::Ended(CloseReason::FileShrank),
+                        sent => sent.map(|count| (count, length)),
+                    }
+                }
+            };
+            match sent {
+                Ok((count, length)) => {
+                    self.paid(count, cx);
+                    sending.body.advance(count);
+                    sending.made += count as u64;
+                    sending.moved = cx.now;
+                    if count == length {
+                        sending.chunk = (sending.chunk * 2).min(LARGEST_CHUNK);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => match blocked(&error) {
+                    Sent::Held(hold) => return sending.held(hold),
+                    ended => return ended,
+                },
+            }
+        }
+    }
+
+    /// Sends `pending`.
+    fn flush<T: Transport>(&mut self, more: bool, cx: &mut Context<'_, T>) -> Sent {
+        while self.sent < self.pending.len() {
+            let allowed = match self.allowance(cx) {
+                Ok(allowed) => allowed,
+                Err(until) => return Sent::Held(Hold::Rate(until)),
+            };
+            let end = self.pending.len().min(self.sent.saturating_add(allowed));
+            match cx.transport.write(&self.pending[self.sent..end], more) {
+                Ok(count) => {
+                    self.sent += count;
+                    self.paid(count, cx);
+                }
+                Err(error) => {
+                    if error.kind() != ErrorKind::Interrupted {
+                        return blocked(&error);
+                    }
+                }
+            }
+        }
+        self.pending.clear();
+        self.sent = 0;
+        Sent::All
+    }
+
+    /// How many bytes the rate allows now; when to ask again if none.
+    fn allowance<T>(&mut self, cx: &Context<'_, T>) -> Result<usize, Instant> {
+        match cx.settings.rate {
+            0 => {
+                self.pace = None;
+                Ok(usize::MAX)
+            }
+            rate => self.pace.get_or_insert_with(|| Box::new(Pace::new(cx.now))).allows(rate, cx.now),
+        }
+    }
+
+    fn paid<T>(&mut self, count: usize, cx: &mut Context<'_, T>) {
+        cx.spend(count);
+        if let Some(pace) = &mut self.pace {
+            pace.spend(count, cx.settings.rate, cx.now);
+        }
+    }
+
+    /// The answer in the buffer is complete; the next request may come.
+    pub(super) fn tell_and_go_on<T>(&mut self, code: Code, made: usize, record: Record, cx: &mut Context<'_, T>) {
+        tell(code, made as u64, true, record, cx);
+        self.state = State::Idle { since: cx.now };
+    }
+
+    /// The answer cannot be completed. The client can tell: the connection ends early, though not with a reset.
+    pub(super) fn break_off<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
+        if !matches!(reason, CloseReason::FileShrank | CloseReason::ReadFailed) {
+            return self.close(reason, cx);
+        }
+        let unsent = (self.pending.len() - self.sent) as u64;
+        self.pending.clear();
+        self.sent = 0;
+        if let State::Sending(sending) = std::mem::replace(&mut self.state, State::Idle { since: cx.now }) {
+            sending.broken_off(unsent, cx);
+        }
+        self.linger(reason, cx);
+    }
+}
+
+fn blocked(error: &std::io::Error) -> Sent {
+    match error.kind() {
+        ErrorKind::WouldBlock => Sent::Held(Hold::Client),
+        _ => Sent::Ended(CloseReason::Reset),
+    }
+}
+
+fn tell<T>(code: Code, bytes: u64, complete: bool, record: Record, cx: &mut Context<'_, T>) {
+    let duration = cx.now.saturating_duration_since(record.since);
+    cx.events.push(Event::Answered(Answered { code, bytes, duration, complete, request: record.request }));
+}

@@ -1,0 +1,61 @@
+//! How fast a connection may be sent to: `limits.rate-per-connection`.
+
+use std::time::{Duration, Instant};
+
+/// How far ahead of its rate a connection may be sent to: enough that a timer of milliseconds keeps the rate.
+const BURST: Duration = Duration::from_millis(100);
+
+/// A leaky bucket, kept as the time at which what was sent would have been due.
+#[derive(Debug)]
+pub(super) struct Pace {
+    due: Instant,
+}
+
+impl Pace {
+    pub(super) fn new(now: Instant) -> Pace {
+        Pace { due: now }
+    }
+
+    /// How many bytes may be sent now at `rate` bytes a second; when to ask again if none.
+    pub(super) fn allows(&self, rate: u64, now: Instant) -> Result<usize, Instant> {
+        let ahead = self.due.saturating_duration_since(now);
+        let Some(room) = BURST.checked_sub(ahead).filter(|room| !room.is_zero()) else {
+            return Err(self.due - BURST / 2);
+        };
+        let bytes = room.as_nanos() * u128::from(rate) / 1_000_000_000;
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX).max(1))
+    }
+
+    /// `bytes` were sent.
+    pub(super) fn spend(&mut self, bytes: usize, rate: u64, now: Instant) {
+        let cost = bytes as u128 * 1_000_000_000 / u128::from(rate);
+        let cost = Duration::from_nanos(u64::try_from(cost).unwrap_or(u64::MAX));
+        let from = self.due.max(now);
+        self.due = from.checked_add(cost).unwrap_or(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_seconds_carry_ten_times_the_rate() {
+        let begin = Instant::now();
+        for rate in [1024, 100_000, 1 << 30] {
+            let (mut pace, mut now, mut sent) = (Pace::new(begin), begin, 0);
+            while now < begin + Duration::from_secs(10) {
+                match pace.allows(rate, now) {
+                    Ok(bytes) => {
+                        let bytes = bytes.min(64 * 1024);
+                        pace.spend(bytes, rate, now);
+                        sent += bytes as u64;
+                    }
+                    Err(again) => now = again.max(now + Duration::from_millis(1)),
+                }
+            }
+            let ratio = sent as f64 / (10 * rate) as f64;
+            assert!((0.95..=1.05).contains(&ratio), "at {rate}: {sent} bytes, {ratio}");
+        }
+    }
+}

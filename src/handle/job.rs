@@ -1,0 +1,95 @@
+//! Questions that a thread answers which may wait for a disk.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::files::Directory;
+use super::listing::Listing;
+use super::{Fault, Found, OpenFile, Policy, Purpose};
+use crate::os::files::Wait;
+
+/// A question whose answer may have to be waited for.
+#[derive(Debug)]
+pub enum Job {
+    /// Look up a name.
+    Find {
+        /// Of which root.
+        policy: Arc<Policy>,
+        /// The name.
+        name: Box<[u8]>,
+        /// What for.
+        purpose: Purpose,
+    },
+    /// List the directory.
+    List {
+        /// Of which root.
+        policy: Arc<Policy>,
+    },
+    /// Read bytes of a file.
+    Read {
+        /// The file.
+        file: Arc<OpenFile>,
+        /// From where.
+        offset: u64,
+        /// How many.
+        length: usize,
+    },
+}
+
+/// The answer to a [`Job`].
+#[derive(Debug)]
+pub enum Done {
+    /// To [`Job::Find`].
+    Found(Result<Found, Fault>, Option<Arc<Directory>>),
+    /// To [`Job::List`].
+    Listed(Result<Arc<Listing>, Fault>, Option<Arc<Directory>>),
+    /// To [`Job::Read`]; fewer bytes than were asked for only where the file ends.
+    Read(Result<Vec<u8>, Errno>),
+}
+
+/// Jobs that are likely to wait for the same thing: a file system that hangs holds up its own lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// One name.
+    Name(u64),
+    /// One device.
+    Device(u64),
+    /// The listing.
+    Listing,
+}
+
+impl Job {
+    /// Answers the question. Waits for as long as the disk takes.
+    pub fn run(self) -> Done {
+        match self {
+            Job::Find { policy, name, purpose } => match Directory::open(&policy.root) {
+                Ok(directory) => {
+                    let found = directory.find(&policy, &name, purpose, Wait::Allowed);
+                    Done::Found(found, Some(Arc::new(directory)))
+                }
+                Err(errno) => Done::Found(Err(Fault::Root(errno)), None),
+            },
+            Job::List { policy } => match Directory::open(&policy.root) {
+                Ok(directory) => {
+                    let listing = Listing::read(&directory, &policy);
+                    Done::Listed(listing.map(Arc::new).map_err(Fault::Unreadable), Some(Arc::new(directory)))
+                }
+                Err(errno) => Done::Listed(Err(Fault::Root(errno)), None),
+            },
+            Job::Read { file, offset, length } => Done::Read(file.read(offset, length)),
+        }
+    }
+
+    /// Which lane it belongs to.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Job::Find { name, .. } => {
+                use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+                Lane::Name(BuildHasherDefault::<DefaultHasher>::default().hash_one(name))
+            }
+            Job::List { .. } => Lane::Listing,
+            Job::Read { file, .. } => Lane::Device(file.stat().device),
+        }
+    }
+}

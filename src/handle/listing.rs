@@ -1,0 +1,118 @@
+//! The names in the root.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::io::Errno;
+
+use super::files::Directory;
+use super::{Policy, Purpose};
+use crate::os::files::{self, Kind, Stat, Wait};
+
+/// Bytes of all listings together that clients still wait for; beyond it a further one is refused. One may always be
+/// made, however large.
+const BUDGET: usize = 64 << 20;
+
+/// How much older than the listing a directory's last change must be for the listing to be used again. Time stamps are
+/// as coarse as 2 seconds (vfat), so a change just after the listing could leave the same one.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// The names of the files that a root held at one time, sorted by bytes. Clients that ask for it share it.
+#[derive(Debug)]
+pub struct Listing {
+    text: Box<[u8]>,
+    directory: Stat,
+    reusable: bool,
+}
+
+/// Bytes in all listings.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+impl Listing {
+    /// Each name, followed by the policy's separator.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Whether it can be the answer to a later question at all.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.reusable
+    }
+
+    /// Whether it is what a directory that looks like `now` holds.
+    pub(super) fn is_of(&self, now: &Stat) -> bool {
+        self.reusable && self.directory == *now
+    }
+
+    /// Reads the directory. [`Errno::NOMEM`] when clients already hold too many listings that differ.
+    pub(super) fn read(directory: &Directory, policy: &Policy) -> Result<Listing, Errno> {
+        let entries = files::open_entries(directory)?;
+        let (before, began) = (files::stat(&entries, Wait::Allowed)?, SystemTime::now());
+        let mut names = Names::default();
+        let mut links = false;
+        files::read_entries(&entries, |name, kind| {
+            if !(policy.listed)(name) || (!policy.hidden && name.starts_with(b".")) {
+                return;
+            }
+            links |= kind == Some(Kind::Link);
+            let is_file = match kind {
+                Some(Kind::File) => true,
+                Some(Kind::Directory | Kind::Other) => false,
+                Some(Kind::Link) | None => directory.find(policy, name, Purpose::Size, Wait::Allowed).is_ok(),
+            };
+            if is_file {
+                names.push(name);
+            }
+        })?;
+        let after = files::stat(&entries, Wait::Allowed)?;
+        // What a link leads to can change without a trace in this directory.
+        let reusable = !links && before == after && settled(&after, began);
+        let text = names.into_text(policy.separator);
+        let live = LIVE.fetch_add(text.len(), Ordering::Relaxed);
+        let listing = Listing { text, directory: after, reusable };
+        if live > 0 && live + listing.text.len() > BUDGET {
+            return Err(Errno::NOMEM);
+        }
+        Ok(listing)
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(self.text.len(), Ordering::Relaxed);
+    }
+}
+
+fn settled(directory: &Stat, now: SystemTime) -> bool {
+    [directory.modified, directory.changed].into_iter().all(|(seconds, nanoseconds)| {
+        let changed = u64::try_from(seconds).map(|seconds| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
+        changed.is_ok_and(|changed| changed + SETTLED < now)
+    })
+}
+
+/// Names one after the other in one piece of memory.
+#[derive(Default)]
+struct Names {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Names {
+    fn push(&mut self, name: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn into_text(self, separator: &[u8]) -> Box<[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let mut names: Vec<&[u8]> = starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end]).collect();
+        names.sort_unstable();
+        let mut text = Vec::with_capacity(self.bytes.len() + names.len() * separator.len());
+        for name in names {
+            text.extend_from_slice(name);
+            text.extend_from_slice(separator);
+        }
+        text.into_boxed_slice()
+    }
+}

@@ -1,0 +1,67 @@
+//! What frames the bytes of an answer (hftp(7), ANSWERS TO GET_SLICE). Each function appends to `out`.
+
+use std::io::Write as _;
+
+use super::code::Code;
+use super::request::Command;
+
+/// The end of a line.
+pub const CRLF: &[u8] = b"\r\n";
+
+/// What ends an answer in fragments: a zero and a space.
+pub const LAST_FRAGMENT: &[u8] = b"0 \r\n";
+
+/// The answer to `get_metadata` of a file of `size` bytes.
+pub fn metadata(out: &mut Vec<u8>, size: u64) {
+    out.extend_from_slice(Code::Ok.line().as_bytes());
+    decimal(out, size);
+    out.extend_from_slice(CRLF);
+}
+
+/// The answer to `help`.
+pub fn help(out: &mut Vec<u8>) {
+    out.extend_from_slice(Code::Ok.line().as_bytes());
+    for command in Command::ALL {
+        out.extend_from_slice(command.name().as_bytes());
+        out.extend_from_slice(CRLF);
+    }
+    out.extend_from_slice(CRLF);
+}
+
+/// What precedes the bytes of a raw slice of `size` bytes.
+pub fn raw_head(out: &mut Vec<u8>, size: u64) {
+    out.extend_from_slice(Code::Ok.line().as_bytes());
+    out.extend_from_slice(b"Content-Length: ");
+    decimal(out, size);
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// What precedes the bytes of a fragment. `length` is at least 1.
+pub fn fragment_head(out: &mut Vec<u8>, length: u64) {
+    debug_assert!(length > 0, "a fragment is never empty");
+    decimal(out, length);
+    out.push(b' ');
+}
+
+fn decimal(out: &mut Vec<u8>, number: u64) {
+    write!(out, "{number}").expect("a vector takes every byte");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(make: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        make(&mut out);
+        String::from_utf8(out).expect("answers frame in ASCII")
+    }
+
+    #[test]
+    fn framing_is_that_of_the_protocol() {
+        assert_eq!(made(|out| metadata(out, 10)), "0 OK\r\n10\r\n");
+        assert_eq!(made(|out| raw_head(out, u64::MAX)), "0 OK\r\nContent-Length: 18446744073709551615\r\n\r\n");
+        assert_eq!(made(|out| fragment_head(out, 65536)), "65536 ");
+        assert_eq!(made(help), "0 OK\r\nget_file_listing\r\nget_metadata\r\nget_slice\r\nhelp\r\nquit\r\n\r\n");
+    }
+}
