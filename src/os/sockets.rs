@@ -1,8 +1,9 @@
+#![expect(unsafe_code, reason = "socket2 has no safe call for a filter of its own making")]
 //! Sockets: sendfile(2), send(2) with MSG_MORE, and the listening socket as hftpd wants it.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -43,6 +44,43 @@ fn listen_exactly(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
+    // Accepted sockets inherit it: an answer's last bytes do not wait for an acknowledgement (tcp(7)).
+    socket.set_tcp_nodelay(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Makes a listening socket that somebody else opened behave like one of [`listen`].
+pub fn adopt(socket: TcpListener) -> io::Result<TcpListener> {
+    let socket = Socket::from(socket);
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket.into())
+}
+
+/// Turns away who has not begun to connect, while connections that are being made still come to be accepted: a filter
+/// on the socket drops every packet with SYN set (socket(7), SO_ATTACH_FILTER). Once nothing is left to accept, the
+/// socket can be closed and nobody is reset.
+pub fn take_no_more(socket: &TcpListener) -> io::Result<()> {
+    const FLAGS: u32 = 13; // offset of the flags in a TCP header
+    const SYN: u32 = 2;
+    let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS),
+        instruction(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, SYN),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: `filter` is a sock_fprog whose program outlives the call, and its size is given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

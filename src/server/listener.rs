@@ -1,0 +1,91 @@
+//! Sockets that listen.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::config;
+use crate::os::sockets;
+use crate::wire::Encoding;
+
+/// A socket that listens, for what the configuration wants there.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    /// As the configuration has it: port 0 is any port.
+    pub(super) wanted: SocketAddr,
+    /// Where it listens in fact.
+    pub(super) address: SocketAddr,
+    pub(super) encoding: Encoding,
+    pub(super) socket: Arc<TcpListener>,
+}
+
+impl Endpoint {
+    fn new(wanted: &config::Listener, socket: TcpListener) -> io::Result<Endpoint> {
+        let address = socket.local_addr()?;
+        Ok(Endpoint { wanted: wanted.address, address, encoding: wanted.encoding, socket: Arc::new(socket) })
+    }
+
+    /// Whether both are the same socket.
+    pub(super) fn is(&self, other: &Endpoint) -> bool {
+        Arc::ptr_eq(&self.socket, &other.socket)
+    }
+}
+
+/// An address that cannot be listened at.
+#[derive(Debug)]
+pub struct BindError {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why not.
+    pub error: io::Error,
+}
+
+impl std::fmt::Display for BindError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.address, self.error)?;
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => write!(f, " (another program has it; `ss -ltnp` tells which)"),
+            io::ErrorKind::PermissionDenied => {
+                write!(f, " (a port below 1024 needs CAP_NET_BIND_SERVICE or a start as root)")
+            }
+            io::ErrorKind::AddrNotAvailable => write!(f, " (no interface has this address)"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Sockets for all of `wanted`: those of `held` and `given` that fit, and new ones for the rest. What is left of
+/// `given` is returned too.
+///
+/// A socket of `held` fits what has the same address in the configuration, one of `given` what it really listens at.
+pub(super) fn bind_all(
+    wanted: &[config::Listener],
+    held: &[Endpoint],
+    given: Vec<OwnedFd>,
+) -> Result<(Vec<Endpoint>, Vec<TcpListener>), BindError> {
+    let mut held: Vec<&Endpoint> = held.iter().collect();
+    let mut given: Vec<TcpListener> = given.into_iter().map(TcpListener::from).collect();
+    let mut endpoints = Vec::with_capacity(wanted.len());
+    for listener in wanted {
+        if let Some(at) = held.iter().position(|endpoint| endpoint.wanted == listener.address) {
+            endpoints.push(Endpoint { encoding: listener.encoding, ..held.swap_remove(at).clone() });
+            continue;
+        }
+        let fits = |socket: &TcpListener| socket.local_addr().is_ok_and(|address| address == listener.address);
+        let socket = match given.iter().position(fits) {
+            Some(at) => sockets::adopt(given.swap_remove(at)),
+            None => sockets::listen(listener.address),
+        };
+        let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket));
+        endpoints.push(endpoint.map_err(|error| BindError { address: listener.address, error })?);
+    }
+    Ok((endpoints, given))
+}
+
+/// The endpoints in one line: `127.0.0.1:19500 (fragments), [::1]:19501 (plain)`.
+pub(super) fn describe(endpoints: &[Endpoint]) -> String {
+    let each: Vec<String> =
+        endpoints.iter().map(|endpoint| format!("{} ({})", endpoint.address, endpoint.encoding.name())).collect();
+    each.join(", ")
+}
