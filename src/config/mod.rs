@@ -28,6 +28,7 @@ use crate::wire::{Encoding, Names};
 
 pub use diff::{Changes, diff};
 pub use findings::{Finding, Findings};
+pub(crate) use load::absolute;
 pub use load::{DEFAULT_FILE, FILE_MAX, LoadError, Overrides, Source, load};
 pub use settings::{Applies, SETTINGS, Setting};
 
