@@ -1,5 +1,6 @@
 //! hftpd publishes one directory, read-only, over HFTP.
 
+pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod handle;

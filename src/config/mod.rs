@@ -1,8 +1,21 @@
 //! The configuration: what `/etc/hftp.toml` and the command line ask for, once it has been found valid.
 //!
-//! Three shapes follow each other. [`file`] is the file as it is written, with the place of each value. [`Config`]
+//! What a setting is called, what it accepts and when a change of it takes effect stands in one table, [`SETTINGS`].
+//! `file` walks the text by that table and finds all mistakes at once, each with its place ([`Findings`]). [`Config`]
 //! is what is left when every value was checked: nothing in it can be wrong any more, only impossible (a port that
-//! somebody else holds). [`diff`] is what a reload needs: which settings changed, and which of them need a restart.
+//! somebody else holds). [`load`] adds what the command line overrides. [`diff`] is what a reload needs: which settings
+//! changed, and which of them need a restart.
+
+mod diff;
+mod dump;
+mod field;
+mod file;
+mod findings;
+mod load;
+pub(crate) mod nearest;
+mod settings;
+mod units;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +25,18 @@ use ipnet::IpNet;
 
 use crate::handle::Symlinks;
 use crate::wire::{Encoding, Names};
+
+pub use diff::{Changes, diff};
+pub use findings::{Finding, Findings};
+pub(crate) use load::absolute;
+pub use load::{DEFAULT_FILE, FILE_MAX, LoadError, Overrides, Source, load};
+pub use settings::{Applies, SETTINGS, Setting};
+
+/// The port of HFTP.
+pub const DEFAULT_PORT: u16 = 19500;
+
+/// The most event loops that may be asked for.
+pub const WORKERS_MAX: u16 = 1024;
 
 /// A valid configuration. Every field is the setting of the same name in hftp.toml(5).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,13 +163,30 @@ pub enum Facility {
     Local7,
 }
 
+impl Config {
+    /// Reads the text of a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes of the text at once, or a hundred of them; a text that is not TOML is one mistake.
+    pub fn parse(text: &str) -> Result<Config, Findings> {
+        file::read(text, true)
+    }
+
+    /// The effective configuration as a configuration file: every setting with its value. [`Config::parse`] makes the
+    /// same configuration of it, unless a path in it (from the command line) is not UTF-8.
+    pub fn to_toml(&self) -> String {
+        dump::dump(self)
+    }
+}
+
 impl Default for Config {
     /// The built-in defaults, which the shipped file repeats.
     fn default() -> Config {
         Config {
             root: PathBuf::from("/srv/hftp"),
             listeners: vec![Listener {
-                address: SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 19500)),
+                address: SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)),
                 encoding: Encoding::Fragments,
             }],
             user: "hftp".to_owned(),

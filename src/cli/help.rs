@@ -1,0 +1,72 @@
+//! The text of `--help`, from the tables that the command line is read by.
+
+use super::{Exit, OPTIONS, VERBS};
+use crate::config;
+
+/// The text of `--help`.
+pub fn help() -> String {
+    let mut text = format!(
+        "\
+hftpd publishes one directory, read-only, over HFTP.
+
+  hftpd [-c FILE] [-d DIR] [-a ADDRESS] [-p PORT] [--daemon [--pid-file F]]
+  hftpd check  [-c FILE] [--dump]
+  hftpd reload [-c FILE]
+  hftpd status [-c FILE] [--json]
+  hftpd --version | --help
+
+Without a command it serves in the foreground, as {file} says, or as
+-d, -a and -p say instead. With -d and no {file} it serves DIR with
+the built-in defaults: `hftpd -d .` needs nothing else.
+
+Commands:
+",
+        file = config::DEFAULT_FILE
+    );
+    for (name, _, help) in VERBS {
+        text.push_str(&format!("  {name:<8}{help}\n"));
+    }
+    text.push_str("\nOptions:\n");
+    for option in &OPTIONS {
+        text.push_str(&format!("  {:<24}{}\n", option.usage(), option.help));
+    }
+    text.push_str(&format!(
+        "
+FILE is {} unless -c names another. ADDRESS is an IP address, alone
+or with a port: 127.0.0.1, 127.0.0.1:{port}, ::1, [::1]:{port}.
+
+Exit codes:
+",
+        config::DEFAULT_FILE,
+        port = config::DEFAULT_PORT
+    ));
+    for (_, code, meaning) in Exit::TABLE {
+        text.push_str(&format!("  {code:>2}  {meaning}\n"));
+    }
+    text.push_str("\nSee hftpd(8), hftp.toml(5) and hftp(7).\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_fits_a_terminal_and_is_complete() {
+        let help = help();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+            assert_eq!(line, line.trim_end());
+        }
+        for option in &OPTIONS {
+            assert!(help.contains(&option.usage()), "--{}", option.long);
+            assert!(option.usage().len() <= 22, "--{} runs into its help", option.long);
+        }
+        for (name, ..) in VERBS {
+            assert!(help.contains(&format!("hftpd {name}")), "{name}");
+        }
+        for (_, code, meaning) in Exit::TABLE {
+            assert!(help.contains(&format!("{code:>2}  {meaning}")), "{code}");
+        }
+    }
+}

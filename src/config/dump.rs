@@ -1,0 +1,57 @@
+//! A configuration as a file, for `hftpd check --dump`.
+
+use std::fmt::Write;
+use std::net::{Ipv6Addr, SocketAddr};
+
+use super::settings::{Draft, SETTINGS};
+use super::{Config, Listener};
+use crate::wire::Encoding;
+
+/// Every setting with its value, in the order of the table.
+pub(super) fn dump(config: &Config) -> String {
+    let mut draft = Draft::new(config.clone());
+    let port = only_port(&config.listeners);
+    draft.port = port.unwrap_or(draft.port);
+    let mut text = String::new();
+    let mut last_section = "";
+    for setting in SETTINGS {
+        let (section, key) = setting.split_name();
+        if section != last_section {
+            last_section = section;
+            match section {
+                "listen" if port.is_none() => text.push_str(&listeners(config, &mut draft)),
+                "listen" => {}
+                _ => write(&mut text, format_args!("\n[{section}]\n")),
+            }
+        }
+        if section != "listen" && (key != "port" || port.is_some()) {
+            write(&mut text, format_args!("{key} = {}\n", setting.toml(&mut draft)));
+        }
+    }
+    text
+}
+
+/// The value of `port` that stands for these listeners, if one does.
+fn only_port(listeners: &[Listener]) -> Option<u16> {
+    let [Listener { address, encoding: Encoding::Fragments }] = listeners else { return None };
+    (*address == SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()))).then(|| address.port())
+}
+
+fn listeners(config: &Config, draft: &mut Draft) -> String {
+    let mut text = String::new();
+    for listener in &config.listeners {
+        draft.set_listener(listener);
+        text.push_str("\n[[listen]]\n");
+        for setting in SETTINGS {
+            if let ("listen", key) = setting.split_name() {
+                write(&mut text, format_args!("{key} = {}\n", setting.toml(draft)));
+            }
+        }
+    }
+    text
+}
+
+fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // A String takes everything.
+    let _ = text.write_fmt(arguments);
+}
