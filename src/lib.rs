@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod handle;
+pub mod os;
 pub mod wire;
