@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod handle;
+pub mod log;
 pub mod os;
 pub mod wire;
