@@ -1,4 +1,8 @@
 //! What is asked of the operating system, one family of calls a file. The only folder in which unsafe code may stand.
 
+pub mod clock;
 pub mod files;
+pub mod privileges;
+pub mod sandbox;
 pub mod sockets;
+pub mod stdio;

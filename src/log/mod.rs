@@ -1,0 +1,219 @@
+//! The log. Saying something never waits for whoever reads it: messages and accesses go into a bounded queue, one
+//! thread formats and writes them, and what does not fit is counted and the count is written as soon as there is room.
+//!
+//! Messages are said with the macros of the `log` crate: `error!` for what the operator must repair, `warn!`
+//! for what he should know, `info!` for the daemon's life, `debug!` for whoever looks for a fault. Accesses are
+//! [`access`]. Whatever is said, it is one line in the log; text that a peer made goes through [`Escaped`] as well.
+//!
+//! The thread is started by [`start`]. It has to be after the fork of `--daemon`, and after privileges and sandbox,
+//! which the kernel sets for a thread and those that it starts. Until then messages are written to standard error by
+//! whoever says them, once [`init`] was called.
+
+mod escape;
+mod every;
+mod queue;
+mod stderr;
+mod syslog;
+mod writer;
+
+use std::fmt::{self, Display, Write};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::config::{self, Facility, LogTarget};
+
+use escape::OneLine;
+use queue::{Queue, Record};
+use stderr::Stderr;
+use writer::Writer;
+
+pub use escape::Escaped;
+pub use every::Every;
+
+/// Records that the queue holds. With [`LIMIT`] that bounds its memory to a few MiB.
+const CAPACITY: usize = 4096;
+
+/// Bytes of a message, or of the request in an [`Access`], beyond which it is cut.
+const LIMIT: usize = 1024;
+
+static FACADE: Facade = Facade { queue: OnceLock::new() };
+static ACCESS: AtomicBool = AtomicBool::new(false);
+
+/// A request that was answered, or an answer that was cut short. Shown as one line:
+///
+/// `203.0.113.5:4242 "get_slice a10 0 5 raw" 0 45 bytes 0.000312s`, and ` incomplete` if it was cut short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The client. An IPv4 client of a dual-stack listener is shown by its IPv4 address.
+    pub peer: SocketAddr,
+    /// The request as it came, without its CR LF; unescaped. The caller bounds it, and 1,024 bytes are shown.
+    pub request: Box<[u8]>,
+    /// The code of the answer (hftp(7)).
+    pub code: u16,
+    /// Bytes of the answer that were sent, its first line included.
+    pub bytes: u64,
+    /// From the request's first byte to the answer's last.
+    pub duration: Duration,
+    /// Whether the whole answer was sent.
+    pub complete: bool,
+}
+
+/// What can be done with the running log.
+#[derive(Debug)]
+pub struct Handle {
+    queue: Arc<Queue>,
+    daemon: bool,
+}
+
+/// Makes messages of at least the level `info` appear on standard error, written by whoever says them. To be called
+/// first thing in `main`; [`start`] calls it too, and more calls do nothing.
+pub fn init() {
+    if ::log::set_logger(&FACADE).is_ok() {
+        ::log::set_max_level(::log::LevelFilter::Info);
+    }
+}
+
+/// Starts the thread that writes the log. `daemon` says that nobody reads standard error: target `auto` is syslog then,
+/// and messages for a log daemon that is not there are counted as lost instead of standing on standard error. A missing
+/// log daemon is no error; it is looked for with every message.
+///
+/// # Errors
+///
+/// The thread cannot be made, or [`start`] was called before in this process.
+pub fn start(settings: &config::Log, daemon: bool) -> io::Result<Handle> {
+    init();
+    let queue = Arc::new(Queue::new(CAPACITY));
+    let handle = Handle { queue: Arc::clone(&queue), daemon };
+    if FACADE.queue.get().is_some() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the log has been started before"));
+    }
+    Writer::new(Arc::clone(&queue), Settings::new(settings, daemon), Stderr::own()).spawn()?;
+    if FACADE.queue.set(queue).is_err() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the log has been started before"));
+    }
+    handle.switch(settings);
+    Ok(handle)
+}
+
+/// Whether accesses are logged, so that nobody collects one in vain.
+#[must_use]
+pub fn access_enabled() -> bool {
+    ACCESS.load(Ordering::Relaxed)
+}
+
+/// Logs an access, if accesses are logged, at the priority of `info` whatever the level is: `log.access` decides.
+pub fn access(mut access: Access) {
+    if !access_enabled() {
+        return;
+    }
+    if access.request.len() > LIMIT {
+        access.request = access.request[..LIMIT].into();
+    }
+    if let Some(queue) = FACADE.queue.get() {
+        queue.push(Record::Access(access));
+    }
+}
+
+impl Handle {
+    /// Goes on with other settings, for what is said from here on. Does not wait.
+    pub fn apply(&self, settings: &config::Log) {
+        self.switch(settings);
+        self.queue.change(Settings::new(settings, self.daemon));
+    }
+
+    /// Waits until everything said so far has been written or has failed to be, at most for `patience`; whether that
+    /// came true. For the moment before the process ends.
+    pub fn flush(&self, patience: Duration) -> bool {
+        self.queue.flush(patience)
+    }
+
+    /// Messages and accesses lost since the start: they did not fit, or could not be written.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.queue.lost()
+    }
+
+    fn switch(&self, settings: &config::Log) {
+        ::log::set_max_level(settings.level);
+        ACCESS.store(settings.access, Ordering::Relaxed);
+    }
+}
+
+impl Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
+        let (request, code, bytes) = (Escaped(&self.request), self.code, self.bytes);
+        write!(f, "{peer} \"{request}\" {code} {bytes} bytes {:.6}s", self.duration.as_secs_f64())?;
+        if self.complete { Ok(()) } else { f.write_str(" incomplete") }
+    }
+}
+
+/// What the writer needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Settings {
+    target: Target,
+    facility: Facility,
+    /// The log daemon's socket.
+    socket: PathBuf,
+    /// Whether standard error takes what a log daemon that is not there cannot.
+    stand_in: bool,
+}
+
+/// Where the log goes, once that is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Stderr,
+    Syslog,
+}
+
+impl Settings {
+    fn new(settings: &config::Log, daemon: bool) -> Settings {
+        let target = match settings.target {
+            LogTarget::Syslog => Target::Syslog,
+            LogTarget::Auto if daemon => Target::Syslog,
+            LogTarget::Auto | LogTarget::Stderr => Target::Stderr,
+        };
+        let socket = PathBuf::from(syslog::DEV_LOG);
+        Settings { target, facility: settings.facility, socket, stand_in: !daemon }
+    }
+}
+
+/// What the macros of the `log` crate talk to.
+struct Facade {
+    /// There once the log was started.
+    queue: OnceLock<Arc<Queue>>,
+}
+
+impl ::log::Log for Facade {
+    fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
+        metadata.level() <= ::log::max_level()
+    }
+
+    fn log(&self, record: &::log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let mut line = OneLine::new(LIMIT);
+        // An error says that the message was cut, and it shows that itself.
+        let _ = line.write_fmt(*record.args());
+        let text = line.finish();
+        match self.queue.get() {
+            Some(queue) => queue.push(Record::Message(record.level(), text)),
+            None => {
+                let mut stderr = Stderr::own();
+                stderr.line(record.level(), &text);
+                stderr.flush();
+            }
+        }
+    }
+
+    /// Does nothing, for it has no deadline; [`Handle::flush`] has.
+    fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests;
