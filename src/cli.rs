@@ -1,7 +1,7 @@
 //! The command line of `hftpd`, its help, its exit codes, and `hftpd check`.
 
 mod check;
-mod exit;
+
 mod help;
 
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ use lexopt::Arg;
 use crate::config::nearest::nearest;
 use crate::config::{self, Overrides, Source};
 
+pub use crate::exit::Exit;
 pub use check::{Report, check};
-pub use exit::Exit;
 pub use help::help;
 
 /// What the command line asks for.

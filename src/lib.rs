@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod detach;
+pub mod exit;
 pub mod handle;
 pub mod log;
 pub mod metrics;

@@ -104,6 +104,26 @@ pub fn load(source: &Source, overrides: &Overrides) -> Result<Config, LoadError>
     Ok(config)
 }
 
+/// The control socket that a file names, as far as that can be told of a file that may be wrong: for talking to a
+/// daemon that runs by an older version of it. The default one where it cannot be told.
+#[must_use]
+pub fn control_of(source: &Source) -> Option<PathBuf> {
+    let default = || Config::default().control;
+    let Ok(text) = read_file(&source.path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) else {
+        return default();
+    };
+    // The line alone is read, for the lines around it may be what is wrong.
+    let line = text.lines().take_while(|line| !line.starts_with('[')).find_map(|line| {
+        let table: toml::Table = line.trim_start().strip_prefix("control").and_then(|_| line.parse().ok())?;
+        table.get("control")?.as_str().map(str::to_owned)
+    });
+    match line {
+        Some(path) if path.is_empty() => None,
+        Some(path) => Some(PathBuf::from(path)),
+        None => default(),
+    }
+}
+
 impl Overrides {
     fn apply(&self, config: &mut Config) -> Result<(), LoadError> {
         if let Some(root) = &self.root {

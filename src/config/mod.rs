@@ -29,7 +29,7 @@ use crate::wire::{Encoding, Names};
 pub use diff::{Changes, diff};
 pub use findings::{Finding, Findings};
 pub(crate) use load::absolute;
-pub use load::{DEFAULT_FILE, FILE_MAX, LoadError, Overrides, Source, load};
+pub use load::{DEFAULT_FILE, FILE_MAX, LoadError, Overrides, Source, control_of, load};
 pub use settings::{Applies, SETTINGS, Setting};
 
 /// The port of HFTP.

@@ -51,6 +51,8 @@ pub trait Transport {
     fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
     /// Sends bytes of a file; 0 is the end of the file.
     fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize>;
+    /// Bytes that were written and that the client's side has not acknowledged yet.
+    fn unsent(&self) -> usize;
     /// Tells the client that nothing more comes.
     fn shut_down_write(&mut self) -> io::Result<()>;
 }
@@ -219,11 +221,13 @@ pub enum CloseReason {
     Drained,
     /// The server drains, and its deadline came first.
     Cut,
+    /// It was not served at all.
+    Refused,
 }
 
 impl CloseReason {
     /// Every reason, in the order of [`CloseReason::index`].
-    pub const ALL: [CloseReason; 10] = [
+    pub const ALL: [CloseReason; 11] = [
         CloseReason::Client,
         CloseReason::Reset,
         CloseReason::Quit,
@@ -234,6 +238,7 @@ impl CloseReason {
         CloseReason::ReadFailed,
         CloseReason::Drained,
         CloseReason::Cut,
+        CloseReason::Refused,
     ];
 
     /// Its place in [`CloseReason::ALL`].
@@ -254,6 +259,7 @@ impl CloseReason {
             CloseReason::ReadFailed => "read-failed",
             CloseReason::Drained => "drained",
             CloseReason::Cut => "cut",
+            CloseReason::Refused => "refused",
         }
     }
 }
@@ -306,6 +312,14 @@ impl Connection {
             sent: 0,
             pace: None,
         }
+    }
+
+    /// A client that is not served: it is told `line`, and that is all.
+    pub fn refused(line: &'static str, now: Instant) -> Connection {
+        let mut connection = Connection::new(Encoding::Fragments, now);
+        connection.pending.extend_from_slice(line.as_bytes());
+        connection.state = State::Sending(Sending::farewell(CloseReason::Refused, now));
+        connection
     }
 
     /// What it waits for. Computed from the state at every call.
@@ -412,7 +426,7 @@ impl Connection {
             State::Sending(sending) => {
                 if sending.resume(cx.now) {
                     self.send(cx);
-                } else {
+                } else if !sending.took_something(cx.now, cx.transport) {
                     self.close(CloseReason::Stalled, cx);
                 }
             }

@@ -22,8 +22,10 @@ pub(super) struct Sending {
     made: u64,
     /// How much is made at a time.
     chunk: usize,
-    /// When the client last took something.
+    /// When the client last took something, as far as that was seen.
     moved: Instant,
+    /// Bytes that the kernel still had to send when the client was last seen to take nothing.
+    unsent: usize,
     hold: Hold,
 }
 
@@ -57,8 +59,14 @@ enum Sent {
 
 impl Sending {
     fn new(code: Code, body: Body, after: After, record: Option<Record>, now: Instant) -> Box<Sending> {
-        let sending = Sending { code, body, after, record, made: 0, chunk: CHUNK, moved: now, hold: Hold::Client };
+        let sending =
+            Sending { code, body, after, record, made: 0, chunk: CHUNK, moved: now, unsent: 0, hold: Hold::Client };
         Box::new(sending)
+    }
+
+    /// What is pending is the last that is sent.
+    pub(super) fn farewell(reason: CloseReason, now: Instant) -> Box<Sending> {
+        Sending::new(Code::InternalError, Body::Nothing, After::Close(reason), None, now)
     }
 
     pub(super) fn wants_to_write(&self) -> bool {
@@ -74,11 +82,23 @@ impl Sending {
     }
 
     /// What it waits for now. A client that has to be waited for gets smaller pieces again.
-    fn held(&mut self, hold: Hold) -> Sent {
+    fn held(&mut self, hold: Hold, transport: &impl Transport) -> Sent {
         if hold == Hold::Client {
             self.chunk = CHUNK;
+            self.unsent = transport.unsent();
         }
         Sent::Held(hold)
+    }
+
+    /// Whether the client took something since it had to be waited for: the kernel makes room known only when there is
+    /// plenty, which may be long after.
+    pub(super) fn took_something(&mut self, now: Instant, transport: &impl Transport) -> bool {
+        let unsent = transport.unsent();
+        let took = unsent < self.unsent;
+        if took {
+            (self.unsent, self.moved) = (unsent, now);
+        }
+        took
     }
 
     /// Tells of an answer that was not completed, of which `unsent` bytes were made for nothing.
@@ -149,7 +169,7 @@ impl Connection {
         cx: &mut Context<'_, T>,
     ) {
         tell(code, made as u64, true, record, cx);
-        self.state = State::Sending(Sending::new(code, Body::Nothing, After::Close(reason), None, cx.now));
+        self.state = State::Sending(Sending::farewell(reason, cx.now));
     }
 
     /// Sends what was answered so far; becomes [`State::Sending`] if the client does not take it all.
@@ -168,6 +188,7 @@ impl Connection {
         };
         let mut sending = Sending::new(Code::Ok, Body::Nothing, after, None, cx.now);
         sending.hold = hold;
+        sending.unsent = cx.transport.unsent();
         self.state = State::Sending(sending);
     }
 
@@ -231,7 +252,7 @@ impl Connection {
                 }
                 match sent {
                     Sent::All => {}
-                    Sent::Held(hold) => return sending.held(hold),
+                    Sent::Held(hold) => return sending.held(hold, cx.transport),
                     ended => return ended,
                 }
             }
@@ -284,7 +305,7 @@ impl Connection {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => match blocked(&error) {
-                    Sent::Held(hold) => return sending.held(hold),
+                    Sent::Held(hold) => return sending.held(hold, cx.transport),
                     ended => return ended,
                 },
             }

@@ -47,6 +47,11 @@ impl Files {
         self.seen = None;
     }
 
+    /// Whether the root was there when it was looked at last.
+    pub fn is_reached(&self) -> bool {
+        self.seen.is_some()
+    }
+
     /// Looks up a name.
     pub fn find(&mut self, name: &[u8], purpose: Purpose) -> Answer<Found> {
         let found = self.current().and_then(|(directory, _)| directory.find(&self.policy, name, purpose, Wait::Never));
@@ -142,6 +147,11 @@ impl Directory {
         let stat = files::stat(&fd, Wait::Allowed)?;
         let medium = files::medium(&fd);
         Ok(Directory { fd, stat, medium })
+    }
+
+    /// Whether names in it can be looked up by who we are. May wait for a disk.
+    pub fn check(&self) -> Result<(), Errno> {
+        files::open_beneath(self, b".", Access::Look, false, Wait::Allowed).map(drop)
     }
 
     /// Looks up a name. [`Errno::AGAIN`] where that would have to wait and must not.

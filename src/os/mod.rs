@@ -4,5 +4,6 @@ pub mod clock;
 pub mod files;
 pub mod privileges;
 pub mod sandbox;
+pub mod service;
 pub mod sockets;
 pub mod stdio;

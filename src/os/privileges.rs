@@ -44,9 +44,10 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Gives up root for good, if the process is root: takes on the groups and the user, drops every capability and the
-/// right to get one back, and verifies that. Root or not, sets no_new_privs (PR_SET_NO_NEW_PRIVS(2const)); who is not
-/// root keeps the capabilities that its starter gave it, for instance the one to bind low ports.
+/// Gives up root for good: takes on the groups and the user, drops every capability and the right to get one back, and
+/// verifies that. Without an identity, which only who is not root may do, the process stays who it is, and keeps the
+/// capabilities that its starter gave it, for instance the one to bind low ports. Either way sets no_new_privs
+/// (PR_SET_NO_NEW_PRIVS(2const)).
 ///
 /// Users and groups are set for every thread (nptl(7)), capabilities and no_new_privs for the calling thread and
 /// those that it starts later: to be called in the main thread before there is another one. The kernel takes the
@@ -56,8 +57,8 @@ pub fn is_root() -> bool {
 /// # Errors
 ///
 /// A call fails, or what it did cannot be verified. Some of it may have been done then: the process has to end.
-pub fn become_identity(identity: &Identity) -> Result<(), DropError> {
-    if is_root() {
+pub fn become_identity(identity: Option<&Identity>) -> Result<(), DropError> {
+    if let Some(identity) = identity {
         drop_root(identity)?;
     }
     check("prctl(PR_SET_NO_NEW_PRIVS)", prctl(libc::PR_SET_NO_NEW_PRIVS, 1))

@@ -1,9 +1,9 @@
-#![expect(unsafe_code, reason = "socket2 has no safe call for a filter of its own making")]
+#![expect(unsafe_code, reason = "neither socket2 nor rustix has a safe call for these two")]
 //! Sockets: sendfile(2), send(2) with MSG_MORE, and the listening socket as hftpd wants it.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -20,6 +20,14 @@ pub fn send(socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<usize> {
 /// Sends up to `length` bytes of `file` from `offset`. 0 is the end of the file.
 pub fn send_file(socket: impl AsFd, file: impl AsFd, mut offset: u64, length: usize) -> io::Result<usize> {
     Ok(rustix::io::retry_on_intr(|| rustix::fs::sendfile(&socket, &file, Some(&mut offset), length))?)
+}
+
+/// Bytes that were sent and are not acknowledged yet (SIOCOUTQ of tcp(7)); 0 where that cannot be told.
+pub fn unsent(socket: impl AsFd) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ, which is the same number as SIOCOUTQ, writes one int, and `bytes` is one.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
 /// Listens at `address`, not blocking. An unspecified IPv6 address takes IPv4 too, and where the machine has no IPv6
@@ -51,11 +59,17 @@ fn listen_exactly(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Makes a listening socket that somebody else opened behave like one of [`listen`].
-pub fn adopt(socket: TcpListener) -> io::Result<TcpListener> {
+pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
     let socket = Socket::from(socket);
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     Ok(socket.into())
+}
+
+/// Where a socket is bound.
+pub fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    let address = socket2::SockRef::from(socket).local_addr()?;
+    address.as_socket().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// Turns away who has not begun to connect, while connections that are being made still come to be accepted: a filter

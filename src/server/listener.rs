@@ -2,10 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::config;
+use crate::os::service::Given;
 use crate::os::sockets;
 use crate::wire::Encoding;
 
@@ -62,25 +62,33 @@ impl std::fmt::Display for BindError {
 pub(super) fn bind_all(
     wanted: &[config::Listener],
     held: &[Endpoint],
-    given: Vec<OwnedFd>,
-) -> Result<(Vec<Endpoint>, Vec<TcpListener>), BindError> {
+    mut given: Vec<Given>,
+) -> Result<(Vec<Endpoint>, Vec<Given>), BindError> {
     let mut held: Vec<&Endpoint> = held.iter().collect();
-    let mut given: Vec<TcpListener> = given.into_iter().map(TcpListener::from).collect();
     let mut endpoints = Vec::with_capacity(wanted.len());
     for listener in wanted {
         if let Some(at) = held.iter().position(|endpoint| endpoint.wanted == listener.address) {
             endpoints.push(Endpoint { encoding: listener.encoding, ..held.swap_remove(at).clone() });
             continue;
         }
-        let fits = |socket: &TcpListener| socket.local_addr().is_ok_and(|address| address == listener.address);
+        let fits = |given: &Given| sockets::local_address(&given.socket).is_ok_and(|at| at == listener.address);
         let socket = match given.iter().position(fits) {
-            Some(at) => sockets::adopt(given.swap_remove(at)),
+            Some(at) => sockets::adopt(given.swap_remove(at).socket),
             None => sockets::listen(listener.address),
         };
         let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket));
         endpoints.push(endpoint.map_err(|error| BindError { address: listener.address, error })?);
     }
     Ok((endpoints, given))
+}
+
+/// A descriptor of each endpoint for a worker.
+pub(super) fn share(endpoints: &[Endpoint]) -> Result<Vec<(Endpoint, TcpListener)>, BindError> {
+    let share = |endpoint: &Endpoint| {
+        let shared = endpoint.socket.try_clone();
+        shared.map(|socket| (endpoint.clone(), socket)).map_err(|error| BindError { address: endpoint.address, error })
+    };
+    endpoints.iter().map(share).collect()
 }
 
 /// The endpoints in one line: `127.0.0.1:19500 (fragments), [::1]:19501 (plain)`.

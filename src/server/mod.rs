@@ -1,0 +1,175 @@
+//! The server: poll, accept, dispatch.
+//!
+//! ```text
+//!  main thread            supervisor: signals, control socket, reloads, drain, service manager
+//!  one thread a core      worker: an event loop with its clients, its view of the root, its buffers
+//!  a few threads          pool: look-ups and reads that may wait for a disk
+//!  one thread a reload    the new configuration is read, checked and prepared
+//!  one thread             the log
+//! ```
+//!
+//! Threads talk by messages: an [`Order`] goes to a worker's mailbox, a [`Notice`] to the supervisor's. Every worker
+//! has every listener in its poll; who accepts a client gives it to the worker that has the fewest. Nothing that a
+//! worker does waits for anything but its poll.
+
+mod accept;
+mod client;
+mod control;
+mod gate;
+mod listener;
+mod mailbox;
+mod pool;
+mod reload;
+mod service;
+mod slots;
+mod start;
+mod status;
+mod supervisor;
+mod timers;
+mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use mio::Token;
+use mio::net::TcpStream;
+
+use crate::config::{Config, Limits};
+use crate::connection::{CloseReason, Settings};
+use crate::handle::{Done, Policy};
+use crate::metrics::Tally;
+use crate::wire::Encoding;
+
+use gate::Gate;
+use listener::Endpoint;
+use mailbox::Mailbox;
+use pool::Pool;
+
+pub use control::{Question, Verdict, ask};
+pub use gate::Refusal;
+pub use listener::BindError;
+pub use start::{Failure, Start, run};
+pub use status::text as status_text;
+
+/// What workers share.
+struct Shared {
+    gate: Gate,
+    /// Clients of each worker.
+    loads: Vec<AtomicUsize>,
+    /// Whether the root could not be reached when it was needed last.
+    root_is_lost: AtomicBool,
+    pool: Pool,
+}
+
+/// What a configuration means to a worker.
+struct Setup {
+    settings: Settings,
+    limits: Limits,
+    policy: Arc<Policy>,
+    /// The listeners, each with a descriptor for this worker.
+    listeners: Vec<(Endpoint, std::net::TcpListener)>,
+}
+
+impl Setup {
+    /// What `config` says of connections.
+    fn settings(config: &Config) -> Settings {
+        Settings {
+            names: config.files.names,
+            request_line: config.limits.request_line,
+            rate: config.limits.rate_per_connection,
+            idle: config.timeouts.idle,
+            request: config.timeouts.request,
+            stall: config.timeouts.stall,
+        }
+    }
+
+    /// What `config` says of files.
+    fn policy(config: &Config) -> Policy {
+        use crate::wire::{Names, answer::CRLF};
+        let listed: fn(&[u8]) -> bool = match config.files.names {
+            Names::Portable => |name| Names::Portable.allow_name(name),
+            Names::Printable => |name| Names::Printable.allow_name(name),
+        };
+        Policy {
+            root: config.root.clone(),
+            symlinks: config.files.symlinks,
+            hidden: config.files.hidden,
+            listed,
+            separator: CRLF,
+        }
+    }
+}
+
+/// To a worker.
+enum Order {
+    /// A client that another worker has accepted.
+    Client(NewClient),
+    /// A thread has the answer for a client; none if it had to give up.
+    Disk { token: Token, policy: Option<Arc<Policy>>, done: Option<Done> },
+    /// Go over to another configuration, and say so.
+    Setup(Box<Setup>),
+    /// Tell how things stand.
+    Report,
+    /// Say that you are alive.
+    Ping(u64),
+    /// Accept nobody any more, and end when the last client has gone.
+    Drain,
+    /// Give up the clients that are left.
+    Cut,
+}
+
+/// A client on its way to its worker.
+struct NewClient {
+    stream: TcpStream,
+    peer: SocketAddr,
+    encoding: Encoding,
+}
+
+/// To the supervisor.
+enum Notice {
+    /// This worker works by the new configuration.
+    SetUp,
+    /// A worker tells how things stand.
+    Report(Box<Report>),
+    /// This worker is alive.
+    Pong { worker: usize, serial: u64 },
+    /// This worker has no clients left, and has ended.
+    Ended,
+    /// The new configuration is ready, or will not do.
+    Prepared(Result<Box<reload::Prepared>, Failure>),
+}
+
+/// How things stand with a worker.
+#[derive(Debug, Clone, Default)]
+struct Report {
+    tally: Tally,
+    /// Clients by phase, in the order of [`crate::connection::Phase::OPEN`].
+    phases: [u64; crate::connection::Phase::OPEN.len()],
+}
+
+/// The way back to a client of the answer from a thread. One that is dropped unused tells it that there is none.
+struct Reply {
+    worker: Mailbox<Order>,
+    token: Token,
+    policy: Option<Arc<Policy>>,
+    sent: bool,
+}
+
+impl Reply {
+    fn send(mut self, done: Done) {
+        self.sent = true;
+        self.worker.send(Order::Disk { token: self.token, policy: self.policy.take(), done: Some(done) });
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.worker.send(Order::Disk { token: self.token, policy: None, done: None });
+        }
+    }
+}
+
+/// What ends a client that a worker gives up.
+const CUT: CloseReason = CloseReason::Cut;

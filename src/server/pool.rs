@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::Reply;
 use crate::handle::{Done, Job, Lane};
 
 /// The most threads.
@@ -19,9 +20,6 @@ const LANE: usize = 4;
 
 /// How long a thread without work is kept.
 const KEEP: Duration = Duration::from_secs(10);
-
-/// Who is told of the answer. Called on a thread of the pool.
-pub(super) type Reply = Box<dyn FnOnce(Done) + Send>;
 
 /// A handle to the threads; clones share them.
 #[derive(Clone)]
@@ -49,7 +47,7 @@ impl Pool {
         Pool { shared: Arc::new(Shared { queue: Mutex::default(), work: Condvar::new() }) }
     }
 
-    /// Has `job` run. A listing that has not begun yet serves all who ask for it meanwhile.
+    /// Has `job` run, and `reply` told. A listing that has not begun yet serves all who ask for it meanwhile.
     pub(super) fn submit(&self, job: Job, reply: Reply) {
         let mut queue = self.shared.lock();
         if let Some((_, replies)) = queue.waiting.iter_mut().find(|(waiting, _)| same_listing(waiting, &job)) {
@@ -81,7 +79,9 @@ impl Pool {
     fn without_thread(&self, mut queue: MutexGuard<'_, Queue>, error: &io::Error) {
         if queue.threads == 0 {
             queue.waiting.clear();
-            ::log::error!("cannot start a thread that reads from the disk: {error}; raise TasksMax or the limit of processes");
+            ::log::error!(
+                "cannot start a thread that reads from the disk: {error}; raise TasksMax or the limit of processes"
+            );
         }
     }
 }
@@ -130,11 +130,11 @@ fn answer(done: Done, replies: Vec<Reply>) {
     let first = replies.next();
     if let Done::Listed(listing, directory) = &done {
         for reply in replies {
-            reply(Done::Listed(listing.clone(), directory.clone()));
+            reply.send(Done::Listed(listing.clone(), directory.clone()));
         }
     }
     if let Some(first) = first {
-        first(done);
+        first.send(done);
     }
 }
 

@@ -38,6 +38,11 @@ impl Exit {
         (Exit::Config, 78, "wrong or missing configuration"),
     ];
 
+    /// What a code means; one that is not in the table is a fault of ours.
+    pub fn of_code(code: u8) -> Exit {
+        Exit::TABLE.iter().find(|(_, known, _)| *known == code).map_or(Exit::Software, |(exit, ..)| *exit)
+    }
+
     /// The exit code.
     pub fn code(self) -> u8 {
         // The table has a line for each; a test says so.

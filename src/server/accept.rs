@@ -1,0 +1,223 @@
+//! Accepting clients, and turning away whom the limits or the system do not allow.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Token};
+
+use super::client::Client;
+use super::listener::Endpoint;
+use super::slots::NOT_A_SLOT;
+use super::worker::Worker;
+use super::{NewClient, Order, Refusal};
+use crate::connection::Connection;
+use crate::log::Every;
+use crate::os::sockets;
+use crate::wire::Encoding;
+
+/// Clients that are accepted from a listener before others are served.
+const BATCH: usize = 64;
+
+/// How many clients may be told at a time why they are not served; more are closed without a word.
+const TOLD: usize = 256;
+
+/// How long accepting pauses when the system has no descriptor or no memory. The poll would not tell when it has again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a listener that the configuration no longer names is kept for those who were already connecting.
+pub(super) const RETIRE: Duration = Duration::from_millis(250);
+
+/// A listener in a worker's poll.
+pub(super) struct Listening {
+    pub(super) endpoint: Endpoint,
+    socket: TcpListener,
+    /// Whether somebody may wait there.
+    ready: bool,
+    /// When it is closed, if it is to be.
+    pub(super) until: Option<Instant>,
+}
+
+/// What a worker remembers of accepting.
+pub(super) struct Accepting {
+    pub(super) listeners: Vec<Listening>,
+    /// No accepting before this.
+    pub(super) paused: Option<Instant>,
+    /// Given up for a moment, so that a client can be accepted and told that there is no room.
+    spare: Option<File>,
+    complaint: Every,
+    /// Clients that are being told why they are not served.
+    pub(super) turned_away: usize,
+}
+
+impl Accepting {
+    pub(super) fn new() -> Accepting {
+        let spare = File::open("/dev/null").ok();
+        Accepting { listeners: Vec::new(), paused: None, spare, complaint: Every::minute(), turned_away: 0 }
+    }
+
+    /// The next time that something is to be done without an event.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.listeners.iter().filter_map(|listening| listening.until).chain(self.paused).min()
+    }
+
+    /// Somebody may wait at a listener.
+    pub(super) fn notice(&mut self, Token(token): Token) {
+        if let Some(listening) = self.listeners.iter_mut().find(|listening| listening.token() == Token(token)) {
+            listening.ready = true;
+        }
+    }
+
+    /// Whether somebody may wait whom nobody has looked at.
+    pub(super) fn is_ready(&self) -> bool {
+        self.paused.is_none() && self.listeners.iter().any(|listening| listening.ready)
+    }
+}
+
+impl Listening {
+    /// A listener's descriptor is its token: no two that are open have the same.
+    fn token(&self) -> Token {
+        use std::os::fd::AsRawFd as _;
+        Token(NOT_A_SLOT | self.socket.as_raw_fd() as usize)
+    }
+}
+
+impl Worker {
+    /// Listens at `endpoints` and nowhere else.
+    pub(super) fn listen(&mut self, endpoints: Vec<(Endpoint, std::net::TcpListener)>, now: Instant) {
+        for listening in &mut self.accepting.listeners {
+            listening.until.get_or_insert(now + RETIRE);
+        }
+        for (endpoint, socket) in endpoints {
+            let held = self.accepting.listeners.iter_mut().find(|listening| listening.endpoint.is(&endpoint));
+            if let Some(listening) = held {
+                listening.endpoint = endpoint;
+                listening.until = None;
+                continue;
+            }
+            let socket = TcpListener::from_std(socket);
+            let mut listening = Listening { endpoint, socket, ready: true, until: None };
+            let token = listening.token();
+            if let Err(error) = self.poll.registry().register(&mut listening.socket, token, Interest::READABLE) {
+                ::log::error!("cannot wait for clients at {}: {error}", listening.endpoint.address);
+                continue;
+            }
+            self.accepting.listeners.push(listening);
+        }
+    }
+
+    /// Accepts who waits, as far as a round allows, and closes listeners whose time has come.
+    pub(super) fn accept(&mut self, now: Instant) {
+        if self.accepting.paused.is_some_and(|until| now < until) {
+            return;
+        }
+        self.accepting.paused = None;
+        for at in (0..self.accepting.listeners.len()).rev() {
+            let due = self.accepting.listeners[at].until.is_some_and(|until| until <= now);
+            if due {
+                // Who connected before the listener was given up is still in its queue.
+                self.accepting.listeners[at].ready = true;
+            }
+            while self.accepting.listeners[at].ready && self.accepting.paused.is_none() {
+                self.accept_from(at, now);
+                if !due {
+                    break;
+                }
+            }
+            if due && self.accepting.paused.is_none() {
+                let mut listening = self.accepting.listeners.swap_remove(at);
+                let _ = self.poll.registry().deregister(&mut listening.socket);
+            }
+        }
+    }
+
+    fn accept_from(&mut self, at: usize, now: Instant) {
+        for _ in 0..BATCH {
+            let listening = &mut self.accepting.listeners[at];
+            let encoding = listening.endpoint.encoding;
+            match listening.socket.accept() {
+                Ok((stream, peer)) => self.admit(stream, peer, encoding, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    listening.ready = false;
+                    return;
+                }
+                Err(error) if is_shortage(&error) => return self.pause(at, &error, now),
+                // The client's end of it failed, or the network did (accept(2)): the next one may do better.
+                Err(error) => ::log::debug!("a client went before it was accepted: {error}"),
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr, encoding: Encoding, now: Instant) {
+        self.tally.accepted += 1;
+        if let Err(refusal) = self.shared.gate.enter(peer.ip(), &self.limits) {
+            return self.turn_away(stream, peer, refusal, now);
+        }
+        let loads = &self.shared.loads;
+        let load = |worker: usize| loads[worker].load(Ordering::Relaxed);
+        let least = (0..loads.len()).min_by_key(|&worker| load(worker)).unwrap_or(self.id);
+        if load(self.id) > load(least) + 1 && !self.draining {
+            loads[least].fetch_add(1, Ordering::Relaxed);
+            self.peers[least].send(Order::Client(NewClient { stream, peer, encoding }));
+        } else {
+            loads[self.id].fetch_add(1, Ordering::Relaxed);
+            self.take_in(NewClient { stream, peer, encoding }, now);
+        }
+    }
+
+    /// Takes in a client that is counted already.
+    pub(super) fn take_in(&mut self, client: NewClient, now: Instant) {
+        let NewClient { stream, peer, encoding } = client;
+        self.insert(Client::new(stream, peer, Connection::new(encoding, now), true));
+    }
+
+    /// Tells a client why it is not served. In a flood most are told nothing.
+    fn turn_away(&mut self, stream: TcpStream, peer: SocketAddr, refusal: Refusal, now: Instant) {
+        self.tally.refused(refusal);
+        ::log::debug!("{peer} is refused: {}", refusal.name());
+        if self.accepting.turned_away < TOLD {
+            self.accepting.turned_away += 1;
+            self.insert(Client::new(stream, peer, Connection::refused(refusal.line(), now), false));
+        } else {
+            let _ = sockets::send(&stream, refusal.line().as_bytes(), false);
+        }
+    }
+
+    /// The system has no room for another client. Those who wait are told so with the help of the spare descriptor, and
+    /// after a while it is tried again.
+    fn pause(&mut self, at: usize, error: &io::Error, now: Instant) {
+        self.tally.accept_pauses += 1;
+        self.accepting.paused = Some(now + PAUSE);
+        if let Some(suppressed) = self.accepting.complaint.tick(now) {
+            ::log::error!(
+                "cannot accept clients: {error}; raise LimitNOFILE or lower limits.connections ({} are connected, \
+                 {suppressed} like messages were left out)",
+                self.shared.gate.inside()
+            );
+        }
+        for _ in 0..BATCH {
+            if self.accepting.spare.take().is_none() {
+                break;
+            }
+            let accepted = self.accepting.listeners[at].socket.accept();
+            if let Ok((stream, _)) = &accepted {
+                self.tally.accepted += 1;
+                self.tally.refused(Refusal::NoDescriptor);
+                let _ = sockets::send(stream, Refusal::NoDescriptor.line().as_bytes(), false);
+            }
+            let more = accepted.is_ok();
+            drop(accepted);
+            self.accepting.spare = File::open("/dev/null").ok();
+            if !more {
+                break;
+            }
+        }
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}

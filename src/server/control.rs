@@ -1,0 +1,227 @@
+//! The control socket: `hftpd reload` and `hftpd status` talk to the daemon through it.
+//!
+//! A client sends one word and a newline; the daemon answers with an exit code and a newline, then a text, and closes.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mio::net::{UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+
+use super::slots::Slots;
+
+/// Clients at a time; more wait in the socket's queue.
+const CLIENTS: usize = 16;
+
+/// How long a client may take to ask, and then to read its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Reload.
+    Reload,
+    /// Tell how things stand.
+    Status,
+}
+
+impl Question {
+    const ALL: [Question; 2] = [Question::Reload, Question::Status];
+
+    fn word(self) -> &'static str {
+        match self {
+            Question::Reload => "reload\n",
+            Question::Status => "status\n",
+        }
+    }
+}
+
+/// What the daemon answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// How the process that asked is to end: a code of [`crate::exit::Exit`].
+    pub exit: u8,
+    /// What it is to print.
+    pub text: String,
+}
+
+/// Asks the daemon behind the socket at `path`, and waits for its answer.
+///
+/// # Errors
+///
+/// Nobody is there, permission is missing, or the daemon ends before it has answered.
+pub fn ask(path: &Path, question: Question) -> io::Result<Verdict> {
+    let mut stream = StdStream::connect(path)?;
+    stream.write_all(question.word().as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (exit, text) = answer.split_once('\n').ok_or(io::ErrorKind::UnexpectedEof)?;
+    let exit = exit.parse().map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Verdict { exit, text: text.to_owned() })
+}
+
+/// The daemon's end.
+pub(super) struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+    clients: Slots<Asking>,
+    /// Whether somebody may wait in the socket's queue.
+    ready: bool,
+}
+
+struct Asking {
+    stream: UnixStream,
+    state: State,
+    /// When it is given up, unless the daemon owes it an answer.
+    until: Instant,
+}
+
+enum State {
+    /// It has said this much.
+    Asks(Vec<u8>),
+    /// It waits.
+    Waits,
+    /// It is told this.
+    IsTold(Vec<u8>),
+}
+
+/// The token of the socket itself. Clients have those of [`Slots`], which this bit tells apart.
+const LISTENER: Token = Token(super::slots::NOT_A_SLOT);
+
+/// Whether an event of `token` is for [`Control::notice`].
+pub(super) fn is_control(token: Token) -> bool {
+    token == LISTENER || token.0 & super::slots::NOT_A_SLOT == 0
+}
+
+impl Control {
+    /// Binds the socket, for the owner alone. One that a dead daemon left behind is removed.
+    pub(super) fn bind(path: &Path, registry: &Registry) -> io::Result<Control> {
+        let mut listener = match UnixListener::bind(path) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                if StdStream::connect(path).is_ok() {
+                    return Err(io::Error::new(error.kind(), "another daemon uses it"));
+                }
+                std::fs::remove_file(path)?;
+                UnixListener::bind(path)?
+            }
+            bound => bound?,
+        };
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        registry.register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Control { listener, path: path.to_owned(), clients: Slots::new(), ready: false })
+    }
+
+    /// Something happened. Returns who asks what.
+    pub(super) fn notice(&mut self, token: Token, registry: &Registry, now: Instant) -> Vec<(Token, Question)> {
+        let mut asked = Vec::new();
+        if token == LISTENER {
+            self.ready = true;
+        } else {
+            self.serve(token, &mut asked);
+        }
+        self.accept(registry, now, &mut asked);
+        asked
+    }
+
+    fn accept(&mut self, registry: &Registry, now: Instant, asked: &mut Vec<(Token, Question)>) {
+        while self.ready && self.clients.len() < CLIENTS {
+            let Ok((mut stream, _)) = self.listener.accept() else {
+                self.ready = false;
+                break;
+            };
+            let token = self.clients.next_token();
+            if registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).is_ok() {
+                self.clients.insert(Asking { stream, state: State::Asks(Vec::new()), until: now + PATIENCE });
+                self.serve(token, asked);
+            }
+        }
+    }
+
+    /// Answers who asked.
+    pub(super) fn answer(&mut self, token: Token, verdict: &Verdict, now: Instant) {
+        if let Some(asking) = self.clients.get_mut(token) {
+            asking.state = State::IsTold(format!("{}\n{}", verdict.exit, verdict.text).into_bytes());
+            asking.until = now + PATIENCE;
+            self.serve(token, &mut Vec::new());
+        }
+    }
+
+    /// When [`Control::expire`] is to be called.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let waiting = |asking: &&Asking| !matches!(asking.state, State::Waits);
+        self.clients.iter().filter(waiting).map(|asking| asking.until).min()
+    }
+
+    /// Gives up clients that take too long.
+    pub(super) fn expire(&mut self, registry: &Registry, now: Instant) -> Vec<(Token, Question)> {
+        for token in self.clients.tokens() {
+            let late = |asking: &mut Asking| !matches!(asking.state, State::Waits) && asking.until <= now;
+            if self.clients.get_mut(token).is_some_and(late) {
+                self.clients.remove(token);
+            }
+        }
+        let mut asked = Vec::new();
+        self.accept(registry, now, &mut asked);
+        asked
+    }
+
+    fn serve(&mut self, token: Token, asked: &mut Vec<(Token, Question)>) {
+        let Some(asking) = self.clients.get_mut(token) else { return };
+        match asking.step() {
+            Ok(Some(question)) => asked.push((token, question)),
+            Ok(None) => {}
+            Err(_) => {
+                self.clients.remove(token);
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Asking {
+    /// Does what can be done. An error is the end, also where nothing was wrong.
+    fn step(&mut self) -> io::Result<Option<Question>> {
+        loop {
+            let step = match &mut self.state {
+                State::Asks(said) => {
+                    let mut buffer = [0; 64];
+                    match self.stream.read(&mut buffer) {
+                        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                        Ok(count) => {
+                            said.extend_from_slice(&buffer[..count]);
+                            if let Some(question) = Question::ALL.into_iter().find(|q| q.word().as_bytes() == said) {
+                                self.state = State::Waits;
+                                return Ok(Some(question));
+                            }
+                            if said.len() < 64 { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+                State::Waits => return Ok(None),
+                State::IsTold(text) => match self.stream.write(text) {
+                    Ok(_) if text.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(count) => {
+                        text.drain(..count);
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match step {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Who may come in: `[limits]` of hftp.toml(5).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ipnet::IpNet;
+
+use crate::config::Limits;
+use crate::wire::code;
+
+/// Why a client is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// There are `limits.connections` already.
+    Full,
+    /// There are `limits.connections-per-address` from its address already.
+    Address,
+    /// `limits.allow` and `limits.deny` do not want it.
+    NotWelcome,
+    /// The process has no descriptor left for it.
+    NoDescriptor,
+}
+
+impl Refusal {
+    /// Every refusal, in the order of [`Refusal::index`].
+    pub const ALL: [Refusal; 4] = [Refusal::Full, Refusal::Address, Refusal::NotWelcome, Refusal::NoDescriptor];
+
+    /// Its place in [`Refusal::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in `hftpd status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refusal::Full => "full",
+            Refusal::Address => "address",
+            Refusal::NotWelcome => "not-welcome",
+            Refusal::NoDescriptor => "no-descriptor",
+        }
+    }
+
+    /// What the client is told.
+    pub fn line(self) -> &'static str {
+        match self {
+            Refusal::Full | Refusal::NoDescriptor => code::TOO_MANY_CONNECTIONS,
+            Refusal::Address => code::TOO_MANY_FROM_ADDRESS,
+            Refusal::NotWelcome => code::ADDRESS_NOT_WELCOME,
+        }
+    }
+}
+
+/// Who is in, over all event loops. The lock is held for a look-up in a table, at accept and at close.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    all: u32,
+    /// By address: an IPv4 address, or the first half of an IPv6 one.
+    each: HashMap<Source, u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    V4(u32),
+    V6(u64),
+}
+
+impl Source {
+    fn of(address: IpAddr) -> Source {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Source::V4(address.to_bits()),
+            IpAddr::V6(address) => Source::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+impl Gate {
+    /// Lets a client in, or says why not. One that is in has to [`Gate::leave`].
+    pub(super) fn enter(&self, address: IpAddr, limits: &Limits) -> Result<(), Refusal> {
+        if !is_welcome(address.to_canonical(), limits) {
+            return Err(Refusal::NotWelcome);
+        }
+        let mut inside = self.lock();
+        if inside.all >= limits.connections {
+            return Err(Refusal::Full);
+        }
+        let from_there = inside.each.entry(Source::of(address)).or_default();
+        if limits.connections_per_address > 0 && *from_there >= limits.connections_per_address {
+            return Err(Refusal::Address);
+        }
+        *from_there += 1;
+        inside.all += 1;
+        Ok(())
+    }
+
+    /// A client that was let in has gone.
+    pub(super) fn leave(&self, address: IpAddr) {
+        let mut inside = self.lock();
+        inside.all = inside.all.saturating_sub(1);
+        let source = Source::of(address);
+        if let Some(from_there) = inside.each.get_mut(&source) {
+            *from_there -= 1;
+            if *from_there == 0 {
+                inside.each.remove(&source);
+            }
+        }
+        if inside.each.is_empty() {
+            inside.each.shrink_to_fit();
+        }
+    }
+
+    /// How many are in.
+    pub(super) fn inside(&self) -> u32 {
+        self.lock().all
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_welcome(address: IpAddr, limits: &Limits) -> bool {
+    let among = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
+    !among(&limits.deny) && (limits.allow.is_empty() || among(&limits.allow))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+        let mut limits = Config::default().limits;
+        change(&mut limits);
+        limits
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn net(text: &str) -> IpNet {
+        text.parse().expect("a network")
+    }
+
+    #[test]
+    fn the_limit_of_all_counts_those_who_are_in() {
+        let (gate, limits) = (Gate::default(), limits(|limits| limits.connections = 2));
+        assert_eq!(gate.enter(ip("127.0.0.1"), &limits), Ok(()));
+        assert_eq!(gate.enter(ip("127.0.0.2"), &limits), Ok(()));
+        assert_eq!(gate.enter(ip("127.0.0.3"), &limits), Err(Refusal::Full));
+        gate.leave(ip("127.0.0.1"));
+        assert_eq!(gate.enter(ip("127.0.0.3"), &limits), Ok(()));
+        assert_eq!(gate.inside(), 2);
+    }
+
+    #[test]
+    fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
+        let (gate, limits) = (Gate::default(), limits(|limits| limits.connections_per_address = 1));
+        assert_eq!(gate.enter(ip("2001:db8:1:2::1"), &limits), Ok(()));
+        assert_eq!(gate.enter(ip("2001:db8:1:2:ffff::1"), &limits), Err(Refusal::Address));
+        assert_eq!(gate.enter(ip("2001:db8:1:3::1"), &limits), Ok(()));
+        assert_eq!(gate.enter(ip("::ffff:192.0.2.1"), &limits), Ok(()));
+        assert_eq!(gate.enter(ip("192.0.2.1"), &limits), Err(Refusal::Address));
+        assert_eq!(gate.enter(ip("::ffff:192.0.2.2"), &limits), Ok(()), "mapped addresses share no /64");
+        gate.leave(ip("192.0.2.1"));
+        assert_eq!(gate.enter(ip("192.0.2.1"), &limits), Ok(()));
+    }
+
+    #[test]
+    fn deny_wins_over_allow_and_an_empty_allow_is_everyone() {
+        let limits = limits(|limits| {
+            limits.allow = vec![net("10.0.0.0/8"), net("2001:db8::/32")];
+            limits.deny = vec![net("10.1.0.0/16")];
+        });
+        let gate = Gate::default();
+        for (address, expected) in [
+            ("10.2.3.4", Ok(())),
+            ("::ffff:10.2.3.4", Ok(())),
+            ("10.1.3.4", Err(Refusal::NotWelcome)),
+            ("192.0.2.1", Err(Refusal::NotWelcome)),
+            ("2001:db8::7", Ok(())),
+        ] {
+            assert_eq!(gate.enter(ip(address), &limits), expected, "{address}");
+        }
+        assert_eq!(Gate::default().enter(ip("192.0.2.1"), &Config::default().limits), Ok(()));
+    }
+}

@@ -1,0 +1,95 @@
+//! The new configuration, ready to be put into force.
+//!
+//! All that can fail happens here: reading and checking the file, reaching the root, binding listeners, making the
+//! descriptors that workers need. It runs on a thread of its own, for any of it may wait for a disk; what comes of it
+//! is a [`Prepared`], which only has to be handed out, or a [`Failure`], and then nothing has changed.
+
+use std::sync::Arc;
+
+use super::listener::{self, Endpoint};
+use super::start::Failure;
+use super::{Setup, listener::BindError};
+use crate::config::{self, Changes, Config, LoadError, Overrides, Source};
+use crate::exit::Exit;
+use crate::handle::Directory;
+
+/// A configuration that can be put into force.
+pub(super) struct Prepared {
+    /// What is in force then: the settings that need a restart are still the old ones.
+    pub(super) config: Config,
+    pub(super) changes: Changes,
+    pub(super) endpoints: Vec<Endpoint>,
+    /// For each worker.
+    pub(super) setups: Vec<Setup>,
+}
+
+/// Prepares what the file says now, in place of `old`.
+pub(super) fn prepare(
+    source: &Source,
+    overrides: &Overrides,
+    old: &Config,
+    held: &[Endpoint],
+    workers: usize,
+) -> Result<Prepared, Failure> {
+    let new = config::load(source, overrides)?;
+    let changes = config::diff(old, &new);
+    check_root(&new)?;
+    let (endpoints, _) = listener::bind_all(&new.listeners, held, Vec::new())?;
+    let setups = setups(&new, &endpoints, workers)?;
+    let config = Config {
+        user: old.user.clone(),
+        group: old.group.clone(),
+        workers: old.workers,
+        control: old.control.clone(),
+        ..new
+    };
+    Ok(Prepared { config, changes, endpoints, setups })
+}
+
+/// What each of `workers` needs to work by `config`.
+pub(super) fn setups(config: &Config, endpoints: &[Endpoint], workers: usize) -> Result<Vec<Setup>, BindError> {
+    let policy = Arc::new(Setup::policy(config));
+    let setup = |_| {
+        Ok(Setup {
+            settings: Setup::settings(config),
+            limits: config.limits.clone(),
+            policy: policy.clone(),
+            listeners: listener::share(endpoints)?,
+        })
+    };
+    (0..workers).map(setup).collect()
+}
+
+/// Whether the root can be served by who we are.
+pub(super) fn check_root(config: &Config) -> Result<(), Failure> {
+    let checked = Directory::open(&config.root).and_then(|directory| directory.check());
+    checked.map_err(|errno| {
+        let root = config.root.display();
+        let error = std::io::Error::from(errno);
+        let cure = match error.kind() {
+            std::io::ErrorKind::NotFound => "make the directory, or set another root",
+            std::io::ErrorKind::NotADirectory => "set root to a directory",
+            std::io::ErrorKind::PermissionDenied => {
+                "give the daemon's user r-x on it, and --x on each directory above it"
+            }
+            _ => "see whether its file system is mounted",
+        };
+        Failure { exit: Exit::Root, message: format!("root {root}: {error}; {cure}") }
+    })
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Failure {
+        Failure { exit: Exit::from(&error), message: error.to_string() }
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Failure {
+        let exit = match error.error.kind() {
+            std::io::ErrorKind::PermissionDenied => Exit::Permission,
+            _ => Exit::System,
+        };
+        Failure { exit, message: error.to_string() }
+    }
+}

@@ -1,0 +1,194 @@
+//! From a valid configuration to a daemon that serves, in the order of hftpd(8), START.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::listener::{self, Endpoint};
+use super::reload;
+use super::supervisor::Supervisor;
+use super::worker::{Berth, Worker};
+use super::{Gate, Pool, Shared, service};
+use crate::config::{Config, LogTarget, Overrides, Source, Workers};
+use crate::detach::{self, Detached};
+use crate::exit::Exit;
+use crate::log;
+use crate::os::privileges::{self, Identity, IdentityError};
+use crate::os::sandbox;
+use crate::os::service::given_sockets;
+
+/// What the daemon is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration.
+    pub config: Config,
+    /// Where it came from, for reloads.
+    pub source: Source,
+    /// What goes before it.
+    pub overrides: Overrides,
+    /// Whether to go into the background.
+    pub daemon: bool,
+    /// Where to write the process number then.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// Why there is no daemon, or no reload.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the process ends.
+    pub exit: Exit,
+    /// What happened, to what, and what to do.
+    pub message: String,
+}
+
+impl Failure {
+    pub(super) fn system(what: &str, error: &std::io::Error) -> Failure {
+        Failure { exit: Exit::System, message: format!("{what}: {error}") }
+    }
+}
+
+/// Descriptors that are needed beside those of clients: listeners in every worker, polls, files of answers.
+const DESCRIPTORS: u64 = 512;
+
+/// Serves until it is told to end. Returns when everything has been drained.
+///
+/// # Errors
+///
+/// The daemon does not serve, and has changed nothing.
+pub fn run(start: Start) -> Result<(), Failure> {
+    reload::check_root(&start.config)?;
+    let (endpoints, left) = listener::bind_all(&start.config.listeners, &[], given_sockets())?;
+    for given in left {
+        if service::is_kept(&given.name) {
+            service::forget(&given.name);
+        } else {
+            ::log::warn!(
+                "the service manager gave the socket {}, which no listener of the configuration fits",
+                given.name
+            );
+        }
+    }
+    let mut detached = None;
+    if start.daemon {
+        let daemon = detach::detach(start.pid_file.as_deref());
+        detached = Some(
+            daemon.map_err(|error| Failure { exit: Exit::of_code(error.exit_code()), message: error.to_string() })?,
+        );
+    }
+    match serve(start, endpoints, &mut detached) {
+        Ok(()) => Ok(()),
+        Err(failure) => match detached {
+            // The process that was started says it.
+            Some(detached) => {
+                detached.failed(failure.exit.code(), &failure.message);
+                std::process::exit(i32::from(failure.exit.code()));
+            }
+            None => Err(failure),
+        },
+    }
+}
+
+fn serve(start: Start, endpoints: Vec<Endpoint>, detached: &mut Option<Detached>) -> Result<(), Failure> {
+    let config = &start.config;
+    drop_privileges(&start)?;
+    // Only now is it known whose eyes the root is seen with.
+    reload::check_root(config)?;
+    let sandbox = sandbox::enter(config.control.as_deref());
+    let system = |error| Failure::system("cannot start the log", &error);
+    let log = log::start(&config.log, start.daemon).map_err(system)?;
+    raise_descriptor_limit(config);
+    let count = workers(config.workers);
+    let berths: Vec<Berth> = (0..count)
+        .map(|_| Berth::new())
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::system("cannot make an event loop", &error))?;
+    let peers: Vec<_> = berths.iter().map(|berth| berth.mailbox.clone()).collect();
+    let shared = Arc::new(Shared {
+        gate: Gate::default(),
+        loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
+        root_is_lost: AtomicBool::new(false),
+        pool: Pool::new(),
+    });
+    let setups = reload::setups(config, &endpoints, count)?;
+    let to_syslog = match config.log.target {
+        LogTarget::Syslog => true,
+        LogTarget::Auto => start.daemon,
+        LogTarget::Stderr => false,
+    };
+    let supervisor = Supervisor::new(start, endpoints, peers.clone(), shared.clone(), sandbox, log)?;
+    for (id, (berth, setup)) in berths.into_iter().zip(setups).enumerate() {
+        let worker = Worker::new(id, berth, peers.clone(), supervisor.mailbox(), shared.clone(), setup);
+        std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run()).map_err(|error| {
+            Failure::system("cannot start an event loop's thread (see TasksMax, `ulimit -u`)", &error)
+        })?;
+    }
+    let serving = supervisor.serving();
+    ::log::info!("{serving}");
+    if to_syslog {
+        eprintln!("hftpd: {serving}");
+    }
+    supervisor.ready();
+    if let Some(detached) = detached {
+        detached.ready().map_err(|error| Failure::system("cannot give up standard error", &error))?;
+    }
+    supervisor.run();
+    Ok(())
+}
+
+fn workers(workers: Workers) -> usize {
+    match workers {
+        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+        Workers::Count(count) => usize::from(count.get()),
+    }
+}
+
+fn drop_privileges(start: &Start) -> Result<(), Failure> {
+    let identity = if privileges::is_root() {
+        Some(identity(start).map_err(|error| {
+            let exit = match error {
+                IdentityError::Lookup { .. } => Exit::System,
+                _ => Exit::Config,
+            };
+            Failure { exit, message: error.to_string() }
+        })?)
+    } else {
+        None
+    };
+    privileges::become_identity(identity.as_ref())
+        .map_err(|error| Failure { exit: Exit::Permission, message: error.to_string() })
+}
+
+/// Who to become. Where nothing is installed, the built-in defaults name a user that does not exist: then it is nobody.
+fn identity(start: &Start) -> Result<Identity, IdentityError> {
+    let Config { user, group, .. } = &start.config;
+    let found = Identity::find(user, group);
+    let built_in = *user == Config::default().user && !start.source.path.exists();
+    match found {
+        Err(IdentityError::NoSuchUser(_) | IdentityError::NoSuchGroup(_)) if built_in => {
+            ::log::info!("there is no user {user} here, so nobody (65534) serves");
+            Identity::find("65534", "65534")
+        }
+        found => found,
+    }
+}
+
+/// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.
+fn raise_descriptor_limit(config: &Config) {
+    let wanted = u64::from(config.limits.connections) + DESCRIPTORS;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let possible = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum }) {
+        ::log::warn!("cannot raise the limit of open files: {}", std::io::Error::from(error));
+    } else if possible < wanted {
+        ::log::warn!(
+            "limits.connections = {} needs {wanted} open files, and the system allows {possible}: clients beyond that \
+             are refused; raise LimitNOFILE in the unit",
+            config.limits.connections
+        );
+    }
+}

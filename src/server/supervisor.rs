@@ -1,0 +1,500 @@
+//! The main thread: signals, control socket, reloads, drain, service manager. Serves nobody itself.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use super::control::{self, Control, Question, Verdict};
+use super::listener::{self, Endpoint};
+use super::mailbox::Mailbox;
+use super::reload::{self, Prepared};
+use super::start::{Failure, Start};
+use super::status::{self, Facts, LastReload, Reloads};
+use super::{Notice, Order, Report, Shared, service};
+use crate::config::{Config, Overrides, Source};
+use crate::exit::Exit;
+use crate::log;
+use crate::os::sandbox::Sandbox;
+use crate::os::sockets;
+
+const MAIL: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+
+/// How often a drain tells how many are left.
+const DRAIN_TICK: Duration = Duration::from_secs(1);
+
+/// How long workers may take to end once they were told to cut what is left.
+const CUT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a status waits for a worker that does not answer.
+const REPORT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the end waits for the log.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The main thread.
+pub(super) struct Supervisor {
+    poll: Poll,
+    notices: Receiver<Notice>,
+    mailbox: Mailbox<Notice>,
+    signals: Signals,
+    control: Option<Control>,
+    workers: Vec<Mailbox<Order>>,
+    shared: Arc<Shared>,
+    log: log::Handle,
+    sandbox: Sandbox,
+    started: Instant,
+    source: Source,
+    overrides: Overrides,
+    config: Config,
+    endpoints: Vec<Endpoint>,
+    stage: Stage,
+    reload: Reload,
+    /// Who asked for a reload while one was under way: another follows it. None if nobody did.
+    next_reload: Option<Vec<Token>>,
+    reloads: Reloads,
+    count: Option<Count>,
+    watchdog: Option<Watchdog>,
+}
+
+/// What the daemon is about.
+enum Stage {
+    Serving,
+    Draining {
+        /// When the rest is cut.
+        deadline: Instant,
+        /// When it is told next how many are left.
+        tick: Instant,
+        cut: bool,
+        /// Workers that have clients left.
+        workers: usize,
+    },
+    Over,
+}
+
+/// A reload under way, with those who wait for its verdict.
+enum Reload {
+    None,
+    Preparing(Vec<Token>),
+    Applying { asked: Vec<Token>, workers: usize, message: String },
+}
+
+/// Workers are being asked how things stand.
+struct Count {
+    asked: Vec<Token>,
+    report: Report,
+    workers: usize,
+    until: Instant,
+}
+
+/// Tells the service manager that all workers are alive, as long as they say so.
+struct Watchdog {
+    period: Duration,
+    next: Instant,
+    serial: u64,
+    /// For each worker, the last ping that it answered.
+    answered: Vec<u64>,
+}
+
+impl Supervisor {
+    /// The main thread of a daemon whose workers have these mailboxes. Signals are handled from here on.
+    pub(super) fn new(
+        start: Start,
+        endpoints: Vec<Endpoint>,
+        workers: Vec<Mailbox<Order>>,
+        shared: Arc<Shared>,
+        sandbox: Sandbox,
+        log: log::Handle,
+    ) -> Result<Supervisor, Failure> {
+        let failed = |error| Failure::system("cannot start the main thread", &error);
+        let poll = Poll::new().map_err(failed)?;
+        let (mailbox, notices) = Mailbox::new(poll.registry(), MAIL).map_err(failed)?;
+        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(failed)?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(failed)?;
+        let now = Instant::now();
+        let control = start.config.control.as_deref().and_then(|path| match Control::bind(path, poll.registry()) {
+            Ok(control) => Some(control),
+            Err(error) => {
+                ::log::warn!(
+                    "no control socket at {}: {error}; `hftpd reload` and `hftpd status` will not work (SIGHUP reloads)",
+                    path.display()
+                );
+                None
+            }
+        });
+        let watchdog = service::watchdog().map(|timeout| Watchdog {
+            period: timeout / 4,
+            next: now,
+            serial: 0,
+            answered: vec![0; workers.len()],
+        });
+        let Start { config, source, overrides, .. } = start;
+        Ok(Supervisor {
+            poll,
+            notices,
+            mailbox,
+            signals,
+            control,
+            workers,
+            shared,
+            log,
+            sandbox,
+            started: now,
+            source,
+            overrides,
+            config,
+            endpoints,
+            stage: Stage::Serving,
+            reload: Reload::None,
+            next_reload: None,
+            reloads: Reloads::default(),
+            count: None,
+            watchdog,
+        })
+    }
+
+    pub(super) fn mailbox(&self) -> Mailbox<Notice> {
+        self.mailbox.clone()
+    }
+
+    /// What is served where, in one line.
+    pub(super) fn serving(&self) -> String {
+        format!("serving {} on {}", self.config.root.display(), listener::describe(&self.endpoints))
+    }
+
+    /// Tells the service manager that the daemon serves, and gives it the listeners to keep.
+    pub(super) fn ready(&self) {
+        self.endpoints.iter().for_each(service::keep);
+        service::ready(&self.serving());
+    }
+
+    /// Runs until the daemon is told to end and has drained.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(64);
+        while !matches!(self.stage, Stage::Over) {
+            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                panic!("the main thread cannot wait: {error}");
+            }
+            let now = Instant::now();
+            for event in &events {
+                match event.token() {
+                    SIGNALS => self.handle_signals(now),
+                    token if control::is_control(token) => {
+                        let asked = match &mut self.control {
+                            Some(control) => control.notice(token, self.poll.registry(), now),
+                            None => Vec::new(),
+                        };
+                        self.consider(asked, now);
+                    }
+                    _ => {}
+                }
+            }
+            while let Ok(notice) = self.notices.try_recv() {
+                self.heed(notice, now);
+            }
+            self.keep_time(now);
+        }
+        ::log::info!("ended");
+        drop(self.control.take());
+        if !self.log.flush(LOG_PATIENCE) {
+            eprintln!("hftpd: warning: the log was not written to its end, nobody takes it");
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let drain = match self.stage {
+            Stage::Draining { deadline, tick, .. } => Some(deadline.min(tick)),
+            _ => None,
+        };
+        let deadlines = [
+            drain,
+            self.control.as_ref().and_then(Control::deadline),
+            self.count.as_ref().map(|count| count.until),
+            self.watchdog.as_ref().map(|watchdog| watchdog.next),
+        ];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn handle_signals(&mut self, now: Instant) {
+        let (mut end, mut hang_up) = (false, false);
+        for signal in self.signals.pending() {
+            match signal {
+                SIGHUP => hang_up = true,
+                _ => end = true,
+            }
+        }
+        // Whoever says both wants the end.
+        if end {
+            self.handle_end(now);
+        } else if hang_up {
+            self.begin_reload(None, now);
+        }
+    }
+
+    fn consider(&mut self, asked: Vec<(Token, Question)>, now: Instant) {
+        for (who, question) in asked {
+            match question {
+                Question::Reload => self.begin_reload(Some(who), now),
+                Question::Status => self.begin_count(who, now),
+            }
+        }
+    }
+
+    fn heed(&mut self, notice: Notice, now: Instant) {
+        match notice {
+            Notice::Prepared(Ok(prepared)) => self.apply(*prepared, now),
+            Notice::Prepared(Err(failure)) => {
+                if let Reload::Preparing(asked) = std::mem::replace(&mut self.reload, Reload::None) {
+                    self.conclude(asked, failure.exit, failure.message, now);
+                }
+            }
+            Notice::SetUp => {
+                if let Reload::Applying { workers, .. } = &mut self.reload {
+                    *workers -= 1;
+                }
+                self.finish_reload(now);
+            }
+            Notice::Report(report) => {
+                if let Some(count) = &mut self.count {
+                    count.report.tally += &report.tally;
+                    count.report.phases.iter_mut().zip(report.phases).for_each(|(sum, count)| *sum += count);
+                    count.workers = count.workers.saturating_sub(1);
+                }
+                self.finish_count(now);
+            }
+            Notice::Pong { worker, serial } => {
+                if let Some(watchdog) = &mut self.watchdog {
+                    watchdog.answered[worker] = serial;
+                }
+            }
+            Notice::Ended => {
+                if let Stage::Draining { workers, .. } = &mut self.stage {
+                    *workers -= 1;
+                    if *workers == 0 {
+                        self.stage = Stage::Over;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what is due without anybody asking.
+    fn keep_time(&mut self, now: Instant) {
+        let asked = match &mut self.control {
+            Some(control) => control.expire(self.poll.registry(), now),
+            None => Vec::new(),
+        };
+        self.consider(asked, now);
+        self.finish_count(now);
+        self.drain_on(now);
+        if let Some(watchdog) = &mut self.watchdog
+            && watchdog.next <= now
+        {
+            if watchdog.answered.iter().all(|&answered| answered == watchdog.serial)
+                || matches!(self.stage, Stage::Draining { .. })
+            {
+                service::alive();
+                watchdog.serial += 1;
+                for worker in &self.workers {
+                    worker.send(Order::Ping(watchdog.serial));
+                }
+            }
+            watchdog.next = now + watchdog.period;
+        }
+    }
+
+    // --- reload ---
+
+    /// Begins a reload, or sees to it that one follows that which is under way: what it read may be older.
+    fn begin_reload(&mut self, who: Option<Token>, now: Instant) {
+        if !matches!(self.stage, Stage::Serving) {
+            let message = "the daemon is ending, and does not reload".to_owned();
+            ::log::warn!("{message}");
+            return self.answer(who, Exit::Unavailable, &message, now);
+        }
+        if !matches!(self.reload, Reload::None) {
+            self.next_reload.get_or_insert_default().extend(who);
+            return;
+        }
+        service::reloading();
+        self.reload = Reload::Preparing(who.into_iter().collect());
+        let (source, overrides, config) = (self.source.clone(), self.overrides.clone(), self.config.clone());
+        let (endpoints, workers, mailbox) = (self.endpoints.clone(), self.workers.len(), self.mailbox.clone());
+        let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            let prepared = reload::prepare(&source, &overrides, &config, &endpoints, workers);
+            mailbox.send(Notice::Prepared(prepared.map(Box::new)));
+        });
+        if let Err(error) = spawned {
+            let failure = Failure::system("cannot start a thread that reloads", &error);
+            self.heed(Notice::Prepared(Err(failure)), now);
+        }
+    }
+
+    /// Puts a configuration into force. Nothing of it can fail.
+    fn apply(&mut self, prepared: Prepared, now: Instant) {
+        let Prepared { config, changes, endpoints, setups } = prepared;
+        let Reload::Preparing(asked) = std::mem::replace(&mut self.reload, Reload::None) else { return };
+        self.log.apply(&config.log);
+        let old = std::mem::replace(&mut self.endpoints, endpoints);
+        self.config = config;
+        for gone in old.iter().filter(|old| !self.endpoints.iter().any(|endpoint| endpoint.is(old))) {
+            service::forget(&service::name(gone));
+            if let Err(error) = sockets::take_no_more(&gone.socket) {
+                ::log::debug!("{} closes without a filter: {error}", gone.address);
+            }
+        }
+        for new in self.endpoints.iter().filter(|new| !old.iter().any(|endpoint| endpoint.is(new))) {
+            service::keep(new);
+        }
+        for (worker, setup) in self.workers.iter().zip(setups) {
+            worker.send(Order::Setup(Box::new(setup)));
+        }
+        let message = format!("{changes}; {}", self.serving());
+        self.reload = Reload::Applying { asked, workers: self.workers.len(), message };
+        self.finish_reload(now);
+    }
+
+    fn finish_reload(&mut self, now: Instant) {
+        if !matches!(self.reload, Reload::Applying { workers: 0, .. }) {
+            return;
+        }
+        if let Reload::Applying { asked, message, .. } = std::mem::replace(&mut self.reload, Reload::None) {
+            self.conclude(asked, Exit::Done, message, now);
+        }
+    }
+
+    /// Says what became of a reload to everybody who wants to know, and begins the next if there is one.
+    fn conclude(&mut self, asked: Vec<Token>, exit: Exit, message: String, now: Instant) {
+        let ok = exit == Exit::Done;
+        if ok {
+            self.reloads.succeeded += 1;
+            ::log::info!("reloaded: {message}");
+        } else {
+            self.reloads.failed += 1;
+            ::log::error!("not reloaded, the old configuration stays in force: {message}");
+        }
+        for who in asked {
+            self.answer(Some(who), exit, &message, now);
+        }
+        let first_line = message.lines().next().unwrap_or_default();
+        let status = if ok { self.serving() } else { format!("{}; not reloaded: {first_line}", self.serving()) };
+        self.reloads.last = Some(LastReload { ok, message, at: now });
+        if matches!(self.stage, Stage::Serving) {
+            service::ready(&status);
+        }
+        if let Some(asked) = self.next_reload.take() {
+            if asked.is_empty() {
+                self.begin_reload(None, now);
+            }
+            for who in asked {
+                self.begin_reload(Some(who), now);
+            }
+        }
+    }
+
+    fn answer(&mut self, who: Option<Token>, exit: Exit, text: &str, now: Instant) {
+        if let (Some(who), Some(control)) = (who, &mut self.control) {
+            control.answer(who, &Verdict { exit: exit.code(), text: text.to_owned() }, now);
+        }
+    }
+
+    // --- status ---
+
+    fn begin_count(&mut self, who: Token, now: Instant) {
+        if let Some(count) = &mut self.count {
+            return count.asked.push(who);
+        }
+        let workers = self.workers.len();
+        self.count = Some(Count { asked: vec![who], report: Report::default(), workers, until: now + REPORT_PATIENCE });
+        for worker in &self.workers {
+            worker.send(Order::Report);
+        }
+    }
+
+    fn finish_count(&mut self, now: Instant) {
+        let is_over = |count: &mut Count| count.workers == 0 || count.until <= now;
+        let Some(count) = self.count.take_if(is_over) else { return };
+        let state = match (&self.stage, count.workers) {
+            (Stage::Serving, 0) => "serving",
+            (Stage::Serving, _) => "hanging",
+            _ => "draining",
+        };
+        let facts = Facts {
+            state,
+            started: self.started,
+            now,
+            root: &self.config.root,
+            endpoints: &self.endpoints,
+            workers: self.workers.len(),
+            sandbox: &self.sandbox,
+            reloads: &self.reloads,
+            log_lost: self.log.lost(),
+            pool: self.shared.pool.load(),
+            report: &count.report,
+        };
+        let text = status::json(&facts).to_string();
+        for who in count.asked {
+            self.answer(Some(who), Exit::Done, &text, now);
+        }
+    }
+
+    // --- the end ---
+
+    /// The first time it begins a drain, the second time it cuts it short.
+    fn handle_end(&mut self, now: Instant) {
+        match &mut self.stage {
+            Stage::Serving => {
+                let drain = self.config.timeouts.drain;
+                let left = self.shared.gate.inside();
+                ::log::info!("ending: {left} connected, at most {} s until they are cut", drain.as_secs());
+                service::stopping(&format!("draining {left} connections"));
+                let workers = self.workers.len();
+                self.stage = Stage::Draining { deadline: now + drain, tick: now + DRAIN_TICK, cut: false, workers };
+                for worker in &self.workers {
+                    worker.send(Order::Drain);
+                }
+            }
+            Stage::Draining { deadline, .. } => {
+                ::log::info!("ending at once");
+                *deadline = now;
+            }
+            Stage::Over => {}
+        }
+        self.drain_on(now);
+    }
+
+    fn drain_on(&mut self, now: Instant) {
+        let Stage::Draining { deadline, tick, cut, .. } = &mut self.stage else { return };
+        let left = self.shared.gate.inside();
+        if *tick <= now {
+            *tick = now + DRAIN_TICK;
+            service::status(&format!("draining {left} connections"));
+            service::extend(DRAIN_TICK * 5);
+        }
+        if *deadline > now {
+            return;
+        }
+        if *cut {
+            // A worker that does not end even now hangs. Its clients see the end of the process.
+            ::log::error!("an event loop does not end");
+            self.stage = Stage::Over;
+            return;
+        }
+        *cut = true;
+        *deadline = now + CUT_PATIENCE;
+        if left > 0 {
+            ::log::warn!("{left} connections are cut");
+        }
+        for worker in &self.workers {
+            worker.send(Order::Cut);
+        }
+    }
+}
