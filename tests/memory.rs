@@ -113,7 +113,6 @@ fn ten_thousand_requests_without_a_reader_are_held_back() {
     let mut client = Client::connect_narrow(daemon.address(0));
     let growth = std::thread::scope(|scope| {
         let stream = client.stream().try_clone().expect("a second descriptor");
-        stream.set_write_timeout(None).expect("SO_SNDTIMEO");
         let growth = peak_growth(&daemon, || {
             scope.spawn(move || {
                 let requests = "get_file_listing\r\n".repeat(REQUESTS);

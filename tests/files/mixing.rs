@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -10,9 +9,9 @@ use crate::support::client::Client;
 use crate::support::content::pattern;
 use crate::support::daemon::Daemon;
 use crate::support::decode::{Fault, Form};
-use crate::support::in_parallel;
 use crate::support::settings::Settings;
 use crate::support::site::{Site, put, switch_link};
+use crate::support::{in_parallel, meanwhile};
 
 /// The two roots: the same names, other sizes, and contents that differ in every place.
 struct Version {
@@ -36,35 +35,12 @@ fn make(path: &Path, version: &Version) {
 
 /// Switches as fast as it can while clients ask in every form, until each form has seen both versions often enough.
 fn ask_while_switching(daemon: &Daemon, switch: impl Fn() + Sync) {
-    while_switching(switch, || {
+    meanwhile(1, switch, || {
         in_parallel(5, &Form::ALL, |&(listener, form)| {
             let counts = ask(&mut daemon.client_of(listener), form);
             println!("{form:?}: {counts:?} answers of the two versions");
         });
     });
-}
-
-fn while_switching(switch: impl Fn() + Sync, work: impl FnOnce()) {
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                switch();
-                std::thread::yield_now();
-            }
-        });
-        let _stop = StopOnDrop(&done);
-        work();
-    });
-}
-
-/// Lets the switching end also when a client panics, or the test never would.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Checks answers until both versions were seen often enough, and counts how often each was.
@@ -131,6 +107,7 @@ fn no_answer_mixes_two_roots_behind_a_link() {
         switch_link(&current, "v2");
         std::thread::yield_now();
         switch_link(&current, "v1");
+        std::thread::yield_now();
     });
 }
 
@@ -142,6 +119,7 @@ fn no_answer_mixes_two_roots_that_are_exchanged() {
     let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
     ask_while_switching(&daemon, || {
         renameat_with(CWD, site.root(), CWD, site.at("other"), RenameFlags::EXCHANGE).expect("exchange");
+        std::thread::yield_now();
     });
 }
 
@@ -157,12 +135,49 @@ fn no_answer_mixes_two_files_renamed_over_each_other() {
             std::fs::rename(site.at("fresh"), site.root().join("f")).expect("rename");
         }
     };
-    while_switching(publish, || {
+    meanwhile(1, publish, || {
         in_parallel(5, &Form::ALL, |&(listener, form)| {
             let mut client = daemon.client_of(listener);
             for round in 0..ENOUGH {
                 slice(&mut client, form, round);
             }
+        });
+    });
+}
+
+#[test]
+fn no_answer_is_wrong_while_the_root_comes_and_goes() {
+    let site = Site::new();
+    make(&site.root(), &VERSIONS[0]);
+    make(&site.dir("other", &[]), &VERSIONS[1]);
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let come_and_go = || {
+        for (from, to) in [("root", "away"), ("other", "root"), ("away", "other")] {
+            std::fs::rename(site.at(from), site.at(to)).expect("rename");
+            std::thread::yield_now();
+        }
+    };
+    meanwhile(1, come_and_go, || {
+        in_parallel(5, &Form::ALL, |&(listener, form)| {
+            let (mut client, mut counts, mut missing) = (daemon.client_of(listener), [0; 2], 0);
+            while counts.iter().any(|&count| count < ENOUGH) {
+                let answer = client.slice(form, "f", 1, VERSIONS[0].size as u64 - 1);
+                match answer {
+                    Ok(bytes) => {
+                        let of = |version: &Version| bytes == pattern(version.seed, 1, bytes.len());
+                        let version = VERSIONS.iter().position(of);
+                        counts[version.unwrap_or_else(|| panic!("{form:?}: bytes of neither version"))] += 1;
+                    }
+                    Err(fault) => {
+                        assert_eq!(fault, Fault::Refused("199 INTERNAL SERVER ERROR".to_owned()), "{form:?}");
+                        client.expect_close();
+                        client = daemon.client_of(listener);
+                        missing += 1;
+                    }
+                }
+                assert!(missing < 200_000, "{form:?}: {counts:?} answers of the two versions, all others are 199");
+            }
+            println!("{form:?}: {counts:?} answers of the two versions, {missing} while there was no root");
         });
     });
 }

@@ -63,7 +63,7 @@ fn no_name_is_a_path() {
 #[test]
 fn names_that_mean_something_elsewhere_are_just_names() {
     let site = site();
-    let settings = Settings::new(&site).set("files.names", "\"printable\"");
+    let settings = Settings::new(&site).set("files.names", "\"printable\"").set("files.hidden", "true");
     let daemon = Daemon::start(&site, &settings);
     let mut client = daemon.client();
     for name in

@@ -58,7 +58,7 @@ fn names_place(text: &str, place: &str) -> bool {
 fn a_broken_file_is_78_and_says_where() {
     let mut running = Running::new();
     let changed = running.settings.clone().root(&running.site.at("next"));
-    for line in ["colour = \"red\"", "port port", "workers = \"some\"", "control = 7", "user = \"nobody"] {
+    for line in ["colour = \"red\"", "port port", "workers = \"some\"", "user = \"nobody"] {
         let (text, place) = broken(&changed, line);
         put(&running.site.config(), text.as_bytes());
         let finished = running.daemon.reload_command().expect_code(78);

@@ -1,14 +1,13 @@
 //! Starting, and the exit codes of a start that fails.
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::support::daemon::{Daemon, refused, refused_config, refused_file};
 use crate::support::run::{hftpd_with, run};
 use crate::support::settings::Settings;
-use crate::support::site::{Site, nobody, put};
+use crate::support::site::{Site, nobody, put, set_mode};
 use crate::support::{am_root, own_address, skipped};
 
 #[test]
@@ -205,8 +204,9 @@ fn a_port_alone_is_open_to_both_families() {
 /// The daemon as somebody who is not root, with a binary where everybody can reach it.
 fn as_anybody(site: &Site) -> Command {
     let binary = site.at("hftpd");
-    std::fs::copy(env!("CARGO_BIN_EXE_hftpd"), &binary).expect("a copy of the binary");
-    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    // Not by this process: a child forked meanwhile would hold the copy open for writing, and it could not be executed.
+    run(Command::new("cp").arg(env!("CARGO_BIN_EXE_hftpd")).arg(&binary)).expect_code(0);
+    set_mode(&binary, 0o755);
     let mut command = Command::new(binary);
     if am_root() {
         let (uid, gid) = nobody();

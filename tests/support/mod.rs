@@ -15,7 +15,7 @@ pub(crate) mod settings;
 pub(crate) mod site;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before it counts as never. No test waits this long unless it fails.
@@ -66,16 +66,47 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> Result<(), Strin
     }
 }
 
-/// Does the jobs in so many threads at a time; the first panic fails the test.
+/// Does the jobs in so many threads at a time; after the first panic no more are begun, and the test fails.
 pub(crate) fn in_parallel<J: Send + Sync>(threads: usize, jobs: &[J], work: impl Fn(&J) + Sync) {
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if failed.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let armed = SetOnDrop(&failed);
                     work(job);
+                    std::mem::forget(armed);
                 }
             });
         }
     });
+}
+
+/// Sets the flag when it goes out of scope, also by a panic.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does something in other threads for as long as `work` takes, and no longer though `work` should panic.
+pub(crate) fn meanwhile<T>(threads: usize, background: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    background();
+                }
+            });
+        }
+        let _done = SetOnDrop(&done);
+        work()
+    })
 }
