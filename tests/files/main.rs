@@ -1,0 +1,45 @@
+//! What is served and what is not: names and links that try to leave the root, files that are no files, roots that are
+//! replaced and files that change while clients ask.
+
+mod changes;
+mod links;
+mod mixing;
+mod names;
+mod roots;
+mod special;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::client::Client;
+
+const INVALID: &str = "201 INVALID ARGUMENTS FOR COMMAND\r\n";
+const NOT_FOUND: &str = "202 FILE NOT FOUND\r\n";
+const UNREADABLE: &str = "199 INTERNAL SERVER ERROR\r\n";
+
+/// The name is well formed, but there is no such file, by whatever request.
+#[track_caller]
+fn not_found(client: &mut Client, name: &str) {
+    client.ask(format!("get_metadata {name}\r\n"), NOT_FOUND);
+    client.ask(format!("get_slice {name} 0 0\r\n"), NOT_FOUND);
+    client.ask(format!("get_slice {name} 0 1 raw\r\n"), NOT_FOUND);
+    client.ask(format!("get_slice {name} 99999999999999999999 1\r\n"), NOT_FOUND);
+}
+
+/// The file is there with these bytes, by whatever request.
+#[track_caller]
+fn holds(client: &mut Client, name: &str, bytes: &str) {
+    let size = bytes.len();
+    client.ask(format!("get_metadata {name}\r\n"), format!("0 OK\r\n{size}\r\n"));
+    let raw = format!("0 OK\r\nContent-Length: {size}\r\n\r\n{bytes}");
+    client.ask(format!("get_slice {name} 0 {size} raw\r\n"), raw);
+    client.ask(format!("get_slice {name} 0 {}\r\n", size + 1), "203 OFFSET EXCEEDS FILE SIZE\r\n");
+}
+
+/// The next request that needs the root is answered 199, and the connection closed.
+#[track_caller]
+fn unreadable(daemon: &support::daemon::Daemon, request: &str) {
+    let mut client = daemon.client();
+    client.ask(request, UNREADABLE);
+    client.expect_close();
+}

@@ -1,0 +1,183 @@
+//! No answer is of two roots, however fast they are switched.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::support::client::Client;
+use crate::support::content::pattern;
+use crate::support::daemon::Daemon;
+use crate::support::decode::{Fault, Form};
+use crate::support::settings::Settings;
+use crate::support::site::{Site, put, switch_link};
+use crate::support::{in_parallel, meanwhile};
+
+/// The two roots: the same names, other sizes, and contents that differ in every place.
+struct Version {
+    seed: u64,
+    size: usize,
+    names: &'static [&'static str],
+}
+
+const VERSIONS: [Version; 2] = [
+    Version { seed: 1, size: 300_000, names: &["f", "g", "one", "uno"] },
+    Version { seed: 2, size: 500_000, names: &["f", "g", "dos", "two", "zwei"] },
+];
+
+const ENOUGH: usize = 60;
+
+fn make(path: &Path, version: &Version) {
+    for name in version.names {
+        put(&path.join(name), &pattern(version.seed, 0, version.size));
+    }
+}
+
+/// Switches as fast as it can while clients ask in every form, until each form has seen both versions often enough.
+fn ask_while_switching(daemon: &Daemon, switch: impl Fn() + Sync) {
+    meanwhile(1, switch, || {
+        in_parallel(5, &Form::ALL, |&(listener, form)| {
+            let counts = ask(&mut daemon.client_of(listener), form);
+            println!("{form:?}: {counts:?} answers of the two versions");
+        });
+    });
+}
+
+/// Checks answers until both versions were seen often enough, and counts how often each was.
+fn ask(client: &mut Client, form: Form) -> [usize; 2] {
+    let mut counts = [0; 2];
+    for round in 0.. {
+        let version = match round % 3 {
+            0 => slice(client, form, round),
+            1 => metadata(client),
+            _ => listing(client),
+        };
+        counts[version] += 1;
+        if counts.iter().all(|&count| count >= ENOUGH) {
+            break;
+        }
+        assert!(round < 200_000, "{form:?}: only one version is ever seen: {counts:?}");
+    }
+    counts
+}
+
+/// A slice that both versions have, or one that only the larger has.
+fn slice(client: &mut Client, form: Form, round: usize) -> usize {
+    let [smaller, larger] = &VERSIONS;
+    let (offset, size) = if round.is_multiple_of(2) { (round % 1000, smaller.size - 1000) } else { (0, larger.size) };
+    match client.slice(form, "f", offset as u64, size as u64) {
+        Ok(bytes) => {
+            let of = |version: &Version| bytes == pattern(version.seed, offset as u64, size);
+            let version = VERSIONS.iter().position(of);
+            version.unwrap_or_else(|| panic!("{form:?}: {size} bytes from {offset} are of neither version"))
+        }
+        Err(Fault::Refused(line)) if size == larger.size => {
+            assert_eq!(line, "203 OFFSET EXCEEDS FILE SIZE");
+            0
+        }
+        Err(fault) => panic!("{form:?}: {fault}"),
+    }
+}
+
+fn metadata(client: &mut Client) -> usize {
+    let size = client.size("g").expect("a size");
+    let version = VERSIONS.iter().position(|version| version.size as u64 == size);
+    version.unwrap_or_else(|| panic!("{size} is the size of neither version"))
+}
+
+fn listing(client: &mut Client) -> usize {
+    let names = client.listing();
+    let of = |version: &Version| {
+        let mut wanted = version.names.to_vec();
+        wanted.sort_unstable();
+        names == wanted
+    };
+    VERSIONS.iter().position(of).unwrap_or_else(|| panic!("a listing of neither version: {names:?}"))
+}
+
+#[test]
+fn no_answer_mixes_two_roots_behind_a_link() {
+    let site = Site::new();
+    make(&site.dir("v1", &[]), &VERSIONS[0]);
+    make(&site.dir("v2", &[]), &VERSIONS[1]);
+    let current = site.at("current");
+    symlink("v1", &current).expect("a link");
+    let daemon = Daemon::start(&site, &Settings::new(&site).root(&current).listen_all());
+    ask_while_switching(&daemon, || {
+        switch_link(&current, "v2");
+        std::thread::yield_now();
+        switch_link(&current, "v1");
+        std::thread::yield_now();
+    });
+}
+
+#[test]
+fn no_answer_mixes_two_roots_that_are_exchanged() {
+    let site = Site::new();
+    make(&site.root(), &VERSIONS[0]);
+    make(&site.dir("other", &[]), &VERSIONS[1]);
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    ask_while_switching(&daemon, || {
+        renameat_with(CWD, site.root(), CWD, site.at("other"), RenameFlags::EXCHANGE).expect("exchange");
+        std::thread::yield_now();
+    });
+}
+
+#[test]
+fn no_answer_mixes_two_files_renamed_over_each_other() {
+    let site = Site::new();
+    make(&site.root(), &VERSIONS[0]);
+    let [first, second] = VERSIONS.map(|version| pattern(version.seed, 0, version.size));
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let publish = || {
+        for bytes in [&second, &first] {
+            put(&site.at("fresh"), bytes);
+            std::fs::rename(site.at("fresh"), site.root().join("f")).expect("rename");
+        }
+    };
+    meanwhile(1, publish, || {
+        in_parallel(5, &Form::ALL, |&(listener, form)| {
+            let mut client = daemon.client_of(listener);
+            for round in 0..ENOUGH {
+                slice(&mut client, form, round);
+            }
+        });
+    });
+}
+
+#[test]
+fn no_answer_is_wrong_while_the_root_comes_and_goes() {
+    let site = Site::new();
+    make(&site.root(), &VERSIONS[0]);
+    make(&site.dir("other", &[]), &VERSIONS[1]);
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let come_and_go = || {
+        for (from, to) in [("root", "away"), ("other", "root"), ("away", "other")] {
+            std::fs::rename(site.at(from), site.at(to)).expect("rename");
+            std::thread::yield_now();
+        }
+    };
+    meanwhile(1, come_and_go, || {
+        in_parallel(5, &Form::ALL, |&(listener, form)| {
+            let (mut client, mut counts, mut missing) = (daemon.client_of(listener), [0; 2], 0);
+            while counts.iter().any(|&count| count < ENOUGH) {
+                let answer = client.slice(form, "f", 1, VERSIONS[0].size as u64 - 1);
+                match answer {
+                    Ok(bytes) => {
+                        let of = |version: &Version| bytes == pattern(version.seed, 1, bytes.len());
+                        let version = VERSIONS.iter().position(of);
+                        counts[version.unwrap_or_else(|| panic!("{form:?}: bytes of neither version"))] += 1;
+                    }
+                    Err(fault) => {
+                        assert_eq!(fault, Fault::Refused("199 INTERNAL SERVER ERROR".to_owned()), "{form:?}");
+                        client.expect_close();
+                        client = daemon.client_of(listener);
+                        missing += 1;
+                    }
+                }
+                assert!(missing < 200_000, "{form:?}: {counts:?} answers of the two versions, all others are 199");
+            }
+            println!("{form:?}: {counts:?} answers of the two versions, {missing} while there was no root");
+        });
+    });
+}

@@ -1,0 +1,135 @@
+//! Hostile names.
+
+use std::fs;
+
+use crate::support::daemon::Daemon;
+use crate::support::settings::Settings;
+use crate::support::site::{Site, put};
+use crate::{INVALID, holds, not_found};
+
+fn site() -> Site {
+    let site = Site::of_the_examples();
+    put(&site.root().join("sub/inner"), b"inner");
+    put(&site.at("secret"), b"secret");
+    site
+}
+
+#[test]
+fn no_name_is_a_path() {
+    let site = site();
+    let outside = site.at("secret");
+    for names in ["portable", "printable"] {
+        let settings = Settings::new(&site).set("files.names", &format!("{names:?}")).set("files.hidden", "true");
+        let daemon = Daemon::start(&site, &settings);
+        let mut client = daemon.client();
+        for name in [
+            "../secret",
+            "/etc/passwd",
+            "/",
+            "//",
+            "./a10",
+            "a10/",
+            "a10/.",
+            "sub/inner",
+            "sub/../a10",
+            "sub/../../secret",
+            "../root/a10",
+            "..//secret",
+            "/proc/self/root/etc/passwd",
+            "a10\u{0}",
+            "\u{0}",
+            "a10\u{0}/../secret",
+            "a10\u{1}",
+            "a10\u{1b}[2J",
+            "a10\r",
+            "\u{7f}",
+            "a\u{e9}",
+            "\u{2025}",
+            "\u{ff0e}\u{ff0e}",
+            outside.to_str().expect("a path in ASCII"),
+        ] {
+            client.ask(format!("get_metadata {name}\r\n"), INVALID);
+            client.ask(format!("get_slice {name} 0 1\r\n"), INVALID);
+        }
+        for name in ["..", ".", "...", "sub", "secret", "root", "inner", "a10.", ".a10", "-", "--", "~root"] {
+            if names == "printable" || !name.contains('~') {
+                not_found(&mut client, name);
+            }
+        }
+        holds(&mut client, "a10", "0123456789");
+    }
+}
+
+#[test]
+fn names_that_mean_something_elsewhere_are_just_names() {
+    let site = site();
+    let settings = Settings::new(&site).set("files.names", "\"printable\"").set("files.hidden", "true");
+    let daemon = Daemon::start(&site, &settings);
+    let mut client = daemon.client();
+    for name in
+        ["..\\secret", "%2e%2e%2fsecret", "..%2fsecret", "$HOME", "`id`", "*", "a1?", "|id", "a10;id", "C:", "a10:s"]
+    {
+        not_found(&mut client, name);
+        site.file(name, b"just a name");
+        holds(&mut client, name, "just a name");
+    }
+}
+
+#[test]
+fn names_that_could_not_be_asked_for_are_not_listed() {
+    let site = site();
+    for name in [
+        b"two words".as_slice(),
+        b" leading",
+        b"trailing ",
+        b"line\r\nbreak",
+        b"feed\n",
+        b"\r\n",
+        b"return\r",
+        b"tab\t",
+        b"\x01",
+        b"\x7f",
+        b"\xc3\xb1and\xc3\xba",
+        b"\xff",
+        b"escape\x1b[31m",
+        b"star*",
+    ] {
+        site.file_named(name, b"x");
+    }
+    site.file(".hidden", b"x");
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    daemon.client().ask("get_file_listing\r\n", "0 OK\r\na10\r\nempty\r\nnoread\r\n\r\n");
+
+    let daemon = Daemon::start(&site, &Settings::new(&site).set("files.names", "\"printable\""));
+    daemon.client().ask("get_file_listing\r\n", "0 OK\r\na10\r\nat@b\r\nempty\r\nnoread\r\nstar*\r\n\r\n");
+}
+
+#[test]
+fn what_may_not_be_read_is_known_but_not_given() {
+    let site = site();
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let mut client = daemon.client();
+    client.ask("get_metadata noread\r\n", "0 OK\r\n10\r\n");
+    client.ask("get_slice noread 10 1\r\n", "203 OFFSET EXCEEDS FILE SIZE\r\n");
+    for index in 0..4 {
+        for raw in ["", " raw"] {
+            let mut client = daemon.client_of(index);
+            client.ask(format!("get_slice noread 2 3{raw}\r\n"), crate::UNREADABLE);
+            client.expect_close();
+        }
+    }
+}
+
+#[test]
+fn a_root_that_may_not_be_listed_is_an_error_and_not_empty() {
+    use crate::support::site::set_mode;
+    let site = site();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    assert_eq!(daemon.client().listing(), ["a10", "empty", "noread"]);
+    set_mode(&site.root(), 0o311);
+    crate::unreadable(&daemon, "get_file_listing\r\n");
+    set_mode(&site.root(), 0o755);
+    assert_eq!(daemon.client().listing(), ["a10", "empty", "noread"]);
+    fs::remove_file(site.root().join("a10")).expect("rm");
+    assert_eq!(daemon.client().listing(), ["empty", "noread"]);
+}

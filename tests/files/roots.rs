@@ -1,0 +1,125 @@
+//! The root is a path: whatever directory is there when a request comes is the one that answers it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::support::daemon::Daemon;
+use crate::support::settings::Settings;
+use crate::support::site::{Site, set_mode, switch_link};
+use crate::{UNREADABLE, holds, not_found, unreadable};
+
+#[test]
+fn a_root_removed_and_made_again_is_seen_by_the_next_request() {
+    let site = Site::new();
+    site.file("f", b"old");
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    for round in 0..10 {
+        fs::remove_dir_all(site.root()).expect("rm -r");
+        fs::create_dir(site.root()).expect("mkdir");
+        set_mode(&site.root(), 0o755);
+        let bytes = format!("round {round}");
+        site.file("f", bytes.as_bytes());
+        site.file(format!("only-in-{round}"), b"");
+        holds(&mut client, "f", &bytes);
+        assert_eq!(client.listing(), ["f".to_owned(), format!("only-in-{round}")]);
+    }
+}
+
+#[test]
+fn while_the_root_is_missing_requests_that_need_it_get_199() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut seen_before = daemon.client();
+    holds(&mut seen_before, "a10", "0123456789");
+    let mut waiting = daemon.client();
+    waiting.expect_alive();
+    fs::rename(site.root(), site.at("away")).expect("rename");
+
+    seen_before.ask("get_metadata a10\r\n", UNREADABLE);
+    seen_before.expect_close();
+    for request in
+        ["get_file_listing\r\n", "get_metadata a10\r\n", "get_slice a10 0 1\r\n", "get_slice a10 0 1 raw\r\n"]
+    {
+        unreadable(&daemon, request);
+    }
+    let mut client = daemon.client();
+    client.ask("verdura\r\n", "200 NO SUCH COMMAND\r\n");
+    client.ask("get_metadata a@b\r\n", crate::INVALID);
+    client.ask("help\r\n", "0 OK\r\nget_file_listing\r\nget_metadata\r\nget_slice\r\nhelp\r\nquit\r\n\r\n");
+
+    fs::rename(site.at("away"), site.root()).expect("rename");
+    holds(&mut client, "a10", "0123456789");
+    holds(&mut waiting, "a10", "0123456789");
+}
+
+#[test]
+fn a_root_that_is_no_directory_any_more_is_missing() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    fs::rename(site.root(), site.at("away")).expect("rename");
+    fs::write(site.root(), b"a file where the root was").expect("a file");
+    unreadable(&daemon, "get_file_listing\r\n");
+    unreadable(&daemon, "get_metadata a10\r\n");
+    fs::remove_file(site.root()).expect("rm");
+    fs::rename(site.at("away"), site.root()).expect("rename");
+    holds(&mut daemon.client(), "a10", "0123456789");
+}
+
+#[test]
+fn a_root_renamed_over_is_seen_by_the_next_request() {
+    let site = Site::new();
+    site.file("f", b"one");
+    site.dir("next", &[("f", b"the other"), ("g", b"")]);
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    for _ in 0..10 {
+        holds(&mut client, "f", "one");
+        not_found(&mut client, "g");
+        assert_eq!(client.listing(), ["f"]);
+        renameat_with(CWD, site.root(), CWD, site.at("next"), RenameFlags::EXCHANGE).expect("exchange");
+        holds(&mut client, "f", "the other");
+        holds(&mut client, "g", "");
+        assert_eq!(client.listing(), ["f", "g"]);
+        renameat_with(CWD, site.root(), CWD, site.at("next"), RenameFlags::EXCHANGE).expect("exchange");
+    }
+}
+
+#[test]
+fn a_link_that_is_switched_is_seen_by_the_next_request() {
+    let site = Site::new();
+    site.dir("v1", &[("f", b"one")]);
+    site.dir("v2", &[("f", b"the other"), ("g", b"")]);
+    symlink("v1", site.at("current")).expect("a link");
+    let daemon = Daemon::start(&site, &Settings::new(&site).root(&site.at("current")));
+    let mut client = daemon.client();
+    for _ in 0..10 {
+        holds(&mut client, "f", "one");
+        assert_eq!(client.listing(), ["f"]);
+        switch_link(&site.at("current"), "v2");
+        holds(&mut client, "f", "the other");
+        assert_eq!(client.listing(), ["f", "g"]);
+        switch_link(&site.at("current"), "v1");
+    }
+    switch_link(&site.at("current"), "nowhere");
+    unreadable(&daemon, "get_metadata f\r\n");
+    switch_link(&site.at("current"), "v2");
+    holds(&mut daemon.client(), "f", "the other");
+}
+
+#[test]
+fn a_switch_above_the_root_is_seen_too() {
+    let site = Site::new();
+    fs::create_dir(site.dir("v1", &[]).join("public")).expect("mkdir");
+    fs::create_dir(site.dir("v2", &[]).join("public")).expect("mkdir");
+    crate::support::site::put(&site.at("v1/public/f"), b"one");
+    crate::support::site::put(&site.at("v2/public/f"), b"the other");
+    symlink("v1", site.at("current")).expect("a link");
+    let daemon = Daemon::start(&site, &Settings::new(&site).root(&site.at("current/public")));
+    let mut client = daemon.client();
+    holds(&mut client, "f", "one");
+    switch_link(&site.at("current"), "v2");
+    holds(&mut client, "f", "the other");
+}

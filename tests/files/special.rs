@@ -1,0 +1,102 @@
+//! What is in the root but is no regular file.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::mpsc;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::support::daemon::Daemon;
+use crate::support::settings::Settings;
+use crate::support::site::{Site, set_mode};
+use crate::support::{eventually, proc, skipped};
+use crate::{holds, not_found};
+
+fn make_fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("mkfifo");
+    set_mode(path, 0o666);
+}
+
+#[test]
+fn directories_and_sockets_are_not_files() {
+    let site = Site::of_the_examples();
+    let _socket = UnixListener::bind(site.root().join("socket")).expect("a socket");
+    set_mode(&site.root().join("socket"), 0o666);
+    fs::create_dir(site.root().join("dir")).expect("a directory");
+    site.link("to-socket", "socket");
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    for name in ["socket", "to-socket", "dir", "sub"] {
+        not_found(&mut client, name);
+    }
+    assert_eq!(client.listing(), ["a10", "empty", "noread"]);
+}
+
+#[test]
+fn devices_are_not_files() {
+    let site = Site::of_the_examples();
+    for (name, minor) in [("null", 3), ("zero", 5)] {
+        let path = site.root().join(name);
+        let device = rustix::fs::makedev(1, minor);
+        if let Err(error) = mknodat(CWD, &path, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device) {
+            return skipped(&format!("cannot make a device: {error}"));
+        }
+        set_mode(&path, 0o666);
+    }
+    site.link("to-null", "null");
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    for name in ["null", "zero", "to-null"] {
+        not_found(&mut client, name);
+    }
+    assert_eq!(client.listing(), ["a10", "empty", "noread"]);
+}
+
+#[test]
+fn a_fifo_neither_hangs_the_daemon_nor_is_it_opened() {
+    let site = Site::of_the_examples();
+    let fifo = site.root().join("fifo");
+    make_fifo(&fifo);
+    site.link("to-fifo", "fifo");
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+
+    // A writer waits in open until somebody reads. Had the daemon opened the FIFO, the wait would be over.
+    let (tell, told) = mpsc::channel();
+    let path = fifo.clone();
+    let writer = std::thread::spawn(move || {
+        tell.send(fs::read_link("/proc/thread-self").expect("/proc/thread-self")).expect("the test waits");
+        OpenOptions::new().write(true).open(path).map(drop)
+    });
+    let thread = told.recv().expect("the writer's thread");
+    eventually("the writer waits in open", || match proc::is_asleep(&thread) {
+        true => Ok(()),
+        false => Err("it runs".to_owned()),
+    });
+    let mut client = daemon.client();
+    for name in ["fifo", "to-fifo"] {
+        not_found(&mut client, name);
+    }
+    assert_eq!(client.listing(), ["a10", "empty", "noread"]);
+    holds(&mut client, "a10", "0123456789");
+    assert!(!writer.is_finished(), "the writer that waited was disturbed");
+
+    // Nothing went wrong with the writer itself: the first reader lets it through.
+    let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).expect("open the FIFO");
+    writer.join().expect("the writer's thread").expect("the writer gets through");
+    drop(reader);
+}
+
+#[test]
+fn a_file_that_turns_into_a_fifo_is_not_found() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    holds(&mut client, "a10", "0123456789");
+    let fifo = site.at("fifo");
+    make_fifo(&fifo);
+    fs::rename(&fifo, site.root().join("a10")).expect("rename");
+    not_found(&mut client, "a10");
+    assert_eq!(client.listing(), ["empty", "noread"]);
+}

@@ -1,0 +1,108 @@
+//! `--daemon --pid-file`: the caller's exit code tells the truth.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::client::Client;
+use crate::support::run::{Finished, hftpd, hftpd_with, run};
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+use crate::support::{eventually, own_address, proc};
+
+/// A daemon that is nobody's child, killed in the end if it is still there.
+struct Background {
+    pid: u32,
+}
+
+impl Background {
+    #[track_caller]
+    fn from_pid_file(path: &Path) -> Background {
+        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let pid = text.trim().parse().unwrap_or_else(|_| panic!("no pid in the pid file: {text:?}"));
+        let background = Background { pid };
+        let binary = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_else(|error| panic!("process {pid}: {error}"));
+        let wanted = Path::new(env!("CARGO_BIN_EXE_hftpd")).canonicalize().expect("the binary");
+        assert_eq!(binary, wanted, "pid {pid} of the pid file is another program");
+        background
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).unwrap_or_else(|error| panic!("signal to {pid:?}: {error}"));
+    }
+
+    #[track_caller]
+    fn stop(&self) {
+        self.signal(Signal::TERM);
+        eventually("it ends on SIGTERM", || match proc::is_alive(self.pid) {
+            true => Err(format!("{} is alive", self.pid)),
+            false => Ok(()),
+        });
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if proc::is_alive(self.pid) {
+            self.signal(Signal::KILL);
+        }
+    }
+}
+
+/// `hftpd -c CONFIG --daemon --pid-file FILE`
+fn start(site: &Site) -> Finished {
+    run(hftpd_with(&["--daemon"], &site.config()).arg("--pid-file").arg(site.at("pid")))
+}
+
+#[test]
+fn it_returns_when_it_serves_and_its_pid_is_in_the_file() {
+    let site = Site::of_the_examples();
+    let address = own_address();
+    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    start(&site).expect_code(0);
+    // No waiting: exit code 0 says that it serves.
+    let mut client = Client::connect(address);
+    client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
+    let background = Background::from_pid_file(&site.at("pid"));
+    let status = run(&mut hftpd_with(&["status", "--json"], &site.config())).expect_code(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    assert_eq!(status["pid"], background.pid);
+    background.stop();
+    client.expect_close();
+}
+
+#[test]
+fn a_start_that_fails_has_its_own_exit_code() {
+    let site = Site::of_the_examples();
+    let taken = TcpListener::bind(own_address()).expect("an address of our own");
+    let taken = (taken.local_addr().expect("its address"), taken);
+    let settings = Settings::new(&site);
+    let cases = [
+        (settings.clone().root(&site.at("absent")), 66, "absent".to_owned()),
+        (settings.clone().listen_on(taken.0, "plain"), 71, taken.0.to_string()),
+        (settings.clone().set("colour", "\"red\""), 78, "colour".to_owned()),
+    ];
+    for (settings, code, word) in cases {
+        settings.write(&site.config());
+        start(&site).expect_code(code).expect_says(&word);
+    }
+}
+
+#[test]
+fn a_configuration_named_by_a_relative_path_is_found_again_by_a_reload() {
+    let site = Site::of_the_examples();
+    site.dir("next", &[("f", b"next")]);
+    let address = own_address();
+    let settings = Settings::new(&site).listen_on(address, "fragments");
+    settings.write(&site.config());
+    let arguments = ["-c", "hftp.toml", "--daemon", "--pid-file", "pid"];
+    run(hftpd().args(arguments).current_dir(site.path())).expect_code(0);
+    let background = Background::from_pid_file(&site.at("pid"));
+    settings.root(&site.at("next")).write(&site.config());
+    run(&mut hftpd_with(&["reload"], &site.config())).expect_code(0);
+    assert_eq!(Client::connect(address).listing(), ["f"]);
+    background.stop();
+}

@@ -1,0 +1,146 @@
+//! The end: what is under way is finished, nothing new is begun, and it does not take for ever.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::client::Client;
+use crate::support::content::{self, Checker};
+use crate::support::daemon::Daemon;
+use crate::support::decode::{Fault, Form};
+use crate::support::eventually;
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+
+const LARGE: u64 = 100 << 20;
+
+/// A daemon with a 100 MiB file and this much patience.
+fn started(drain: &str) -> (Site, Daemon) {
+    let site = Site::new();
+    content::write(&site.root().join("large"), 1, LARGE);
+    let settings = Settings::new(&site).listen_all().set("timeouts.drain", &format!("{drain:?}"));
+    let daemon = Daemon::start(&site, &settings);
+    (site, daemon)
+}
+
+/// A client that has asked for everything and takes nothing yet.
+#[track_caller]
+fn slow(daemon: &Daemon, listener: usize, form: Form) -> Client {
+    let mut client = Client::connect_narrow(daemon.address(listener));
+    client.send(form.request("large", 0, LARGE));
+    client
+}
+
+#[track_caller]
+fn eventually_refused(daemon: &Daemon) {
+    let address = daemon.address(0);
+    eventually("new connections are refused", || match TcpStream::connect(address) {
+        Err(_) => Ok(()),
+        Ok(_) => Err("connected".to_owned()),
+    });
+}
+
+#[test]
+fn answers_under_way_are_finished_and_idle_connections_closed_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (_site, mut daemon) = started("5m");
+        let mut clients = Form::ALL.map(|(listener, form)| (slow(&daemon, listener, form), form));
+        daemon.wait_connections("sending", clients.len() as u64);
+        let mut never_asked = daemon.client();
+        let mut asked = daemon.client();
+        asked.expect_alive();
+        let mut asking = daemon.client();
+        asking.send("get_metadata lar");
+        daemon.wait_connections("reading", 1);
+        daemon.wait_connections("idle", 2);
+
+        daemon.signal(signal);
+        for client in [&mut never_asked, &mut asked, &mut asking] {
+            client.expect_close();
+        }
+        eventually_refused(&daemon);
+        assert!(daemon.is_running(), "ended with answers under way");
+        for (client, form) in &mut clients {
+            let mut checker = Checker::new(1, 0);
+            let outcome = client.answer(*form, LARGE, &mut |bytes| checker.take(bytes));
+            outcome.unwrap_or_else(|fault| panic!("{form:?}, {} of {LARGE} bytes: {fault}", checker.offset));
+            assert_eq!(checker.wrong_at, None, "{form:?}: a wrong byte");
+            client.expect_close();
+        }
+        assert_eq!(daemon.wait_exit().code(), Some(0));
+    }
+}
+
+#[test]
+fn the_service_manager_and_the_status_are_told() {
+    let (_site, mut daemon) = started("5m");
+    let mut client = slow(&daemon, 0, Form::Raw);
+    daemon.wait_connections("sending", 1);
+    daemon.drain();
+    daemon.wait_status("the state is draining", |status| status["state"] == "draining");
+    client.answer(Form::Raw, LARGE, &mut |_| {}).unwrap_or_else(|fault| panic!("{fault}"));
+    client.expect_close();
+    assert_eq!(daemon.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn requests_not_begun_are_not_answered() {
+    let (_site, mut daemon) = started("5m");
+    let mut client = slow(&daemon, 0, Form::Fragments);
+    client.send("get_metadata large\r\nget_file_listing\r\nget_slice large 0 1\r\n");
+    daemon.wait_connections("sending", 1);
+    daemon.drain();
+    eventually_refused(&daemon);
+    client.answer(Form::Fragments, LARGE, &mut |_| {}).unwrap_or_else(|fault| panic!("{fault}"));
+    client.expect_close();
+    assert_eq!(daemon.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn with_nobody_there_it_ends_at_once() {
+    let (_site, mut daemon) = started("5m");
+    daemon.client().expect_alive();
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn what_is_left_at_the_deadline_is_cut() {
+    let (_site, mut daemon) = started("1s");
+    let mut clients = Form::ALL.map(|(listener, form)| (slow(&daemon, listener, form), form));
+    daemon.wait_connections("sending", clients.len() as u64);
+    let start = Instant::now();
+    assert_eq!(daemon.stop(), Some(0));
+    let took = start.elapsed();
+    assert!(took > Duration::from_millis(900), "cut after {took:?}, before the deadline");
+    for (client, form) in &mut clients {
+        let outcome = client.answer(*form, LARGE, &mut |_| {});
+        assert!(matches!(outcome, Err(Fault::Ended { .. })), "{form:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_now() {
+    let (_site, mut daemon) = started("5m");
+    let mut client = slow(&daemon, 0, Form::Plain);
+    daemon.wait_connections("sending", 1);
+    daemon.drain();
+    assert!(daemon.is_running(), "one signal ended it with an answer under way");
+    daemon.signal(Signal::TERM);
+    daemon.wait_exit();
+    let outcome = client.answer(Form::Plain, LARGE, &mut |_| {});
+    assert!(matches!(outcome, Err(Fault::Ended { .. })), "{outcome:?}");
+}
+
+#[test]
+fn a_reload_does_not_stop_a_drain() {
+    let (_site, mut daemon) = started("5m");
+    let mut client = slow(&daemon, 0, Form::Raw);
+    daemon.wait_connections("sending", 1);
+    daemon.drain();
+    daemon.signal(Signal::HUP);
+    eventually_refused(&daemon);
+    client.answer(Form::Raw, LARGE, &mut |_| {}).unwrap_or_else(|fault| panic!("{fault}"));
+    client.expect_close();
+    assert_eq!(daemon.wait_exit().code(), Some(0));
+}

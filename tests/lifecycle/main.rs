@@ -1,0 +1,13 @@
+//! The daemon's life: how it starts and does not, reloads, times out, refuses, and ends.
+
+mod background;
+mod drain;
+mod limits;
+mod privileges;
+mod reload;
+mod reload_refused;
+mod start;
+mod timeouts;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,72 @@
+//! What the daemon keeps of root's powers: nothing.
+
+use crate::support::daemon::{Daemon, refused_config};
+use crate::support::settings::Settings;
+use crate::support::site::{Site, nobody};
+use crate::support::{am_root, proc, skipped};
+
+#[test]
+fn every_thread_is_the_user_that_was_set_and_has_no_capability() {
+    if !am_root() {
+        return skipped("only root has privileges to drop");
+    }
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site).set("workers", "3"));
+    // The threads of the pool may be started by the first request that needs them.
+    daemon.client().listing();
+    let (uid, gid) = nobody();
+    let threads = proc::threads(daemon.pid());
+    assert!(threads.len() >= 3, "three workers were asked for: {threads:?}");
+    for thread in threads {
+        let line = |name: &str| proc::status_line(&thread, name);
+        let all = |id: u32| [id; 4].map(|id| id.to_string()).join("\t");
+        assert_eq!(line("Uid"), all(uid), "Uid of {thread}");
+        assert_eq!(line("Gid"), all(gid), "Gid of {thread}");
+        let groups = line("Groups");
+        assert!(groups.is_empty() || groups == gid.to_string(), "Groups of {thread}: {groups:?}");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(line(set), "0000000000000000", "{set} of {thread}");
+        }
+    }
+}
+
+#[test]
+fn the_status_tells_the_truth_about_protection() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let status = daemon.status();
+    let protection = &status["protection"];
+    let own = |name: &str| proc::status_line(&daemon.pid().to_string(), name);
+    let first = |name: &str| own(name).split('\t').next().unwrap_or_default().to_owned();
+    assert_eq!(protection["uid"].to_string(), first("Uid"), "{status}");
+    assert_eq!(protection["gid"].to_string(), first("Gid"), "{status}");
+    assert_eq!(protection["no_new_privileges"], own("NoNewPrivs") == "1", "{status}");
+    assert!(!protection["landlock"].is_null(), "{status}");
+    if am_root() {
+        assert_eq!(protection["user"], "nobody", "{status}");
+    }
+}
+
+#[test]
+fn it_refuses_to_serve_as_root() {
+    if !am_root() {
+        return skipped("only root can serve as root");
+    }
+    let site = Site::of_the_examples();
+    let finished = refused_config(&site, &Settings::new(&site).set("user", "\"root\"").set("group", "\"root\""));
+    assert!([Some(77), Some(78)].contains(&finished.code), "exit code {:?}: {}", finished.code, finished.stderr);
+    assert!(finished.stderr.contains("root"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_user_or_group_that_does_not_exist_is_refused() {
+    if !am_root() {
+        return skipped("only root takes on another user");
+    }
+    let site = Site::of_the_examples();
+    for key in ["user", "group"] {
+        let finished = refused_config(&site, &Settings::new(&site).set(key, "\"no-such-one\""));
+        assert!([Some(77), Some(78)].contains(&finished.code), "exit code {:?}: {}", finished.code, finished.stderr);
+        assert!(finished.stderr.contains("no-such-one"), "{}", finished.stderr);
+    }
+}

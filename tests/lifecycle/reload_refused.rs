@@ -1,0 +1,149 @@
+//! Reloads that fail: nothing has changed, and the exit code says why.
+
+use std::net::{TcpListener, TcpStream};
+
+use crate::support::daemon::Daemon;
+use crate::support::own_address;
+use crate::support::settings::Settings;
+use crate::support::site::{Site, put};
+
+/// A daemon whose configuration is then made bad in one way or another.
+struct Running {
+    site: Site,
+    settings: Settings,
+    daemon: Daemon,
+}
+
+impl Running {
+    fn new() -> Running {
+        let site = Site::of_the_examples();
+        site.dir("next", &[("f", b"next")]);
+        let settings = Settings::new(&site).listen_on(own_address(), "fragments");
+        let daemon = Daemon::start(&site, &settings);
+        Running { site, settings, daemon }
+    }
+
+    /// Serves as it did from the start.
+    #[track_caller]
+    fn expect_unchanged(&mut self) {
+        assert!(self.daemon.is_running(), "the daemon has ended");
+        let mut client = self.daemon.client();
+        assert_eq!(client.listing(), ["a10", "empty", "noread"]);
+        client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
+        // What the file now says may be too bad even to find the control socket.
+        self.settings.write(&self.site.config());
+        let status = self.daemon.status();
+        assert_eq!(status["root"], self.site.root().to_string_lossy().as_ref(), "{status}");
+        assert_eq!(status["listeners"].as_array().map(Vec::len), Some(1), "{status}");
+        assert_eq!(status["listeners"][0]["address"], self.daemon.address(0).to_string(), "{status}");
+        assert_eq!(status["listeners"][0]["encoding"], "fragments", "{status}");
+    }
+}
+
+/// The good settings with a line that is wrong, and the place of it as `LINE:`.
+fn broken(settings: &Settings, line: &str) -> (String, String) {
+    let text = settings.to_toml();
+    let place = text.find("[[listen]]").expect("a listener");
+    let number = text[..place].lines().count() + 1;
+    (format!("{}{line}\n{}", &text[..place], &text[place..]), format!("hftp.toml:{number}:"))
+}
+
+/// Whether the text names the place as FILE:LINE:COLUMN.
+fn names_place(text: &str, place: &str) -> bool {
+    let column = text.split_once(place).map(|(_, rest)| rest.chars().next());
+    matches!(column, Some(Some('1'..='9')))
+}
+
+#[test]
+fn a_broken_file_is_78_and_says_where() {
+    let mut running = Running::new();
+    let changed = running.settings.clone().root(&running.site.at("next"));
+    for line in ["colour = \"red\"", "port port", "workers = \"some\"", "user = \"nobody"] {
+        let (text, place) = broken(&changed, line);
+        put(&running.site.config(), text.as_bytes());
+        let finished = running.daemon.reload_command().expect_code(78);
+        assert!(names_place(&finished.stderr, &place), "no {place}COLUMN in: {}", finished.stderr);
+        running.expect_unchanged();
+    }
+}
+
+#[test]
+fn sighup_with_a_broken_file_changes_nothing_and_says_where() {
+    let mut running = Running::new();
+    let (text, place) = broken(&running.settings.clone().root(&running.site.at("next")), "colour = \"red\"");
+    put(&running.site.config(), text.as_bytes());
+    let mark = running.daemon.stderr_mark();
+    running.daemon.hang_up();
+    let line = running.daemon.wait_stderr(mark, &place);
+    assert!(names_place(&line, &place), "{line:?}");
+    running.expect_unchanged();
+    let status = running.daemon.status();
+    assert_eq!(status["last_reload"]["ok"], false, "{status}");
+    let message = status["last_reload"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains(&place), "{status}");
+    assert!(status["last_reload"]["seconds_ago"].is_number(), "{status}");
+
+    // And when it is put right again, so is the daemon.
+    running.settings.clone().root(&running.site.at("next")).write(&running.site.config());
+    running.daemon.hang_up();
+    assert_eq!(running.daemon.client().listing(), ["f"]);
+    assert_eq!(running.daemon.status()["last_reload"]["ok"], true);
+}
+
+#[test]
+fn a_file_that_is_gone_is_78() {
+    let mut running = Running::new();
+    std::fs::remove_file(running.site.config()).expect("rm");
+    let mark = running.daemon.stderr_mark();
+    running.daemon.hang_up();
+    running.daemon.wait_stderr(mark, "hftp.toml");
+    running.daemon.reload_command().expect_code(78);
+    running.expect_unchanged();
+}
+
+#[test]
+fn a_root_that_is_missing_is_66() {
+    let mut running = Running::new();
+    let absent = running.settings.clone().root(&running.site.at("absent")).set("workers", "3");
+    running.daemon.reload(&absent).expect_code(66).expect_says("absent");
+    running.expect_unchanged();
+    let file = running.settings.clone().root(&running.site.root().join("a10"));
+    running.daemon.reload(&file).expect_code(66).expect_says("a10");
+    running.expect_unchanged();
+}
+
+#[test]
+fn a_port_that_is_taken_is_71_and_no_other_listener_is_opened() {
+    let mut running = Running::new();
+    let taken = TcpListener::bind(own_address()).expect("an address of our own");
+    let taken_address = taken.local_addr().expect("its address");
+    let free = own_address();
+    let settings = running.settings.clone().without_listeners().root(&running.site.at("next"));
+    let settings = settings.listen_on(free, "plain").listen_on(taken_address, "plain");
+    running.daemon.reload(&settings).expect_code(71).expect_says(&taken_address.to_string());
+    running.expect_unchanged();
+    assert!(TcpStream::connect(free).is_err(), "the other new listener is open");
+
+    drop(taken);
+    running.daemon.reload(&settings).expect_code(0);
+    let listeners: Vec<_> = running.daemon.listeners().iter().map(|(address, _)| *address).collect();
+    assert_eq!(listeners, [free, taken_address]);
+    assert_eq!(running.daemon.client().listing(), ["f"]);
+}
+
+#[test]
+fn a_transfer_is_not_disturbed_by_a_reload_that_fails() {
+    const LARGE: usize = 32 << 20;
+    let mut running = Running::new();
+    crate::support::content::write(&running.site.root().join("large"), 1, LARGE as u64);
+    let mut client = crate::support::client::Client::connect_narrow(running.daemon.address(0));
+    client.send(format!("get_slice large 0 {LARGE} raw\r\n"));
+    client.expect(format!("0 OK\r\nContent-Length: {LARGE}\r\n\r\n"));
+    let (text, _) = broken(&running.settings, "colour = \"red\"");
+    put(&running.site.config(), text.as_bytes());
+    running.daemon.reload_command().expect_code(78);
+    running.daemon.hang_up();
+    let whole = client.exactly(LARGE) == crate::support::content::pattern(1, 0, LARGE);
+    assert!(whole, "other bytes than the file's");
+    client.expect_alive();
+}

@@ -1,0 +1,216 @@
+//! Starting, and the exit codes of a start that fails.
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::support::daemon::{Daemon, refused, refused_config, refused_file};
+use crate::support::run::{hftpd_with, run};
+use crate::support::settings::Settings;
+use crate::support::site::{Site, nobody, put, set_mode};
+use crate::support::{am_root, own_address, skipped};
+
+#[test]
+fn it_says_what_it_serves_where_and_stops_cleanly() {
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site).listen("fragments").listen("plain").listen("base64");
+    let mut daemon = Daemon::start(&site, &settings);
+    let line = daemon.wait_stderr(0, "serving ");
+    assert!(line.starts_with("hftpd: "), "{line:?}");
+    assert!(line.contains(&format!("serving {} on ", site.root().display())), "{line:?}");
+    let encodings: Vec<&str> = daemon.listeners().iter().map(|(_, encoding)| encoding.as_str()).collect();
+    assert_eq!(encodings, ["fragments", "plain", "base64"]);
+    for (address, encoding) in daemon.listeners() {
+        assert_ne!(address.port(), 0);
+        assert!(line.contains(&format!("{address} ({encoding})")), "no {address} ({encoding}) in {line:?}");
+    }
+    daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn every_request_gets_an_access_line() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    let local = client.local();
+    client.ask("get_slice a10 0 5 raw\r\n", "0 OK\r\nContent-Length: 5\r\n\r\n01234");
+    let line = daemon.wait_stderr(0, "get_slice a10 0 5 raw");
+    assert!(line.starts_with(&format!("hftpd: {local} \"get_slice a10 0 5 raw\" 0 ")), "{line:?}");
+    client.ask("get_metadata a\x1b[31m10\r\n", "201 INVALID ARGUMENTS FOR COMMAND\r\n");
+    let line = daemon.wait_stderr(0, "[31m10");
+    assert!(!line.contains('\x1b'), "an escape sequence of the client's reaches the log: {line:?}");
+    client.ask("get_metadata a\rb\r\n", "201 INVALID ARGUMENTS FOR COMMAND\r\n");
+    let line = daemon.wait_stderr(0, "\"get_metadata a\\");
+    assert!(!line.contains('\r'), "a CR of the client's reaches the log: {line:?}");
+}
+
+#[test]
+fn the_status_tells_what_is_going_on() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen("fragments").listen("base64").set("workers", "2"));
+    let mut client = daemon.client();
+    client.expect_alive();
+    daemon.wait_connections("total", 1);
+    let status = daemon.status();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"), "{status}");
+    assert_eq!(status["pid"], daemon.pid(), "{status}");
+    assert_eq!(status["state"], "serving", "{status}");
+    assert_eq!(status["root"], site.root().to_string_lossy().as_ref(), "{status}");
+    assert_eq!(status["workers"], 2, "{status}");
+    assert!(status["uptime_seconds"].is_number(), "{status}");
+    assert!(status["last_reload"].is_null(), "{status}");
+    for (index, (address, encoding)) in daemon.listeners().iter().enumerate() {
+        assert_eq!(status["listeners"][index]["address"], address.to_string(), "{status}");
+        assert_eq!(status["listeners"][index]["encoding"], encoding.as_str(), "{status}");
+    }
+    daemon.wait_connections("idle", 1);
+    client.send("get_meta");
+    daemon.wait_connections("reading", 1);
+    client.ask("data a10\r\n", "0 OK\r\n10\r\n");
+    daemon.wait_connections("idle", 1);
+    drop(client);
+    daemon.wait_connections("total", 0);
+    let text = run(&mut hftpd_with(&["status"], &site.config())).expect_code(0);
+    assert!(text.stdout.contains(&*site.root().to_string_lossy()), "{}", text.stdout);
+}
+
+#[test]
+fn a_configuration_that_is_missing_or_bad_is_78() {
+    let site = Site::of_the_examples();
+    refused_file(&site.at("absent.toml")).expect_code(78).expect_says("absent.toml");
+    let bad = put(&site.at("bad.toml"), b"root = \"/srv\"\n\nport = 19500\ncolour = \"red\"\n");
+    refused_file(&bad).expect_code(78).expect_says("bad.toml:4:").expect_says("colour");
+    put(&bad, b"root = \"/srv\nport = 1\n");
+    refused_file(&bad).expect_code(78).expect_says("bad.toml:1:");
+    put(&bad, b"root = \"/srv\"\nport = 70000\n");
+    refused_file(&bad).expect_code(78).expect_says("bad.toml:2:").expect_says("70000");
+    put(&bad, b"port = 0\n");
+    refused_file(&bad).expect_code(78).expect_says("root");
+    refused_config(&site, &Settings::new(&site).set("timeouts.idle", "\"5 fortnights\"")).expect_code(78);
+    let finished = refused_config(&site, &Settings::new(&site).set("limits.request-line", "\"many\"")).expect_code(78);
+    assert!(finished.stderr.lines().all(|line| !line.is_empty()), "{}", finished.stderr);
+}
+
+#[test]
+fn a_root_that_is_missing_or_no_directory_is_66() {
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site);
+    refused_config(&site, &settings.clone().root(&site.at("absent"))).expect_code(66).expect_says("absent");
+    refused_config(&site, &settings.root(&site.root().join("a10"))).expect_code(66).expect_says("a10");
+}
+
+#[test]
+fn a_port_that_is_taken_is_71() {
+    let site = Site::of_the_examples();
+    let taken = TcpListener::bind(own_address()).expect("an address of our own");
+    let address = taken.local_addr().expect("its address");
+    let settings = Settings::new(&site).listen("plain").listen_on(address, "fragments");
+    refused_config(&site, &settings).expect_code(71).expect_says(&address.to_string());
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_64() {
+    let site = Site::of_the_examples();
+    for arguments in [
+        ["--bogus"].as_slice(),
+        &["frobnicate"],
+        &["-p", "seventy"],
+        &["-p", "70000"],
+        &["-p", "-1"],
+        &["-c"],
+        &["-a", "not an address", "-d", ".", "-p", "0"],
+        &["reload", "--json"],
+    ] {
+        let finished = refused(&site, arguments).expect_code(64);
+        assert!(finished.stdout.is_empty(), "{arguments:?} wrote to standard output: {}", finished.stdout);
+        assert!(finished.stderr.starts_with("hftpd: "), "{arguments:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn commands_that_find_nothing_running_are_69() {
+    let site = Site::of_the_examples();
+    Settings::new(&site).write(&site.config());
+    for command in ["reload", "status"] {
+        run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
+    }
+    let mut daemon = Daemon::start(&site, &Settings::new(&site));
+    assert_eq!(daemon.stop(), Some(0));
+    for command in ["reload", "status"] {
+        run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
+    }
+}
+
+#[test]
+fn a_daemon_that_was_killed_does_not_keep_the_next_from_starting() {
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site).listen_on(own_address(), "fragments");
+    let mut daemon = Daemon::start(&site, &settings);
+    let mut client = daemon.client();
+    client.expect_alive();
+    daemon.signal(rustix::process::Signal::KILL);
+    daemon.wait_exit();
+    let daemon = Daemon::start(&site, &settings);
+    daemon.client().expect_alive();
+    daemon.status();
+}
+
+#[test]
+fn version_and_help_go_to_standard_output() {
+    let site = Site::new();
+    let version = refused(&site, &["--version"]).expect_code(0);
+    assert_eq!(version.stdout, format!("hftpd {}\n", env!("CARGO_PKG_VERSION")));
+    let help = refused(&site, &["--help"]).expect_code(0);
+    for word in ["-c", "-d", "-a", "-p", "--daemon", "--pid-file", "check", "reload", "status", "--version"] {
+        assert!(help.stdout.contains(word), "no {word} in --help:\n{}", help.stdout);
+    }
+    assert_eq!(version.stderr + &help.stderr, "");
+}
+
+#[test]
+fn a_directory_and_no_configuration_are_enough() {
+    if std::path::Path::new("/etc/hftp.toml").exists() {
+        return skipped("there is an /etc/hftp.toml here");
+    }
+    let site = Site::of_the_examples();
+    site.dir("elsewhere", &[]);
+    let mut command = as_anybody(&site);
+    command.args(["-a", "127.0.0.1", "-p", "0", "-d", "../root"]).current_dir(site.at("elsewhere"));
+    let daemon = Daemon::spawn(&site, &mut command);
+    let mut client = daemon.client();
+    assert_eq!(client.listing(), ["a10", "empty", "noread"]);
+    client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
+}
+
+#[test]
+fn a_port_alone_is_open_to_both_families() {
+    if std::path::Path::new("/etc/hftp.toml").exists() {
+        return skipped("there is an /etc/hftp.toml here");
+    }
+    let site = Site::of_the_examples();
+    let mut command = as_anybody(&site);
+    command.args(["-p", "0", "-d"]).arg(site.root()).current_dir("/");
+    let daemon = Daemon::spawn(&site, &mut command);
+    let port = daemon.address(0).port();
+    crate::support::client::Client::connect(([127, 0, 0, 1], port).into()).expect_alive();
+    if TcpListener::bind("[::1]:0").is_err() {
+        return skipped("no IPv6 here");
+    }
+    let v6 = std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
+    crate::support::client::Client::connect(v6).expect_alive();
+}
+
+/// The daemon as somebody who is not root, with a binary where everybody can reach it.
+fn as_anybody(site: &Site) -> Command {
+    let binary = site.at("hftpd");
+    // Not by this process: a child forked meanwhile would hold the copy open for writing, and it could not be executed.
+    run(Command::new("cp").arg(env!("CARGO_BIN_EXE_hftpd")).arg(&binary)).expect_code(0);
+    set_mode(&binary, 0o755);
+    let mut command = Command::new(binary);
+    if am_root() {
+        let (uid, gid) = nobody();
+        command.uid(uid).gid(gid);
+    }
+    command
+}

@@ -1,0 +1,174 @@
+//! What clients can make the daemon remember: little, whatever they do.
+//!
+//! Numbers are of the daemon's own memory; what the kernel holds in its socket buffers is not among them.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use support::client::Client;
+use support::daemon::Daemon;
+use support::settings::Settings;
+use support::site::Site;
+use support::{in_parallel, proc, skipped};
+
+mod support;
+
+const MIB: usize = 1 << 20;
+
+/// How much more memory the daemon came to hold, at its highest, than before `work`, in KiB.
+fn peak_growth(daemon: &Daemon, work: impl FnOnce()) -> u64 {
+    // What every first time costs (a listing, a status) is not what is measured.
+    daemon.client().listing();
+    daemon.status();
+    proc::reset_peak(daemon.pid());
+    let before = proc::peak_kib(daemon.pid());
+    work();
+    let after = proc::peak_kib(daemon.pid());
+    println!("VmHWM: {before} KiB before, {after} KiB after");
+    after.saturating_sub(before)
+}
+
+/// Lets this process have so many files open; the daemon inherits it.
+fn allow_open_files(count: u64) -> bool {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= count) {
+        return true;
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum }).is_ok()
+}
+
+#[test]
+fn a_name_of_5_mib_costs_next_to_nothing() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let name = "n".repeat(5 * MIB);
+    let growth = peak_growth(&daemon, || {
+        in_parallel(8, &[(); 8], |()| {
+            let mut client = daemon.client();
+            client.ask(format!("get_metadata {name}\r\n"), "202 FILE NOT FOUND\r\n");
+            client.ask(format!("get_slice {name} 0 1\r\n"), "202 FILE NOT FOUND\r\n");
+            client.ask(format!("{name}\r\n"), "200 NO SUCH COMMAND\r\n");
+            client.expect_alive();
+        });
+    });
+    assert!(growth < 1024, "eight names of 5 MiB at a time made the daemon grow by {growth} KiB");
+}
+
+#[test]
+fn an_idle_connection_costs_less_than_a_kib() {
+    const CONNECTIONS: usize = 2000;
+    if !allow_open_files(CONNECTIONS as u64 * 2) {
+        return skipped("not enough open files are allowed");
+    }
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    daemon.client().listing();
+    daemon.wait_connections("total", 0);
+    let before = proc::private_kib(daemon.pid());
+    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| daemon.client()).collect();
+    for client in clients.iter_mut().step_by(2) {
+        client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+        client.ask("get_slice a10 0 1 raw\r\n", "0 OK\r\nContent-Length: 1\r\n\r\n0");
+        assert!(client.listing().len() == 3);
+    }
+    daemon.wait_connections("idle", CONNECTIONS as u64);
+    let after = proc::private_kib(daemon.pid());
+    println!("{before} KiB before, {after} KiB with {CONNECTIONS} connections");
+    let growth = after.saturating_sub(before);
+    assert!(growth < CONNECTIONS as u64, "{CONNECTIONS} idle connections cost {growth} KiB");
+    for client in clients.iter_mut().step_by(100) {
+        client.expect_alive();
+    }
+}
+
+/// Waits until the daemon does nothing any more: it has used no processor time for a second.
+fn wait_until_quiet(daemon: &Daemon) {
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).expect("the daemon runs");
+        let fields = stat.rsplit_once(')').expect("a stat line").1.split(' ').skip(12).take(2);
+        fields.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut quiet_since = (std::time::Instant::now(), ticks());
+    let start = std::time::Instant::now();
+    while quiet_since.0.elapsed().as_secs() < 1 {
+        assert!(start.elapsed() < support::LONG, "the daemon is busy though nobody takes an answer");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let now = ticks();
+        if now != quiet_since.1 {
+            quiet_since = (std::time::Instant::now(), now);
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_requests_without_a_reader_are_held_back() {
+    const REQUESTS: usize = 10_000;
+    const NAMES: usize = 500;
+    let site = Site::new();
+    let names: Vec<String> = (0..NAMES).map(|index| format!("a-file-of-many-{index:05}")).collect();
+    for name in &names {
+        site.file(name, b"");
+    }
+    let answer = format!("0 OK\r\n{}\r\n\r\n", names.join("\r\n")).into_bytes();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = Client::connect_narrow(daemon.address(0));
+    let growth = std::thread::scope(|scope| {
+        let stream = client.stream().try_clone().expect("a second descriptor");
+        let growth = peak_growth(&daemon, || {
+            scope.spawn(move || {
+                let requests = "get_file_listing\r\n".repeat(REQUESTS);
+                std::io::Write::write_all(&mut &stream, requests.as_bytes())
+                    .expect("all requests are taken in the end");
+            });
+            daemon.wait_connections("sending", 1);
+            wait_until_quiet(&daemon);
+        });
+        for round in 0..REQUESTS {
+            let got = client.exactly(answer.len());
+            assert!(got == answer, "answer {round} is wrong: {}", support::show(&got));
+        }
+        client.expect_alive();
+        growth
+    });
+    let kib = answer.len() / 1024;
+    assert!(growth < 4 * 1024, "{REQUESTS} requests for {kib} KiB each made the daemon grow by {growth} KiB");
+}
+
+#[test]
+fn large_listings_that_nobody_reads_cost_no_more_than_themselves() {
+    const CLIENTS: usize = 20;
+    const NAMES: usize = 20_000;
+    let site = Site::new();
+    let padding = "x".repeat(52);
+    let names: Vec<String> = (0..NAMES).map(|index| format!("file-{padding}-{index:05}")).collect();
+    for name in &names {
+        site.file(name, b"");
+    }
+    let answer = format!("0 OK\r\n{}\r\n\r\n", names.join("\r\n")).into_bytes();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::connect_narrow(daemon.address(0))).collect();
+    let growth = peak_growth(&daemon, || {
+        for client in &mut clients {
+            client.send("get_file_listing\r\n".repeat(5));
+        }
+        wait_until_quiet(&daemon);
+    });
+    // Each client may have one listing in the making and no more, and reading the directory takes something besides.
+    let bound = ((CLIENTS + 8) * answer.len() / 1024) as u64;
+    println!("grew by {growth} KiB for {CLIENTS} times {} KiB", answer.len() / 1024);
+    assert!(growth < bound, "{CLIENTS} listings that nobody reads made the daemon grow by {growth} KiB");
+    in_parallel_mut(&mut clients, |client| {
+        for round in 0..5 {
+            let got = client.exactly(answer.len());
+            assert!(got == answer, "answer {round} is wrong: {}", support::show(&got));
+        }
+        client.expect_alive();
+    });
+}
+
+fn in_parallel_mut(clients: &mut [Client], work: impl Fn(&mut Client) + Sync) {
+    std::thread::scope(|scope| {
+        for client in clients {
+            scope.spawn(|| work(client));
+        }
+    });
+}

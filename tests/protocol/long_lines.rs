@@ -1,0 +1,158 @@
+//! Lines up to the limit and beyond it, and names of any length.
+
+use crate::support::client::Client;
+use crate::support::daemon::Daemon;
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+
+const MIB: usize = 1 << 20;
+const TOO_LONG: &str = "101 BAD REQUEST\r\n";
+const BAD_EOL: &str = "100 BAD EOL\r\n";
+const NO_SUCH_COMMAND: &str = "200 NO SUCH COMMAND\r\n";
+const INVALID: &str = "201 INVALID ARGUMENTS FOR COMMAND\r\n";
+const NOT_FOUND: &str = "202 FILE NOT FOUND\r\n";
+
+/// A line of so many bytes that begins like this, without an end.
+fn line(start: &str, length: usize) -> Vec<u8> {
+    let mut line = start.as_bytes().to_vec();
+    line.resize(length, b'a');
+    line
+}
+
+fn with_end(mut line: Vec<u8>, end: &str) -> Vec<u8> {
+    line.extend_from_slice(end.as_bytes());
+    line
+}
+
+#[track_caller]
+fn goes_on(daemon: &Daemon, send: &[u8], answer: &str) {
+    let mut client = daemon.client();
+    client.ask(send, answer);
+    client.expect_alive();
+}
+
+#[track_caller]
+fn closes(daemon: &Daemon, send: &[u8], answer: &str) {
+    let mut client = daemon.client();
+    client.send_if_possible(send);
+    client.expect(answer);
+    client.expect_close();
+}
+
+#[test]
+fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.request-line", "1024"));
+
+    goes_on(&daemon, &with_end(line("", 1024), "\r\n"), NO_SUCH_COMMAND);
+    goes_on(&daemon, &with_end(line("get_metadata ", 1024), "\r\n"), NOT_FOUND);
+    closes(&daemon, &with_end(line("", 1025), "\r\n"), TOO_LONG);
+    closes(&daemon, &with_end(line("get_metadata ", 1025), "\r\n"), TOO_LONG);
+    closes(&daemon, &vec![b' '; 1025], TOO_LONG);
+    // A CR counts once it turns out not to be the line's end.
+    closes(&daemon, &with_end(line("", 1024), "\r\r\n"), TOO_LONG);
+    closes(&daemon, &with_end(line("", 1024), "\rx"), TOO_LONG);
+    goes_on(&daemon, &with_end(line("", 1023), "\r\r\n"), NO_SUCH_COMMAND);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_answered_before_it_ends() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.request-line", "1024"));
+    closes(&daemon, &line("", 1025), TOO_LONG);
+    closes(&daemon, &line("get_metadata ", 5000), TOO_LONG);
+    closes(
+        &daemon,
+        &with_end(b"get_metadata a10\r\n".to_vec(), &"x".repeat(1025)),
+        "0 OK\r\n10\r\n101 BAD REQUEST\r\n",
+    );
+}
+
+#[test]
+fn whichever_fault_comes_first_decides() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.request-line", "1024"));
+    closes(&daemon, &with_end(line("", 1024), "\n"), BAD_EOL);
+    closes(&daemon, &with_end(line("", 1025), "\n"), TOO_LONG);
+    closes(&daemon, &with_end(with_end(line("", 500), "\n"), &"x".repeat(2000)), BAD_EOL);
+    closes(&daemon, &with_end(line("", 5000), "\nqui\nt\r\n"), TOO_LONG);
+}
+
+#[test]
+fn the_limit_is_of_a_line_not_of_a_packet() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.request-line", "1024"));
+    goes_on(&daemon, "get_metadata a10\r\n".repeat(300).as_bytes(), &"0 OK\r\n10\r\n".repeat(300));
+    let long = with_end(line("get_metadata ", 1024), "\r\n");
+    goes_on(&daemon, &long.repeat(50), &NOT_FOUND.repeat(50));
+}
+
+#[test]
+fn a_limit_of_8_mib_is_the_default() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    goes_on(&daemon, &with_end(line("get_metadata ", 8 * MIB), "\r\n"), NOT_FOUND);
+    closes(&daemon, &line("get_metadata ", 8 * MIB + 1), TOO_LONG);
+}
+
+#[test]
+fn a_name_may_be_as_long_as_the_file_system_allows() {
+    let site = Site::of_the_examples();
+    let longest = "n".repeat(255);
+    site.file(&longest, b"here");
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    client.ask(format!("get_metadata {longest}\r\n"), "0 OK\r\n4\r\n");
+    client.ask(format!("get_slice {longest} 1 2 raw\r\n"), "0 OK\r\nContent-Length: 2\r\n\r\ner");
+    client.ask(format!("get_metadata {longest}n\r\n"), NOT_FOUND);
+    client.ask(format!("get_slice {longest}n 0 0\r\n"), NOT_FOUND);
+    client.ask(format!("get_metadata {}\r\n", "n".repeat(4096)), NOT_FOUND);
+    client.expect_alive();
+}
+
+#[test]
+fn a_name_of_5_mib_is_a_name() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let name = "n".repeat(5 * MIB);
+    let mut client = daemon.client();
+    let mut ask = |request: String, answer: &str| answers(&mut client, &request, answer);
+    ask(format!("get_metadata {name}\r\n"), NOT_FOUND);
+    ask(format!("get_slice {name} 0 1\r\n"), NOT_FOUND);
+    ask(format!("get_slice {name} 0 99999999999999999999 raw\r\n"), NOT_FOUND);
+    ask(format!("get_slice {name} 0 1 RAW\r\n"), INVALID);
+    ask(format!("get_slice {name} 0 x\r\n"), INVALID);
+    ask(format!("get_slice {name}\r\n"), INVALID);
+    ask(format!("get_metadata {name}@\r\n"), INVALID);
+    ask(format!("get_metadata {name}@{}\r\n", &name[..1000]), INVALID);
+    ask(format!("get_metadata @{name}\r\n"), INVALID);
+    ask(format!("get_metadata {name} a\r\n"), INVALID);
+    ask(format!("get_metadata {name} \r\n"), INVALID);
+    ask(format!("get_metadata {name}\r\r\n"), INVALID);
+    ask("get_metadata a10\r\n".to_owned(), "0 OK\r\n10\r\n");
+}
+
+#[test]
+fn any_part_of_a_line_may_be_long() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    let mut ask = |request: String, answer: &str| answers(&mut client, &request, answer);
+    ask(format!("{}\r\n", "help".repeat(MIB)), NO_SUCH_COMMAND);
+    ask(format!("help{}\r\n", " ".repeat(MIB)), INVALID);
+    ask(format!("{}help\r\n", " ".repeat(MIB)), NO_SUCH_COMMAND);
+    ask(format!("get_metadata{}\r\n", " a".repeat(MIB)), INVALID);
+    ask(format!("get_slice a10 {}3 4 raw\r\n", "0".repeat(MIB)), "0 OK\r\nContent-Length: 4\r\n\r\n3456");
+    ask(format!("get_slice a10 3 {}4 raw\r\n", "0".repeat(MIB)), "0 OK\r\nContent-Length: 4\r\n\r\n3456");
+    ask(format!("get_slice a10 {} 4\r\n", "9".repeat(MIB)), "203 OFFSET EXCEEDS FILE SIZE\r\n");
+    ask(format!("get_slice a10 {}x 4\r\n", "9".repeat(MIB)), INVALID);
+    ask(format!("get_slice a10 0 1 {}\r\n", "raw".repeat(MIB)), INVALID);
+    closes(&daemon, format!("{}\r\n", " \t".repeat(MIB)).as_bytes(), TOO_LONG);
+    closes(&daemon, format!("get_metadata {}\n", "n".repeat(MIB)).as_bytes(), BAD_EOL);
+}
+
+#[track_caller]
+fn answers(client: &mut Client, request: &str, answer: &str) {
+    client.ask(request, answer);
+    client.expect_alive();
+}

@@ -1,0 +1,227 @@
+//! A client that sends bytes and wants bytes.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
+
+use super::decode::{self, Fault, Form};
+use super::{LONG, show};
+
+/// A request whose answer shows that the connection still goes on, and that nothing else came before it.
+pub(crate) const PROBE: &[u8] = b"get_metadata ..\r\n";
+/// The answer to it.
+pub(crate) const PROBE_ANSWER: &[u8] = b"202 FILE NOT FOUND\r\n";
+
+pub(crate) struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    #[track_caller]
+    pub(crate) fn connect(address: SocketAddr) -> Client {
+        Client::from_stream(TcpStream::connect(address).unwrap_or_else(|error| panic!("connect to {address}: {error}")))
+    }
+
+    /// Connects from another loopback address.
+    #[track_caller]
+    pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into()).expect("bind to a loopback address");
+        socket.connect(&address.into()).unwrap_or_else(|error| panic!("connect from {source} to {address}: {error}"));
+        Client::from_stream(socket.into())
+    }
+
+    /// Connects with a receive buffer so small that a large answer fills it at once.
+    #[track_caller]
+    pub(crate) fn connect_narrow(address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(16 << 10).expect("SO_RCVBUF");
+        socket.connect(&address.into()).unwrap_or_else(|error| panic!("connect to {address}: {error}"));
+        Client::from_stream(socket.into())
+    }
+
+    fn from_stream(stream: TcpStream) -> Client {
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        stream.set_read_timeout(Some(LONG)).expect("SO_RCVTIMEO");
+        stream.set_write_timeout(Some(LONG)).expect("SO_SNDTIMEO");
+        Client { reader: BufReader::with_capacity(64 << 10, stream) }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.stream().local_addr().expect("an address of our own")
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        self.stream().write_all(bytes).unwrap_or_else(|error| panic!("sending {}: {error}", show(bytes)));
+    }
+
+    /// Sends what the daemon may no longer want to hear.
+    pub(crate) fn send_if_possible(&mut self, bytes: &[u8]) {
+        let _ = self.stream().write_all(bytes);
+    }
+
+    /// Shuts the write side.
+    pub(crate) fn finish(&mut self) {
+        let _ = self.stream().shutdown(Shutdown::Write);
+    }
+
+    /// Reads exactly these bytes; at the first that differs it shows what came.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, wanted: impl AsRef<[u8]>) {
+        let wanted = wanted.as_ref();
+        let mut got = Vec::with_capacity(wanted.len());
+        while got.len() < wanted.len() {
+            let ready = match self.reader.fill_buf() {
+                Ok([]) => panic!("closed after {} where {} was wanted", show(&got), show(wanted)),
+                Ok(ready) => ready,
+                Err(error) => panic!("{error} after {} where {} was wanted", show(&got), show(wanted)),
+            };
+            let length = ready.len().min(wanted.len() - got.len());
+            got.extend_from_slice(&ready[..length]);
+            if !wanted.starts_with(&got) {
+                got.extend_from_slice(&ready[length..]);
+                panic!("got    {}\nwanted {}", show(&got), show(wanted));
+            }
+            self.reader.consume(length);
+        }
+    }
+
+    /// Sends a request and reads exactly this answer.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>, answer: impl AsRef<[u8]>) {
+        self.send(request);
+        self.expect(answer);
+    }
+
+    #[track_caller]
+    pub(crate) fn exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            match self.reader.read(&mut bytes[filled..]) {
+                Ok(0) => panic!("closed after {} of {length} bytes: {}", filled, show(&bytes[..filled])),
+                Ok(count) => filled += count,
+                Err(error) => panic!("{error} after {filled} of {length} bytes: {}", show(&bytes[..filled])),
+            }
+        }
+        bytes
+    }
+
+    /// Reads up to the end of this pattern.
+    #[track_caller]
+    pub(crate) fn until(&mut self, pattern: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(pattern) {
+            match self.reader.fill_buf() {
+                Ok([]) => panic!("closed before {} in {}", show(pattern), show(&bytes)),
+                Ok(ready) => bytes.push(ready[0]),
+                Err(error) => panic!("{error} before {} in {}", show(pattern), show(&bytes)),
+            }
+            self.reader.consume(1);
+        }
+        bytes
+    }
+
+    /// A line, without its CR LF.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = self.until(b"\r\n");
+        line.truncate(line.len() - 2);
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// The names in the answer to `get_file_listing`, which it sends.
+    #[track_caller]
+    pub(crate) fn listing(&mut self) -> Vec<String> {
+        self.ask("get_file_listing\r\n", "0 OK\r\n");
+        std::iter::from_fn(|| Some(self.line()).filter(|name| !name.is_empty())).collect()
+    }
+
+    /// Everything until the daemon closes; a reset is a failure.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Err(error) = self.reader.read_to_end(&mut bytes) {
+            panic!("{error} where a close was wanted, after {}", show(&bytes));
+        }
+        bytes
+    }
+
+    /// Nothing more comes but the close.
+    #[track_caller]
+    pub(crate) fn expect_close(&mut self) {
+        let rest = self.rest();
+        assert!(rest.is_empty(), "wanted the close, got {}", show(&rest));
+    }
+
+    /// The connection goes on, and nothing is left over from before.
+    #[track_caller]
+    pub(crate) fn expect_alive(&mut self) {
+        self.ask(PROBE, PROBE_ANSWER);
+    }
+
+    /// Reads what is there until the connection ends in whatever way, and says how much that was.
+    pub(crate) fn drain(&mut self) -> u64 {
+        let mut total = 0;
+        loop {
+            match self.reader.fill_buf() {
+                Ok([]) => return total,
+                Ok(ready) => {
+                    let length = ready.len();
+                    total += length as u64;
+                    self.reader.consume(length);
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    panic!("neither bytes nor an end after {total} bytes")
+                }
+                Err(_) => return total,
+            }
+        }
+    }
+
+    /// What a single read brings.
+    #[track_caller]
+    pub(crate) fn one_read(&mut self) -> Vec<u8> {
+        assert!(self.reader.buffer().is_empty(), "left over: {}", show(self.reader.buffer()));
+        let mut bytes = vec![0; 64 << 10];
+        let length = self.stream().read(&mut bytes).expect("a read");
+        bytes.truncate(length);
+        bytes
+    }
+
+    /// Asks for a slice and reads the answer.
+    pub(crate) fn slice(&mut self, form: Form, name: &str, offset: u64, size: u64) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::new();
+        self.send(form.request(name, offset, size));
+        self.answer(form, size, &mut |part| bytes.extend_from_slice(part))?;
+        Ok(bytes)
+    }
+
+    /// Reads the answer to a `get_slice` already sent.
+    pub(crate) fn answer(&mut self, form: Form, size: u64, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+        form.read(&mut self.reader, size, sink)
+    }
+
+    /// What is still to come, for a decoder.
+    pub(crate) fn into_reader(self) -> BufReader<TcpStream> {
+        self.reader
+    }
+
+    /// Asks for the size of a file; the first line if it is not 0 OK.
+    pub(crate) fn size(&mut self, name: &str) -> Result<u64, Fault> {
+        self.send(format!("get_metadata {name}\r\n"));
+        let head = decode::line(&mut self.reader)?;
+        if head != "0 OK" {
+            return Err(Fault::Refused(head));
+        }
+        let size = decode::line(&mut self.reader)?;
+        size.parse().map_err(|_| Fault::Wrong(format!("{size:?} where a size belongs")))
+    }
+}

@@ -1,0 +1,112 @@
+//! What the black-box tests share: a directory to publish, the daemon that publishes it, a client that speaks bytes,
+//! and decoders written from hftp(7) alone, so that they agree with the daemon by the protocol and not by its code.
+
+#![allow(dead_code, reason = "each test binary uses its own part of this module")]
+
+pub(crate) mod client;
+pub(crate) mod content;
+pub(crate) mod daemon;
+pub(crate) mod decode;
+pub(crate) mod diag;
+pub(crate) mod lines;
+pub(crate) mod proc;
+pub(crate) mod run;
+pub(crate) mod settings;
+pub(crate) mod site;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before it counts as never. No test waits this long unless it fails.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Whether the tests run as root, and the daemon therefore takes on another user.
+pub(crate) fn am_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Says that a test cannot be made here. Under CI nothing may be left out.
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "this must run in CI: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Bytes as a person can read them, the middle left out when there are many.
+pub(crate) fn show(bytes: &[u8]) -> String {
+    const ENDS: usize = 300;
+    if bytes.len() <= 2 * ENDS + 20 {
+        return format!("\"{}\" ({} bytes)", bytes.escape_ascii(), bytes.len());
+    }
+    let (head, tail) = (&bytes[..ENDS], &bytes[bytes.len() - ENDS..]);
+    format!("\"{}\" [...] \"{}\" ({} bytes)", head.escape_ascii(), tail.escape_ascii(), bytes.len())
+}
+
+/// A loopback address that no other test uses, for where a port has to be known before the daemon starts. The port is
+/// below those that the kernel hands out.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let pid = std::process::id();
+    let last = NEXT.fetch_add(1, Ordering::Relaxed);
+    assert!(last < 255, "too many addresses in one test binary");
+    let [_, _, high, low] = (pid % (1 << 14)).to_be_bytes();
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 64 + high, low, last)), 20_000)
+}
+
+/// Asks again and again until the answer is yes; `describe` tells what was seen last when it never is.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
+    let start = Instant::now();
+    loop {
+        match holds() {
+            Ok(()) => return,
+            Err(last) => assert!(start.elapsed() < LONG, "{what}: not within {LONG:?}; last seen: {last}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Does the jobs in so many threads at a time; after the first panic no more are begun, and the test fails.
+pub(crate) fn in_parallel<J: Send + Sync>(threads: usize, jobs: &[J], work: impl Fn(&J) + Sync) {
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if failed.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let armed = SetOnDrop(&failed);
+                    work(job);
+                    std::mem::forget(armed);
+                }
+            });
+        }
+    });
+}
+
+/// Sets the flag when it goes out of scope, also by a panic.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does something in other threads for as long as `work` takes, and no longer though `work` should panic.
+pub(crate) fn meanwhile<T>(threads: usize, background: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    background();
+                }
+            });
+        }
+        let _done = SetOnDrop(&done);
+        work()
+    })
+}
