@@ -19,16 +19,17 @@ impl Pace {
     /// How many bytes may be sent now at `rate` bytes a second; when to ask again if none.
     pub(super) fn allows(&self, rate: u64, now: Instant) -> Result<usize, Instant> {
         let ahead = self.due.saturating_duration_since(now);
-        let Some(room) = BURST.checked_sub(ahead).filter(|room| !room.is_zero()) else {
-            return Err(self.due - BURST / 2);
-        };
-        let bytes = room.as_nanos() * u128::from(rate) / 1_000_000_000;
-        Ok(usize::try_from(bytes).unwrap_or(usize::MAX).max(1))
+        let room = BURST.saturating_sub(ahead);
+        match room.as_nanos() * u128::from(rate) / 1_000_000_000 {
+            // Half a burst later there is room for more than a byte: the least rate is 1,024 bytes a second.
+            0 => Err(self.due - BURST / 2),
+            bytes => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        }
     }
 
     /// `bytes` were sent.
     pub(super) fn spend(&mut self, bytes: usize, rate: u64, now: Instant) {
-        let cost = bytes as u128 * 1_000_000_000 / u128::from(rate);
+        let cost = (bytes as u128 * 1_000_000_000).div_ceil(u128::from(rate));
         let cost = Duration::from_nanos(u64::try_from(cost).unwrap_or(u64::MAX));
         let from = self.due.max(now);
         self.due = from.checked_add(cost).unwrap_or(from);

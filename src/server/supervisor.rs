@@ -456,6 +456,8 @@ impl Supervisor {
                 let left = self.shared.gate.inside();
                 ::log::info!("ending: {left} connected, at most {} s until they are cut", drain.as_secs());
                 service::stopping(&format!("draining {left} connections"));
+                // The workers close theirs; whoever wants to connect is to know at once that nobody answers.
+                self.endpoints.clear();
                 let workers = self.workers.len();
                 self.stage = Stage::Draining { deadline: now + drain, tick: now + DRAIN_TICK, cut: false, workers };
                 for worker in &self.workers {

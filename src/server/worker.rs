@@ -210,10 +210,7 @@ impl Worker {
                 if !self.draining {
                     self.listen(listeners, now);
                 }
-                // A timeout may be shorter than the alarms that were set by the old one.
-                for token in self.clients.tokens() {
-                    self.set_alarm(token);
-                }
+                // Alarms stay as they are: a new timeout counts from the next request on.
                 self.supervisor.send(Notice::SetUp);
             }
             Order::Report => self.supervisor.send(Notice::Report(Box::new(self.report()))),
