@@ -102,7 +102,7 @@ impl Sending {
     }
 
     /// Tells of an answer that was not completed, of which `unsent` bytes were made for nothing.
-    pub(super) fn broken_off<T>(self: Box<Self>, unsent: u64, cx: &mut Context<'_, T>) {
+    pub(super) fn broken_off<T>(self, unsent: u64, cx: &mut Context<'_, T>) {
         if let Some(record) = self.record {
             tell(self.code, self.made.saturating_sub(unsent), false, record, cx);
         }
