@@ -49,7 +49,7 @@ impl OpenFile {
 
     /// Whether `length` bytes from `offset` can be sent without waiting for a disk.
     ///
-    /// The file system is asked about a byte of every [`STRIDE`], which costs a hundredth of sending them. A page that
+    /// The file system is asked about a byte of every 16 KiB, which costs a hundredth of sending them. A page that
     /// is thrown out of memory between two that are kept is missed: then the wait is for that page.
     pub fn is_in_memory(&self, offset: u64, length: u64) -> bool {
         if self.medium == Medium::Memory {

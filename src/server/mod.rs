@@ -8,7 +8,7 @@
 //!  one thread             the log
 //! ```
 //!
-//! Threads talk by messages: an [`Order`] goes to a worker's mailbox, a [`Notice`] to the supervisor's. Every worker
+//! Threads talk by messages: an `Order` goes to a worker's mailbox, a `Notice` to the supervisor's. Every worker
 //! has every listener in its poll; who accepts a client gives it to the worker that has the fewest. Nothing that a
 //! worker does waits for anything but its poll.
 

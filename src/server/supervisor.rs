@@ -1,5 +1,9 @@
 //! The main thread: signals, control socket, reloads, drain, service manager. Serves nobody itself.
 
+mod counting;
+mod end;
+mod reloading;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -9,18 +13,15 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use super::control::{self, Control, Question, Verdict};
+use super::control::{self, Control, Question};
 use super::listener::{self, Endpoint};
 use super::mailbox::Mailbox;
-use super::reload::{self, Prepared};
 use super::start::{Failure, Start};
-use super::status::{self, Facts, LastReload, Reloads};
+use super::status::Reloads;
 use super::{Notice, Order, Report, Shared, service};
 use crate::config::{Config, Overrides, Source};
-use crate::exit::Exit;
 use crate::log;
 use crate::os::sandbox::Sandbox;
-use crate::os::sockets;
 
 const MAIL: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -308,195 +309,6 @@ impl Supervisor {
                 }
             }
             watchdog.next = now + watchdog.period;
-        }
-    }
-
-    // --- reload ---
-
-    /// Begins a reload, or sees to it that one follows that which is under way: what it read may be older.
-    fn begin_reload(&mut self, who: Option<Token>, now: Instant) {
-        if !matches!(self.stage, Stage::Serving) {
-            let message = "the daemon is ending, and does not reload".to_owned();
-            ::log::warn!("{message}");
-            return self.answer(who, Exit::Unavailable, &message, now);
-        }
-        if !matches!(self.reload, Reload::None) {
-            self.next_reload.get_or_insert_default().extend(who);
-            return;
-        }
-        service::reloading();
-        self.reload = Reload::Preparing(who.into_iter().collect());
-        let (source, overrides, config) = (self.source.clone(), self.overrides.clone(), self.config.clone());
-        let (endpoints, workers, mailbox) = (self.endpoints.clone(), self.workers.len(), self.mailbox.clone());
-        let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let prepared = reload::prepare(&source, &overrides, &config, &endpoints, workers);
-            mailbox.send(Notice::Prepared(prepared.map(Box::new)));
-        });
-        if let Err(error) = spawned {
-            let failure = Failure::system("cannot start a thread that reloads", &error);
-            self.heed(Notice::Prepared(Err(failure)), now);
-        }
-    }
-
-    /// Puts a configuration into force. Nothing of it can fail.
-    fn apply(&mut self, prepared: Prepared, now: Instant) {
-        let Prepared { config, changes, endpoints, setups } = prepared;
-        let Reload::Preparing(asked) = std::mem::replace(&mut self.reload, Reload::None) else { return };
-        self.log.apply(&config.log);
-        let old = std::mem::replace(&mut self.endpoints, endpoints);
-        self.config = config;
-        for gone in old.iter().filter(|old| !self.endpoints.iter().any(|endpoint| endpoint.is(old))) {
-            service::forget(&service::name(gone));
-            if let Err(error) = sockets::take_no_more(&gone.socket) {
-                ::log::debug!("{} closes without a filter: {error}", gone.address);
-            }
-        }
-        for new in self.endpoints.iter().filter(|new| !old.iter().any(|endpoint| endpoint.is(new))) {
-            service::keep(new);
-        }
-        for (worker, setup) in self.workers.iter().zip(setups) {
-            worker.send(Order::Setup(Box::new(setup)));
-        }
-        let message = format!("{changes}; {}", self.serving());
-        self.reload = Reload::Applying { asked, workers: self.workers.len(), message };
-        self.finish_reload(now);
-    }
-
-    fn finish_reload(&mut self, now: Instant) {
-        if !matches!(self.reload, Reload::Applying { workers: 0, .. }) {
-            return;
-        }
-        if let Reload::Applying { asked, message, .. } = std::mem::replace(&mut self.reload, Reload::None) {
-            self.conclude(asked, Exit::Done, message, now);
-        }
-    }
-
-    /// Says what became of a reload to everybody who wants to know, and begins the next if there is one.
-    fn conclude(&mut self, asked: Vec<Token>, exit: Exit, message: String, now: Instant) {
-        let ok = exit == Exit::Done;
-        if ok {
-            self.reloads.succeeded += 1;
-            ::log::info!("reloaded: {message}");
-        } else {
-            self.reloads.failed += 1;
-            ::log::error!("not reloaded, the old configuration stays in force: {message}");
-        }
-        for who in asked {
-            self.answer(Some(who), exit, &message, now);
-        }
-        let first_line = message.lines().next().unwrap_or_default();
-        let status = if ok { self.serving() } else { format!("{}; not reloaded: {first_line}", self.serving()) };
-        self.reloads.last = Some(LastReload { ok, message, at: now });
-        if matches!(self.stage, Stage::Serving) {
-            service::ready(&status);
-        }
-        if let Some(asked) = self.next_reload.take() {
-            if asked.is_empty() {
-                self.begin_reload(None, now);
-            }
-            for who in asked {
-                self.begin_reload(Some(who), now);
-            }
-        }
-    }
-
-    fn answer(&mut self, who: Option<Token>, exit: Exit, text: &str, now: Instant) {
-        if let (Some(who), Some(control)) = (who, &mut self.control) {
-            control.answer(who, &Verdict { exit: exit.code(), text: text.to_owned() }, now);
-        }
-    }
-
-    // --- status ---
-
-    fn begin_count(&mut self, who: Token, now: Instant) {
-        if let Some(count) = &mut self.count {
-            return count.asked.push(who);
-        }
-        let workers = self.workers.len();
-        self.count = Some(Count { asked: vec![who], report: Report::default(), workers, until: now + REPORT_PATIENCE });
-        for worker in &self.workers {
-            worker.send(Order::Report);
-        }
-    }
-
-    fn finish_count(&mut self, now: Instant) {
-        let is_over = |count: &mut Count| count.workers == 0 || count.until <= now;
-        let Some(count) = self.count.take_if(is_over) else { return };
-        let state = match (&self.stage, count.workers) {
-            (Stage::Serving, 0) => "serving",
-            (Stage::Serving, _) => "hanging",
-            _ => "draining",
-        };
-        let facts = Facts {
-            state,
-            started: self.started,
-            now,
-            root: &self.config.root,
-            endpoints: &self.endpoints,
-            workers: self.workers.len(),
-            sandbox: &self.sandbox,
-            reloads: &self.reloads,
-            log_lost: self.log.lost(),
-            pool: self.shared.pool.load(),
-            report: &count.report,
-        };
-        let text = status::json(&facts).to_string();
-        for who in count.asked {
-            self.answer(Some(who), Exit::Done, &text, now);
-        }
-    }
-
-    // --- the end ---
-
-    /// The first time it begins a drain, the second time it cuts it short.
-    fn handle_end(&mut self, now: Instant) {
-        match &mut self.stage {
-            Stage::Serving => {
-                let drain = self.config.timeouts.drain;
-                let left = self.shared.gate.inside();
-                ::log::info!("ending: {left} connected, at most {} s until they are cut", drain.as_secs());
-                service::stopping(&format!("draining {left} connections"));
-                // The workers close theirs; whoever wants to connect is to know at once that nobody answers.
-                self.endpoints.clear();
-                let workers = self.workers.len();
-                self.stage = Stage::Draining { deadline: now + drain, tick: now + DRAIN_TICK, cut: false, workers };
-                for worker in &self.workers {
-                    worker.send(Order::Drain);
-                }
-            }
-            Stage::Draining { deadline, .. } => {
-                ::log::info!("ending at once");
-                *deadline = now;
-            }
-            Stage::Over => {}
-        }
-        self.drain_on(now);
-    }
-
-    fn drain_on(&mut self, now: Instant) {
-        let Stage::Draining { deadline, tick, cut, .. } = &mut self.stage else { return };
-        let left = self.shared.gate.inside();
-        if *tick <= now {
-            *tick = now + DRAIN_TICK;
-            service::status(&format!("draining {left} connections"));
-            service::extend(DRAIN_TICK * 5);
-        }
-        if *deadline > now {
-            return;
-        }
-        if *cut {
-            // A worker that does not end even now hangs. Its clients see the end of the process.
-            ::log::error!("an event loop does not end");
-            self.stage = Stage::Over;
-            return;
-        }
-        *cut = true;
-        *deadline = now + CUT_PATIENCE;
-        if left > 0 {
-            ::log::warn!("{left} connections are cut");
-        }
-        for worker in &self.workers {
-            worker.send(Order::Cut);
         }
     }
 }

@@ -1,15 +1,17 @@
 //! HFTP on the wire, for both ends: the grammar of requests and the forms of answers (hftp(7)). Bytes in, values
 //! out; no input or output, and nothing from outside the standard library.
 //!
-//! [`request`] reads what a client sends, [`code`] holds the codes and their texts, [`answer`] writes what frames the
+//! [`request`] is what a client may ask, [`reader`] gets it from a stream, [`code`] holds the codes and their texts, [`answer`] writes what frames the
 //! bytes of an answer.
 
 pub mod answer;
 pub mod code;
+pub mod reader;
 pub mod request;
 
 pub use code::Code;
-pub use request::{Command, Names, Request, RequestReader};
+pub use reader::RequestReader;
+pub use request::{Command, Names, Request};
 
 /// How a listener answers `get_slice` (hftp(7), ANSWERS TO GET_SLICE).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

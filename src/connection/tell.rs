@@ -1,0 +1,135 @@
+//! What a connection tells of itself: for its server to count and to log.
+
+use std::time::Duration;
+
+use crate::handle::Fault;
+use crate::wire::Code;
+
+/// Something that happened on a connection.
+#[derive(Debug)]
+pub enum Event {
+    /// A request was answered, or its answer was broken off.
+    Answered(Answered),
+    /// The root, the directory or a file cannot be read.
+    Fault {
+        /// The name that was asked for; none for a listing.
+        name: Option<Box<[u8]>>,
+        /// Why.
+        fault: Fault,
+    },
+}
+
+/// One request and what became of it.
+#[derive(Debug)]
+pub struct Answered {
+    /// The code of the answer.
+    pub code: Code,
+    /// Bytes of the answer, head and all.
+    pub bytes: u64,
+    /// From the request's first byte until the answer's last was given to the kernel.
+    pub duration: Duration,
+    /// Whether all of the answer was.
+    pub complete: bool,
+    /// The request as far as it is kept, if [`Context::record`]. Bytes that the client chose.
+    pub request: Option<Box<[u8]>>,
+}
+
+/// Where a connection stands, for those who count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Between requests.
+    Idle,
+    /// In the middle of a request.
+    Reading,
+    /// A thread looks the file up.
+    Waiting,
+    /// In the middle of an answer.
+    Sending,
+    /// After the last answer, until the client has seen it.
+    Lingering,
+    /// Done.
+    Closed,
+}
+
+impl Phase {
+    /// Every phase of a connection that is open.
+    pub const OPEN: [Phase; 5] = [Phase::Idle, Phase::Reading, Phase::Waiting, Phase::Sending, Phase::Lingering];
+
+    /// The name in `hftpd status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Idle => "idle",
+            Phase::Reading => "reading",
+            Phase::Waiting => "waiting",
+            Phase::Sending => "sending",
+            Phase::Lingering => "lingering",
+            Phase::Closed => "closed",
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The client closed it.
+    Client,
+    /// The client's side broke it off: a reset, or a write that failed.
+    Reset,
+    /// The client said `quit`.
+    Quit,
+    /// A fatal answer was given.
+    Fatal,
+    /// Nothing was asked for `timeouts.idle`.
+    Idle,
+    /// Nothing of an answer was taken for `timeouts.stall`.
+    Stalled,
+    /// A file had fewer bytes than its answer had promised.
+    FileShrank,
+    /// A file could not be read to the end of its answer.
+    ReadFailed,
+    /// The server drains, and the connection was between two requests.
+    Drained,
+    /// The server drains, and its deadline came first.
+    Cut,
+    /// It was not served at all.
+    Refused,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of [`CloseReason::index`].
+    pub const ALL: [CloseReason; 11] = [
+        CloseReason::Client,
+        CloseReason::Reset,
+        CloseReason::Quit,
+        CloseReason::Fatal,
+        CloseReason::Idle,
+        CloseReason::Stalled,
+        CloseReason::FileShrank,
+        CloseReason::ReadFailed,
+        CloseReason::Drained,
+        CloseReason::Cut,
+        CloseReason::Refused,
+    ];
+
+    /// Its place in [`CloseReason::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in `hftpd status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CloseReason::Client => "client",
+            CloseReason::Reset => "reset",
+            CloseReason::Quit => "quit",
+            CloseReason::Fatal => "fatal",
+            CloseReason::Idle => "idle",
+            CloseReason::Stalled => "stalled",
+            CloseReason::FileShrank => "file-shrank",
+            CloseReason::ReadFailed => "read-failed",
+            CloseReason::Drained => "drained",
+            CloseReason::Cut => "cut",
+            CloseReason::Refused => "refused",
+        }
+    }
+}
