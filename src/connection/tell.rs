@@ -30,7 +30,7 @@ pub struct Answered {
     pub duration: Duration,
     /// Whether all of the answer was.
     pub complete: bool,
-    /// The request as far as it is kept, if [`Context::record`]. Bytes that the client chose.
+    /// The request as far as it is kept, if [`super::Context::record`]. Bytes that the client chose.
     pub request: Option<Box<[u8]>>,
 }
 
