@@ -1,12 +1,14 @@
 //! The root as one event loop sees it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::job::{Done, Job};
+use super::kept::{Entry, Hold, Kept};
 use super::listing::Listing;
 use super::{Fault, Found, OpenFile, Policy, Purpose, Symlinks};
 use crate::os::files::{self, Access, Kind, Medium, Stat, Wait};
@@ -29,12 +31,28 @@ pub struct Files {
     /// What the path led to when it was looked at, if nothing was received since.
     seen: Option<Stat>,
     listing: Option<Arc<Listing>>,
+    kept: Kept,
+    /// How often something may have been received: what was looked at since the last time needs no other look.
+    received: u64,
+    /// Whether anything was asked since [`Files::age`].
+    asked: bool,
+    /// The path of a name, made here to spare an allocation for each.
+    path: Vec<u8>,
 }
 
 impl Files {
     /// A view of the root of `policy`.
     pub fn new(policy: Arc<Policy>) -> Files {
-        Files { policy, directory: None, seen: None, listing: None }
+        Files {
+            policy,
+            directory: None,
+            seen: None,
+            listing: None,
+            kept: Kept::default(),
+            received: 0,
+            asked: false,
+            path: Vec::new(),
+        }
     }
 
     /// Goes over to another policy: what is asked from now on is of its root.
@@ -45,6 +63,22 @@ impl Files {
     /// The next question looks at the root's path again. To be called when a request may have come.
     pub fn expect_change(&mut self) {
         self.seen = None;
+        self.received += 1;
+    }
+
+    /// Closes what was not asked for since it was called last, the root too. To be called every second or so until it
+    /// returns that nothing is held any more; then not before the next question.
+    pub fn age(&mut self) -> bool {
+        let empty = self.kept.age();
+        if !std::mem::take(&mut self.asked) {
+            (self.directory, self.seen, self.listing) = (None, None, None);
+        }
+        empty && self.directory.is_none()
+    }
+
+    /// Whether [`Files::age`] has something to do.
+    pub fn holds(&self) -> bool {
+        self.directory.is_some()
     }
 
     /// Whether the root was there when it was looked at last.
@@ -54,7 +88,15 @@ impl Files {
 
     /// Looks up a name.
     pub fn find(&mut self, name: &[u8], purpose: Purpose) -> Answer<Found> {
-        let found = self.current().and_then(|(directory, _)| directory.find(&self.policy, name, purpose, Wait::Never));
+        self.asked = true;
+        if let Some(found) = self.find_kept(name, purpose) {
+            return Answer::Now(Ok(found));
+        }
+        let found = self.current().and_then(|(directory, _)| {
+            let (found, place) = directory.find(&self.policy, name, purpose, Wait::Never)?;
+            self.keep(name, &found, place);
+            Ok(found)
+        });
         match found {
             Err(Fault::Root(Errno::AGAIN) | Fault::Unreadable(Errno::AGAIN)) => {
                 Answer::Later(Job::Find { policy: self.policy.clone(), name: name.into(), purpose })
@@ -63,8 +105,45 @@ impl Files {
         }
     }
 
+    /// Looks at a name that is kept; `None` if it is not, or not that file any more, or not as it was.
+    fn find_kept(&mut self, name: &[u8], purpose: Purpose) -> Option<Found> {
+        let entry = self.kept.get(name)?;
+        if entry.looked != self.received {
+            self.path.clear();
+            self.path.extend_from_slice(self.policy.root.as_os_str().as_bytes());
+            self.path.push(b'/');
+            self.path.extend_from_slice(name);
+            let now = files::stat_path_itself(&self.path);
+            match now {
+                Ok(now) if now == entry.stat => entry.looked = self.received,
+                _ => {
+                    self.kept.remove(name);
+                    return None;
+                }
+            }
+        }
+        let size = entry.stat.size;
+        match (&entry.hold, purpose) {
+            (_, Purpose::Size) => Some(Found { size, file: Err(Fault::NotFound) }),
+            (Hold::File(file), Purpose::Read) => Some(Found { size, file: Ok(file.clone()) }),
+            (Hold::Place(_), Purpose::Read) => None,
+        }
+    }
+
+    /// Keeps what was found. Of what was reached by a link the next look sees the link, and it is not used.
+    fn keep(&mut self, name: &[u8], found: &Found, place: Place) {
+        let Place { fd, stat } = place;
+        let (hold, stat) = match &found.file {
+            Ok(file) => (Hold::File(file.clone()), *file.stat()),
+            Err(_) => (Hold::Place(fd), stat),
+        };
+        // It was opened after what was received last, so it needs no other look until more is.
+        self.kept.insert(name, Entry { hold, stat, looked: self.received });
+    }
+
     /// The names in the root.
     pub fn list(&mut self) -> Answer<Arc<Listing>> {
+        self.asked = true;
         match self.current() {
             Ok((_, seen)) => match &self.listing {
                 Some(listing) if listing.is_of(&seen) => Answer::Now(Ok(listing.clone())),
@@ -158,32 +237,41 @@ impl Directory {
     ///
     /// What it is is looked at before it is opened: a FIFO or a device is never opened, so nothing happens to whoever
     /// is at its other end.
-    pub(super) fn find(&self, policy: &Policy, name: &[u8], purpose: Purpose, wait: Wait) -> Result<Found, Fault> {
+    pub(super) fn find(
+        &self,
+        policy: &Policy,
+        name: &[u8],
+        purpose: Purpose,
+        wait: Wait,
+    ) -> Result<(Found, Place), Fault> {
         if !policy.hidden && name.starts_with(b".") {
             return Err(Fault::NotFound);
         }
         let follow = policy.symlinks == Symlinks::Inside;
         let open = |access| files::open_beneath(self, name, access, follow, wait);
-        let place = open(Access::Look).map_err(absent_or_unreadable)?;
-        let looked_at = files::stat(&place, wait).map_err(Fault::Unreadable)?;
+        let fd = open(Access::Look).map_err(absent_or_unreadable)?;
+        let looked_at = files::stat(&fd, wait).map_err(Fault::Unreadable)?;
         // A file on another file system than the root's may be anywhere: only a thread finds out.
         let medium = match wait {
             Wait::Never if looked_at.device != self.stat.device || self.medium == Medium::Remote => {
                 return Err(Fault::Unreadable(Errno::AGAIN));
             }
-            Wait::Allowed if looked_at.device != self.stat.device => files::medium(&place),
+            Wait::Allowed if looked_at.device != self.stat.device => files::medium(&fd),
             _ => self.medium,
         };
         if looked_at.kind != Kind::File {
             return Err(Fault::NotFound);
         }
+        let place = Place { fd, stat: looked_at };
         if purpose == Purpose::Size {
-            return Ok(Found { size: looked_at.size, file: Err(Fault::NotFound) });
+            return Ok((Found { size: looked_at.size, file: Err(Fault::NotFound) }, place));
         }
         let fd = match open(Access::Read) {
             Ok(fd) => fd,
             Err(Errno::AGAIN) => return Err(Fault::Unreadable(Errno::AGAIN)),
-            Err(errno) => return Ok(Found { size: looked_at.size, file: Err(absent_or_unreadable(errno)) }),
+            Err(errno) => {
+                return Ok((Found { size: looked_at.size, file: Err(absent_or_unreadable(errno)) }, place));
+            }
         };
         // Another file may have taken the name between the two: then it is the one to be answered for.
         let stat = files::stat(&fd, wait).map_err(Fault::Unreadable)?;
@@ -191,8 +279,15 @@ impl Directory {
             return Err(Fault::NotFound);
         }
         let medium = if stat.device == looked_at.device { medium } else { Medium::Remote };
-        Ok(Found { size: stat.size, file: Ok(Arc::new(OpenFile::new(fd, stat, medium))) })
+        Ok((Found { size: stat.size, file: Ok(Arc::new(OpenFile::new(fd, stat, medium))) }, place))
     }
+}
+
+/// Where a name led to.
+#[derive(Debug)]
+pub(super) struct Place {
+    fd: OwnedFd,
+    stat: Stat,
 }
 
 /// What an error of openat2(2) says of the name.

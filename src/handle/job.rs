@@ -66,7 +66,7 @@ impl Job {
             Job::Find { policy, name, purpose } => match Directory::open(&policy.root) {
                 Ok(directory) => {
                     let found = directory.find(&policy, &name, purpose, Wait::Allowed);
-                    Done::Found(found, Some(Arc::new(directory)))
+                    Done::Found(found.map(|(found, _)| found), Some(Arc::new(directory)))
                 }
                 Err(errno) => Done::Found(Err(Fault::Root(errno)), None),
             },

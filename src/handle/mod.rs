@@ -11,6 +11,7 @@
 mod file;
 mod files;
 mod job;
+mod kept;
 mod listing;
 
 use std::fmt;

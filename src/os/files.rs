@@ -96,6 +96,11 @@ pub fn stat_path(path: &Path, wait: Wait) -> Result<Stat, Errno> {
     statx(CWD, path, AtFlags::empty(), wait)
 }
 
+/// Looks at what a path leads to; a link at its end is not followed. A network file system or FUSE is not asked anew.
+pub fn stat_path_itself(path: &[u8]) -> Result<Stat, Errno> {
+    statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, Wait::Never)
+}
+
 /// Looks at what is open. With [`Wait::Never`] a network file system or FUSE is not asked anew.
 pub fn stat(file: impl AsFd, wait: Wait) -> Result<Stat, Errno> {
     statx(file, c"", AtFlags::EMPTY_PATH, wait)

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
@@ -26,6 +26,9 @@ const MAIL: Token = Token(usize::MAX);
 /// Bytes that a client may be sent before others get their turn.
 const ROUND: usize = 512 * 1024;
 
+/// How long a file that nobody asks for is kept open, at least; at most twice that.
+const AGE: Duration = Duration::from_secs(1);
+
 /// An event loop with its clients.
 pub(super) struct Worker {
     pub(super) id: usize,
@@ -45,6 +48,8 @@ pub(super) struct Worker {
     pub(super) limits: Limits,
     policy: Arc<Policy>,
     files: Files,
+    /// When files that nobody asks for are closed next.
+    age_at: Option<Instant>,
     scratch: Scratch,
     happened: Vec<Event>,
     pub(super) tally: Tally,
@@ -104,6 +109,7 @@ impl Worker {
             settings,
             limits,
             files: Files::new(policy.clone()),
+            age_at: None,
             policy,
             scratch: Scratch::default(),
             happened: Vec::new(),
@@ -130,13 +136,14 @@ impl Worker {
         self.supervisor.send(Notice::Ended);
     }
 
-    fn timeout(&self) -> Option<std::time::Duration> {
+    fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
         if !self.queue.is_empty() || self.accepting.is_ready() {
-            return Some(std::time::Duration::ZERO);
+            return Some(Duration::ZERO);
         }
         let accepting = self.accepting.deadline().map(|deadline| deadline.saturating_duration_since(now));
-        self.timers.timeout(now).into_iter().chain(accepting).min()
+        let age = self.age_at.map(|at| at.saturating_duration_since(now));
+        self.timers.timeout(now).into_iter().chain(accepting).chain(age).min()
     }
 
     /// What is done between two polls.
@@ -175,6 +182,17 @@ impl Worker {
             } else {
                 self.set_alarm(token);
             }
+        }
+        self.age(now);
+    }
+
+    /// Closes files and the root when nobody asks for them any more.
+    fn age(&mut self, now: Instant) {
+        match self.age_at {
+            Some(at) if at <= now => self.age_at = (!self.files.age()).then_some(now + AGE),
+            Some(_) => {}
+            None if self.files.holds() => self.age_at = Some(now + AGE),
+            None => {}
         }
     }
 
