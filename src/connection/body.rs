@@ -15,6 +15,10 @@ pub(super) const COPIED: usize = 32 * 1024;
 /// The least that is made at a time of a slice: a client that takes its time gets fragments of this length.
 pub(super) const CHUNK: usize = 64 * 1024;
 
+/// The most that is encoded at a time: what was made of it stays in the processor's cache until it is sent, and a client
+/// that does not take it keeps that much memory.
+const ENCODED: usize = 3 * 16 * 1024;
+
 /// What is left of an answer's body.
 #[derive(Debug)]
 pub(super) enum Body {
@@ -218,7 +222,7 @@ impl Slice {
     fn encode(&mut self, chunk: usize, out: &mut Vec<u8>, coder: Coder<'_>) -> Step<'_> {
         let Coder { plain, base64 } = coder;
         plain.clear();
-        let want = self.left.min(chunk as u64 / 3 * 3) as usize;
+        let want = self.left.min(chunk.min(ENCODED) as u64) as usize;
         let mut have = match self.read(want, plain) {
             Read::Bytes(0) => return Step::Shrank,
             Read::Bytes(count) => count,

@@ -384,6 +384,6 @@ fn blocked(error: &std::io::Error) -> Sent {
 }
 
 fn tell<T>(code: Code, bytes: u64, complete: bool, record: Record, cx: &mut Context<'_, T>) {
-    let duration = cx.now.saturating_duration_since(record.since);
-    cx.events.push(Event::Answered(Answered { code, bytes, duration, complete, request: record.request }));
+    let Record { since, request } = record;
+    cx.events.push(Event::Answered(Answered { code, bytes, since, complete, request }));
 }

@@ -1,6 +1,6 @@
 //! What a connection tells of itself: for its server to count and to log.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::handle::Fault;
 use crate::wire::Code;
@@ -26,8 +26,8 @@ pub struct Answered {
     pub code: Code,
     /// Bytes of the answer, head and all.
     pub bytes: u64,
-    /// From the request's first byte until the answer's last was given to the kernel.
-    pub duration: Duration,
+    /// When the request's first byte came.
+    pub since: Instant,
     /// Whether all of the answer was.
     pub complete: bool,
     /// The request as far as it is kept, if [`super::Context::record`]. Bytes that the client chose.

@@ -61,7 +61,8 @@ impl Accepting {
 
     /// The next time that something is to be done without an event.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.listeners.iter().filter_map(|listening| listening.until).chain(self.paused).min()
+        // While it pauses, a listener whose time has come cannot be emptied either.
+        self.paused.or_else(|| self.listeners.iter().filter_map(|listening| listening.until).min())
     }
 
     /// Somebody may wait at a listener.

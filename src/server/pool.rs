@@ -16,7 +16,7 @@ use crate::handle::{Done, Job, Lane};
 pub(super) const THREADS: usize = 32;
 
 /// The most threads that one lane may hold.
-const LANE: usize = 4;
+const LANE: usize = 8;
 
 /// How long a thread without work is kept.
 const KEEP: Duration = Duration::from_secs(10);

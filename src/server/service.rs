@@ -40,6 +40,11 @@ pub(super) fn alive() {
     send(&[NotifyState::Watchdog]);
 }
 
+/// Whether there is a service manager that listens.
+pub(super) fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// How often [`alive`] is expected.
 pub(super) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::SIGHUP;
 
 use super::listener::{self, Endpoint};
 use super::reload;
@@ -58,6 +59,10 @@ const DESCRIPTORS: u64 = 512;
 ///
 /// The daemon does not serve, and has changed nothing.
 pub fn run(start: Start) -> Result<(), Failure> {
+    // A reload that is asked for before there is anything to reload comes after the start, and does not end it.
+    let early = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, early.clone())
+        .map_err(|error| Failure::system("cannot handle signals", &error))?;
     reload::check_root(&start.config)?;
     let (endpoints, left) = listener::bind_all(&start.config.listeners, &[], given_sockets())?;
     for given in left {
@@ -77,7 +82,7 @@ pub fn run(start: Start) -> Result<(), Failure> {
             daemon.map_err(|error| Failure { exit: Exit::of_code(error.exit_code()), message: error.to_string() })?,
         );
     }
-    match serve(start, endpoints, &mut detached) {
+    match serve(start, endpoints, &mut detached, &early) {
         Ok(()) => Ok(()),
         Err(failure) => match detached {
             // The process that was started says it.
@@ -90,7 +95,12 @@ pub fn run(start: Start) -> Result<(), Failure> {
     }
 }
 
-fn serve(start: Start, endpoints: Vec<Endpoint>, detached: &mut Option<Detached>) -> Result<(), Failure> {
+fn serve(
+    start: Start,
+    endpoints: Vec<Endpoint>,
+    detached: &mut Option<Detached>,
+    early: &AtomicBool,
+) -> Result<(), Failure> {
     let config = &start.config;
     drop_privileges(&start)?;
     // Only now is it known whose eyes the root is seen with.
@@ -133,7 +143,7 @@ fn serve(start: Start, endpoints: Vec<Endpoint>, detached: &mut Option<Detached>
     if let Some(detached) = detached {
         detached.ready().map_err(|error| Failure::system("cannot give up standard error", &error))?;
     }
-    supervisor.run();
+    supervisor.run(early.load(Ordering::Relaxed));
     Ok(())
 }
 
@@ -175,7 +185,7 @@ fn identity(start: &Start) -> Result<Identity, IdentityError> {
 }
 
 /// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.
-fn raise_descriptor_limit(config: &Config) {
+pub(super) fn raise_descriptor_limit(config: &Config) {
     let wanted = u64::from(config.limits.connections) + DESCRIPTORS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= wanted) {

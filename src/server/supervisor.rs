@@ -26,6 +26,9 @@ use crate::os::sandbox::Sandbox;
 const MAIL: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 
+/// How often the number of connections in the service manager's status is brought up to date.
+const STATUS_PERIOD: Duration = Duration::from_secs(5);
+
 /// How often a drain tells how many are left.
 const DRAIN_TICK: Duration = Duration::from_secs(1);
 
@@ -61,6 +64,10 @@ pub(super) struct Supervisor {
     reloads: Reloads,
     count: Option<Count>,
     watchdog: Option<Watchdog>,
+    /// When the service manager is told next how many are connected, where there is one.
+    status_at: Option<Instant>,
+    /// What it was told last.
+    told: u32,
 }
 
 /// What the daemon is about.
@@ -156,6 +163,8 @@ impl Supervisor {
             reloads: Reloads::default(),
             count: None,
             watchdog,
+            status_at: service::is_there().then_some(now + STATUS_PERIOD),
+            told: 0,
         })
     }
 
@@ -174,8 +183,11 @@ impl Supervisor {
         service::ready(&self.serving());
     }
 
-    /// Runs until the daemon is told to end and has drained.
-    pub(super) fn run(mut self) {
+    /// Runs until the daemon is told to end and has drained. `reload` says that a reload has been asked for already.
+    pub(super) fn run(mut self, reload: bool) {
+        if reload {
+            self.begin_reload(None, Instant::now());
+        }
         let mut events = Events::with_capacity(64);
         while !matches!(self.stage, Stage::Over) {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
@@ -219,9 +231,23 @@ impl Supervisor {
             self.control.as_ref().and_then(Control::deadline),
             self.count.as_ref().map(|count| count.until),
             self.watchdog.as_ref().map(|watchdog| watchdog.next),
+            self.status_at.filter(|_| drain.is_none()),
         ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Keeps the line that `systemctl status` shows up to date.
+    fn tell_status(&mut self, now: Instant) {
+        if self.status_at.is_none_or(|at| now < at) || !matches!(self.stage, Stage::Serving) {
+            return;
+        }
+        self.status_at = Some(now + STATUS_PERIOD);
+        let inside = self.shared.gate.inside();
+        if inside != self.told && matches!(self.reload, Reload::None) {
+            self.told = inside;
+            service::status(&format!("{}; {inside} connected", self.serving()));
+        }
     }
 
     fn handle_signals(&mut self, now: Instant) {
@@ -296,6 +322,7 @@ impl Supervisor {
         self.consider(asked, now);
         self.finish_count(now);
         self.drain_on(now);
+        self.tell_status(now);
         if let Some(watchdog) = &mut self.watchdog
             && watchdog.next <= now
         {

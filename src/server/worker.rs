@@ -358,8 +358,9 @@ impl Worker {
                         self.shared.root_is_lost.store(false, Ordering::Relaxed);
                         ::log::info!("the root {} is there again", self.policy.root.display());
                     }
-                    let Answered { code, bytes, duration, complete, request } = answered;
+                    let Answered { code, bytes, since, complete, request } = answered;
                     if let Some(request) = request {
+                        let duration = since.elapsed();
                         log::access(Access { peer, request, code: code.number(), bytes, duration, complete });
                     }
                 }

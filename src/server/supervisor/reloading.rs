@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::os::sockets;
 use crate::server::control::Verdict;
 use crate::server::reload::{self, Prepared};
-use crate::server::start::Failure;
+use crate::server::start::{Failure, raise_descriptor_limit};
 use crate::server::status::LastReload;
 use crate::server::{Notice, Order, service};
 
@@ -44,6 +44,7 @@ impl Supervisor {
         let Prepared { config, changes, endpoints, setups } = prepared;
         let Reload::Preparing(asked) = std::mem::replace(&mut self.reload, Reload::None) else { return };
         self.log.apply(&config.log);
+        raise_descriptor_limit(&config);
         let old = std::mem::replace(&mut self.endpoints, endpoints);
         self.config = config;
         for gone in old.iter().filter(|old| !self.endpoints.iter().any(|endpoint| endpoint.is(old))) {
