@@ -93,7 +93,7 @@ impl Connection {
                 self.flush_answers(cx);
             }
             if !self.takes_requests() || cx.budget == 0 {
-                self.unread = input[at..].to_vec();
+                self.unread = input[at..].into();
                 return;
             }
             at += self.parse_line(&input[at..], cx);

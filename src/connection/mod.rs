@@ -145,7 +145,7 @@ pub struct Connection {
     /// The client will send nothing more.
     input_ended: bool,
     /// Received, and not parsed yet: only while an answer holds it up.
-    unread: Vec<u8>,
+    unread: Box<[u8]>,
     /// Made, and not sent yet.
     pending: Vec<u8>,
     /// How much of `pending` was sent.
@@ -181,7 +181,7 @@ impl Connection {
             encoding,
             state: State::Idle { since: now },
             input_ended: false,
-            unread: Vec::new(),
+            unread: Box::default(),
             pending: Vec::new(),
             sent: 0,
             pace: None,
@@ -348,14 +348,14 @@ impl Connection {
             }
             _ => {}
         }
-        self.unread = Vec::new();
+        self.unread = Box::default();
         self.pending.clear();
         self.sent = 0;
     }
 
     /// Shuts the write side and throws away what still comes, for a moment.
     fn linger<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
-        self.unread = Vec::new();
+        self.unread = Box::default();
         if self.input_ended || cx.transport.shut_down_write().is_err() {
             self.close(reason, cx);
         } else {

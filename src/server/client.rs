@@ -1,7 +1,7 @@
 //! A client as its worker keeps it: the socket, what the poll said of it, and the connection.
 
 use std::io::{self, Read as _};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -15,13 +15,30 @@ use crate::os::sockets;
 pub(super) struct Client {
     pub(super) socket: Socket,
     pub(super) connection: Connection,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     /// Its alarm that counts.
     pub(super) alarm: Option<Tick>,
     /// Whether it is in the worker's queue.
     pub(super) queued: bool,
     /// Whether the gate let it in.
     pub(super) entered: bool,
+}
+
+/// Where a client comes from, in less memory than a [`SocketAddr`] takes: there are many clients.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) ip: IpAddr,
+    port: [u8; 2],
+}
+
+impl Peer {
+    fn new(address: SocketAddr) -> Peer {
+        Peer { ip: address.ip(), port: address.port().to_ne_bytes() }
+    }
+
+    pub(super) fn address(self) -> SocketAddr {
+        SocketAddr::new(self.ip, u16::from_ne_bytes(self.port))
+    }
 }
 
 /// A socket and what is known of it. The poll tells a change once (it is edge-triggered), so what it told is remembered
@@ -39,7 +56,7 @@ impl Client {
     /// it is taken for ready before the poll says so.
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, connection: Connection, entered: bool) -> Client {
         let socket = Socket { stream, readable: true, writable: true, ends: false };
-        Client { socket, connection, peer, alarm: None, queued: false, entered }
+        Client { socket, connection, peer: Peer::new(peer), alarm: None, queued: false, entered }
     }
 
     /// Whether something can be done now.

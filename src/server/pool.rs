@@ -54,8 +54,11 @@ impl Pool {
             replies.push(reply);
             return;
         }
+        let can_begin = queue.has_room(job.lane());
         queue.waiting.push_back((job, vec![reply]));
-        if queue.idle > 0 {
+        if !can_begin {
+            // A thread that is at work in this lane takes it afterwards.
+        } else if queue.idle > 0 {
             self.shared.work.notify_one();
         } else if queue.threads < THREADS {
             queue.threads += 1;
@@ -141,12 +144,13 @@ fn answer(done: Done, replies: Vec<Reply>) {
 impl Queue {
     /// The first job whose lane has room.
     fn next(&mut self) -> Option<(Job, Vec<Reply>)> {
-        let at = self.waiting.iter().position(|(job, _)| {
-            let lane = job.lane();
-            let most = if lane == Lane::Listing { 1 } else { LANE };
-            self.busy.get(&lane).is_none_or(|&busy| busy < most)
-        })?;
+        let at = self.waiting.iter().position(|(job, _)| self.has_room(job.lane()))?;
         self.waiting.remove(at)
+    }
+
+    fn has_room(&self, lane: Lane) -> bool {
+        let most = if lane == Lane::Listing { 1 } else { LANE };
+        self.busy.get(&lane).is_none_or(|&busy| busy < most)
     }
 
     fn leave(&mut self, lane: Lane) {

@@ -2,13 +2,15 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use mio::Token;
 
-/// A time in whole milliseconds, rounded up, so that nothing is early; half the size of an [`Instant`].
+/// A time in whole milliseconds since the loop began, rounded up, so that nothing is early. It takes half the memory of
+/// an [`Instant`], and none for being absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Tick(u64);
+pub(super) struct Tick(NonZeroU64);
 
 /// Alarms by time. A client has at most one that counts; those that it no longer wants are dropped when they ring, for
 /// a deadline usually moves on before it comes.
@@ -26,7 +28,8 @@ impl Timers {
     /// Sees to it that `token` rings at `deadline` or before. `set` is the client's memory of its alarm.
     pub(super) fn set(&mut self, token: Token, deadline: Instant, set: &mut Option<Tick>) {
         let since = deadline.saturating_duration_since(self.zero);
-        let tick = Tick(u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX));
+        let milliseconds = u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let tick = Tick(NonZeroU64::new(milliseconds).unwrap_or(NonZeroU64::MIN));
         if set.is_none_or(|set| tick < set) {
             *set = Some(tick);
             self.alarms.push(Reverse((tick, token.0)));
@@ -36,7 +39,7 @@ impl Timers {
     /// The next alarm that has rung, with its tick: it counts if that is the client's.
     pub(super) fn rung(&mut self, now: Instant) -> Option<(Tick, Token)> {
         let Reverse((Tick(tick), _)) = *self.alarms.peek()?;
-        if self.zero + Duration::from_millis(tick) > now {
+        if self.zero + Duration::from_millis(tick.get()) > now {
             return None;
         }
         self.alarms.pop().map(|Reverse((tick, token))| (tick, Token(token)))
@@ -45,7 +48,7 @@ impl Timers {
     /// How long until the next alarm.
     pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
         let Reverse((Tick(tick), _)) = *self.alarms.peek()?;
-        Some((self.zero + Duration::from_millis(tick)).saturating_duration_since(now))
+        Some((self.zero + Duration::from_millis(tick.get())).saturating_duration_since(now))
     }
 }
 

@@ -277,9 +277,9 @@ impl Worker {
         let Some(mut client) = self.clients.remove(token) else { return };
         let _ = self.poll.registry().deregister(&mut client.socket.stream);
         self.tally.closed(reason);
-        ::log::debug!("{} is gone: {}", client.peer, reason.name());
+        ::log::debug!("{} is gone: {}", client.peer.address(), reason.name());
         if client.entered {
-            self.shared.gate.leave(client.peer.ip());
+            self.shared.gate.leave(client.peer.ip);
             self.shared.loads[self.id].fetch_sub(1, Ordering::Relaxed);
         } else {
             self.accepting.turned_away -= 1;
@@ -323,7 +323,7 @@ impl Worker {
         }
         let (job, gone) = (cx.job, connection.to_remove());
         if !self.happened.is_empty() {
-            let peer = client.peer;
+            let peer = client.peer.address();
             self.tell(peer, now);
         }
         if let Some(job) = job {
