@@ -13,24 +13,25 @@ _hftpd() {
     done
 
     case $prev in
-        -c | --pid-file)
+        -c | --config | --pid-file)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             return ;;
-        -d)
+        -d | --root)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             return ;;
-        -a | -p)
+        -a | --address | -p | --port)
             return ;;
     esac
 
     local words
     case $command in
-        check)  words='-c --dump --help' ;;
-        reload) words='-c --help' ;;
-        status) words='-c --json --help' ;;
-        *)      words='check reload status -c -d -a -p --daemon --pid-file --version --help' ;;
+        check)  words='-c --config --dump --help' ;;
+        reload) words='-c --config --help' ;;
+        status) words='-c --config --json --help' ;;
+        *)      words='check reload status -c --config -d --root -a --address -p --port --daemon --pid-file
+                       --version --help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
