@@ -924,11 +924,12 @@ def _(world):
     expect(os.path.exists("/srv/hftp/a10"), "it deleted what was published")
     expect(subprocess.run(["getent", "passwd", "hftp"], stdout=subprocess.DEVNULL, check=False).returncode == 2, "the user is left")
     # And once more, with nothing published.
-    run("rm", "-r", "/srv/hftp", "/srv/other", "/srv/same")
+    run("rm", "-rf", "/srv/hftp", "/srv/other", "/srv/same")
     install(f"{world.packages}/hftpd_1.deb")
     expect(run("systemctl", "is-enabled", "hftpd.service") == "enabled" and listed() == [], "not installed again")
     run("dpkg", "-P", "hftpd")
-    left = sorted(snapshot() - world.before)
+    # The base may be a machine that is in use: what appears there is not ours.
+    left = sorted(path for path in snapshot() - world.before if ":" in path or os.path.lexists(f"/run/lab/upper{path}"))
     expect(not left, f"left: {left}")
     expect(not os.path.exists("/run/hftpd"), "left: /run/hftpd")
     listed_units = run("systemctl", "list-units", "--all", "--plain", "--no-legend", "hftpd*")
