@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::body::{Body, Form, Slice};
-use super::{CloseReason, Connection, Context, Event, Record, State, Transport, Waiting};
+use super::{Call, CloseReason, Connection, Context, Event, Record, State, Transport, Waiting};
 use crate::handle::{Answer, Done, Fault, Found, Job, Listing, Purpose};
 use crate::wire::{Code, Encoding, Request, RequestReader, answer};
 
@@ -26,7 +26,7 @@ impl Connection {
     /// Reads and answers requests until the client has to be waited for, in one direction or the other.
     pub(super) fn read_requests<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
         cx.files.expect_change();
-        while self.takes_requests() && cx.budget > 0 {
+        while self.takes_requests(cx) && cx.budget > 0 {
             if !self.unread.is_empty() {
                 let unread = std::mem::take(&mut self.unread);
                 self.parse(&unread, cx);
@@ -81,8 +81,12 @@ impl Connection {
         thrown_away
     }
 
-    fn takes_requests(&self) -> bool {
-        matches!(self.state, State::Idle { .. } | State::Reading { .. })
+    fn takes_requests<T>(&self, cx: &Context<'_, T>) -> bool {
+        match self.state {
+            State::Idle { call: Call::Last, .. } => true,
+            State::Idle { .. } | State::Reading { .. } => !cx.draining,
+            _ => false,
+        }
     }
 
     /// Answers the requests in `input`. What is left when an answer holds up the rest is kept.
@@ -92,7 +96,7 @@ impl Connection {
             if self.pending.len() >= FULL {
                 self.flush_answers(cx);
             }
-            if !self.takes_requests() || cx.budget == 0 {
+            if !self.takes_requests(cx) || cx.budget == 0 {
                 self.unread = input[at..].into();
                 return;
             }
@@ -102,15 +106,17 @@ impl Connection {
 
     /// Takes one line, or the beginning of one. Returns how many bytes it took.
     fn parse_line<T: Transport>(&mut self, input: &[u8], cx: &mut Context<'_, T>) -> usize {
-        let (mut reader, since) = match std::mem::replace(&mut self.state, State::Idle { since: cx.now }) {
-            State::Reading { reader, since } => (reader, since),
-            _ => {
-                let (names, limit) = (cx.settings.names, cx.settings.request_line);
-                let mut reader = cx.scratch.reader.take().unwrap_or_else(|| Box::new(RequestReader::new(names, limit)));
-                reader.restart(names, limit);
-                (reader, cx.now)
-            }
-        };
+        let (mut reader, since) =
+            match std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next }) {
+                State::Reading { reader, since } => (reader, since),
+                _ => {
+                    let (names, limit) = (cx.settings.names, cx.settings.request_line);
+                    let mut reader =
+                        cx.scratch.reader.take().unwrap_or_else(|| Box::new(RequestReader::new(names, limit)));
+                    reader.restart(names, limit);
+                    (reader, cx.now)
+                }
+            };
         let (taken, ended) = reader.read(input);
         if ended {
             let record = Record { since, request: cx.record.then(|| reader.line().into()) };

@@ -46,6 +46,9 @@ pub const INPUT: usize = 16 * 1024;
 /// How long what a client still sends is thrown away after its last answer, so that a reset does not overtake it.
 pub const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a connection that was made just before a drain may take to ask for something.
+pub const LAST_CALL: Duration = Duration::from_millis(500);
+
 /// A stream that does not block, and the one call that moves a file's bytes into it.
 pub trait Transport {
     /// Reads; 0 is the end of what the client sends.
@@ -155,12 +158,23 @@ pub struct Connection {
 }
 
 enum State {
-    Idle { since: Instant },
+    Idle { since: Instant, call: Call },
     Reading { reader: Box<RequestReader>, since: Instant },
     Waiting(Box<Waiting>),
     Sending(Box<Sending>),
     Lingering { until: Instant, reason: CloseReason },
     Closed(CloseReason),
+}
+
+/// Which request a connection between two of them waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// Its first.
+    First,
+    /// A further one.
+    Next,
+    /// Its first and only: the server drains.
+    Last,
 }
 
 struct Waiting {
@@ -179,7 +193,7 @@ impl Connection {
     pub fn new(encoding: Encoding, now: Instant) -> Connection {
         Connection {
             encoding,
-            state: State::Idle { since: now },
+            state: State::Idle { since: now, call: Call::First },
             input_ended: false,
             unread: Box::default(),
             pending: Vec::new(),
@@ -213,7 +227,8 @@ impl Connection {
     /// When [`Connection::handle_deadline`] is to be called, unless something else happens first.
     pub fn deadline(&self, settings: &Settings) -> Option<Instant> {
         match &self.state {
-            State::Idle { since } => since.checked_add(settings.idle),
+            State::Idle { since, call: Call::Last } => Some(*since + LAST_CALL),
+            State::Idle { since, .. } => since.checked_add(settings.idle),
             State::Reading { since, .. } => since.checked_add(settings.request),
             State::Sending(sending) => sending.deadline(settings),
             State::Lingering { until, .. } => Some(*until),
@@ -267,7 +282,7 @@ impl Connection {
         match std::mem::replace(&mut self.state, State::Closed(CloseReason::Client)) {
             State::Waiting(waiting) => {
                 let Waiting { asked, record } = *waiting;
-                self.state = State::Idle { since: cx.now };
+                self.state = State::Idle { since: cx.now, call: Call::Next };
                 self.answer_from_disk(asked, done, record, cx);
                 self.settle(cx);
             }
@@ -291,6 +306,7 @@ impl Connection {
     pub fn handle_deadline<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
         self.borrow_buffer(cx.scratch);
         match &mut self.state {
+            State::Idle { call: Call::Last, .. } => self.linger(CloseReason::Drained, cx),
             State::Idle { .. } => self.close(CloseReason::Idle, cx),
             State::Reading { reader, since } => {
                 let record = Record { since: *since, request: cx.record.then(|| reader.line().into()) };
@@ -313,9 +329,14 @@ impl Connection {
         self.return_buffer(cx.scratch);
     }
 
-    /// The server begins to drain: a connection between two requests ends now, another after its answer.
+    /// The server begins to drain: a connection between two requests ends now, another after its answer. One that has
+    /// just been made has its first request on the way, and is answered.
     pub fn handle_drain<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        if matches!(self.state, State::Idle { .. } | State::Reading { .. }) {
+        if let State::Idle { call: call @ Call::First, since } = &mut self.state
+            && self.unread.is_empty()
+        {
+            (*call, *since) = (Call::Last, cx.now);
+        } else if matches!(self.state, State::Idle { .. } | State::Reading { .. }) {
             self.linger(CloseReason::Drained, cx);
             if self.phase() == Phase::Lingering && self.throw_away(CloseReason::Drained, cx) == 0 {
                 // Nothing is unread, so closing sends no reset.

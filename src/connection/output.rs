@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Instant;
 
 use super::body::{Body, CHUNK, Coder, Step};
-use super::{Answered, CloseReason, Connection, Context, Event, Pace, Record, Settings, State, Transport};
+use super::{Answered, Call, CloseReason, Connection, Context, Event, Pace, Record, Settings, State, Transport};
 use crate::handle::{Done, Fault, Job};
 use crate::wire::{Code, RequestReader};
 
@@ -182,7 +182,7 @@ impl Connection {
             Sent::Ended(reason) => return self.close(reason, cx),
             Sent::Held(hold) => hold,
         };
-        let after = match std::mem::replace(&mut self.state, State::Idle { since: cx.now }) {
+        let after = match std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next }) {
             State::Reading { reader, since } => After::Resume { reader, since },
             _ => After::Next,
         };
@@ -204,7 +204,8 @@ impl Connection {
             State::Lingering { .. } | State::Closed(_) => {}
         }
         if let State::Idle { .. } | State::Reading { .. } = self.state {
-            if cx.draining {
+            let waits = matches!(self.state, State::Idle { call: Call::Last, .. }) && !self.input_ended;
+            if cx.draining && !waits {
                 self.linger(CloseReason::Drained, cx);
             } else if self.input_ended && self.unread.is_empty() {
                 self.close(CloseReason::Client, cx);
@@ -214,7 +215,9 @@ impl Connection {
 
     /// Goes on with the answer, until it is complete or something has to be waited for.
     pub(super) fn send<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        let State::Sending(mut sending) = std::mem::replace(&mut self.state, State::Idle { since: cx.now }) else {
+        let State::Sending(mut sending) =
+            std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next })
+        else {
             unreachable!("only an answer is sent");
         };
         match self.pump(&mut sending, cx) {
@@ -234,7 +237,7 @@ impl Connection {
                 match after {
                     After::Close(reason) => self.linger(reason, cx),
                     _ if cx.draining => self.linger(CloseReason::Drained, cx),
-                    After::Next => self.state = State::Idle { since: cx.now },
+                    After::Next => self.state = State::Idle { since: cx.now, call: Call::Next },
                     After::Resume { reader, since } => self.state = State::Reading { reader, since },
                 }
             }
@@ -358,7 +361,7 @@ impl Connection {
     /// The answer in the buffer is complete; the next request may come.
     pub(super) fn tell_and_go_on<T>(&mut self, code: Code, made: usize, record: Record, cx: &mut Context<'_, T>) {
         tell(code, made as u64, true, record, cx);
-        self.state = State::Idle { since: cx.now };
+        self.state = State::Idle { since: cx.now, call: Call::Next };
     }
 
     /// The answer cannot be completed. The client can tell: the connection ends early, though not with a reset.
@@ -369,7 +372,9 @@ impl Connection {
         let unsent = (self.pending.len() - self.sent) as u64;
         self.pending.clear();
         self.sent = 0;
-        if let State::Sending(sending) = std::mem::replace(&mut self.state, State::Idle { since: cx.now }) {
+        if let State::Sending(sending) =
+            std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next })
+        {
             sending.broken_off(unsent, cx);
         }
         self.linger(reason, cx);

@@ -135,6 +135,19 @@ impl Worker {
         }
     }
 
+    /// Accepts who has connected already, within reason, and gives up all listeners.
+    pub(super) fn accept_last(&mut self, now: Instant) {
+        for at in 0..self.accepting.listeners.len() {
+            self.accepting.listeners[at].ready = true;
+            for _ in 0..16 {
+                if self.accepting.listeners[at].ready && self.accepting.paused.is_none() {
+                    self.accept_from(at, now);
+                }
+            }
+        }
+        self.accepting.listeners.clear();
+    }
+
     fn accept_from(&mut self, at: usize, now: Instant) {
         for _ in 0..BATCH {
             let listening = &mut self.accepting.listeners[at];

@@ -97,9 +97,9 @@ pub(super) fn is_control(token: Token) -> bool {
 }
 
 impl Control {
-    /// Binds the socket, for the owner alone. One that a dead daemon left behind is removed.
-    pub(super) fn bind(path: &Path, registry: &Registry) -> io::Result<Control> {
-        let mut listener = match UnixListener::bind(path) {
+    /// Binds the socket, for `owner` alone; none is who we are. One that a dead daemon left behind is removed.
+    pub(super) fn bind(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Control> {
+        let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 if StdStream::connect(path).is_ok() {
                     return Err(io::Error::new(error.kind(), "another daemon uses it"));
@@ -110,8 +110,15 @@ impl Control {
             bound => bound?,
         };
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        registry.register(&mut listener, LISTENER, Interest::READABLE)?;
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::chown(path, Some(uid), Some(gid))?;
+        }
         Ok(Control { listener, path: path.to_owned(), clients: Slots::new(), ready: false })
+    }
+
+    /// Has the poll of `registry` tell of clients.
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.register(&mut self.listener, LISTENER, Interest::READABLE)
     }
 
     /// Something happened. Returns who asks what.

@@ -73,7 +73,7 @@ pub(super) fn bind_all(
         }
         let fits = |given: &Given| sockets::local_address(&given.socket).is_ok_and(|at| at == listener.address);
         let socket = match given.iter().position(fits) {
-            Some(at) => sockets::adopt(given.swap_remove(at).socket),
+            Some(at) => sockets::adopt(given.remove(at).socket),
             None => sockets::listen(listener.address),
         };
         let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket));

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::SIGHUP;
 
+use super::control::Control;
 use super::listener::{self, Endpoint};
 use super::reload;
 use super::supervisor::Supervisor;
@@ -64,7 +65,10 @@ pub fn run(start: Start) -> Result<(), Failure> {
     signal_hook::flag::register(SIGHUP, early.clone())
         .map_err(|error| Failure::system("cannot handle signals", &error))?;
     reload::check_root(&start.config)?;
-    let (endpoints, left) = listener::bind_all(&start.config.listeners, &[], given_sockets())?;
+    let mut given = given_sockets();
+    // A socket unit's socket that was also kept comes twice: the unit's is taken, the other let go without a word.
+    given.sort_by_key(|given| service::is_kept(&given.name));
+    let (endpoints, left) = listener::bind_all(&start.config.listeners, &[], given)?;
     for given in left {
         if service::is_kept(&given.name) {
             service::forget(&given.name);
@@ -102,7 +106,11 @@ fn serve(
     early: &AtomicBool,
 ) -> Result<(), Failure> {
     let config = &start.config;
-    drop_privileges(&start)?;
+    let identity = if privileges::is_root() { Some(identity(&start)?) } else { None };
+    // Made before privileges go: the directory may be root's.
+    let control = bind_control(config, identity.as_ref());
+    privileges::become_identity(identity.as_ref())
+        .map_err(|error| Failure { exit: Exit::Permission, message: error.to_string() })?;
     // Only now is it known whose eyes the root is seen with.
     reload::check_root(config)?;
     let sandbox = sandbox::enter(config.control.as_deref());
@@ -127,7 +135,7 @@ fn serve(
         LogTarget::Auto => start.daemon,
         LogTarget::Stderr => false,
     };
-    let supervisor = Supervisor::new(start, endpoints, peers.clone(), shared.clone(), sandbox, log)?;
+    let supervisor = Supervisor::new(start, endpoints, control, peers.clone(), shared.clone(), sandbox, log)?;
     for (id, (berth, setup)) in berths.into_iter().zip(setups).enumerate() {
         let worker = Worker::new(id, berth, peers.clone(), supervisor.mailbox(), shared.clone(), setup);
         std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run()).map_err(|error| {
@@ -154,34 +162,37 @@ fn workers(workers: Workers) -> usize {
     }
 }
 
-fn drop_privileges(start: &Start) -> Result<(), Failure> {
-    let identity = if privileges::is_root() {
-        Some(identity(start).map_err(|error| {
-            let exit = match error {
-                IdentityError::Lookup { .. } => Exit::System,
-                _ => Exit::Config,
-            };
-            Failure { exit, message: error.to_string() }
-        })?)
-    } else {
-        None
-    };
-    privileges::become_identity(identity.as_ref())
-        .map_err(|error| Failure { exit: Exit::Permission, message: error.to_string() })
+/// The control socket. A daemon without one serves all the same.
+fn bind_control(config: &Config, owner: Option<&Identity>) -> Option<Control> {
+    let path = config.control.as_deref()?;
+    let bound = Control::bind(path, owner.map(|identity| (identity.uid, identity.gid)));
+    if let Err(error) = &bound {
+        ::log::warn!(
+            "no control socket at {}: {error}; `hftpd reload` and `hftpd status` will not work (SIGHUP reloads)",
+            path.display()
+        );
+    }
+    bound.ok()
 }
 
 /// Who to become. Where nothing is installed, the built-in defaults name a user that does not exist: then it is nobody.
-fn identity(start: &Start) -> Result<Identity, IdentityError> {
+fn identity(start: &Start) -> Result<Identity, Failure> {
     let Config { user, group, .. } = &start.config;
-    let found = Identity::find(user, group);
     let built_in = *user == Config::default().user && !start.source.path.exists();
-    match found {
+    let found = match Identity::find(user, group) {
         Err(IdentityError::NoSuchUser(_) | IdentityError::NoSuchGroup(_)) if built_in => {
             ::log::info!("there is no user {user} here, so nobody (65534) serves");
             Identity::find("65534", "65534")
         }
         found => found,
-    }
+    };
+    found.map_err(|error| {
+        let exit = match error {
+            IdentityError::Lookup { .. } => Exit::System,
+            _ => Exit::Config,
+        };
+        Failure { exit, message: error.to_string() }
+    })
 }
 
 /// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.

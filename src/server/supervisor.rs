@@ -114,6 +114,7 @@ impl Supervisor {
     pub(super) fn new(
         start: Start,
         endpoints: Vec<Endpoint>,
+        mut control: Option<Control>,
         workers: Vec<Mailbox<Order>>,
         shared: Arc<Shared>,
         sandbox: Sandbox,
@@ -125,16 +126,9 @@ impl Supervisor {
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(failed)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(failed)?;
         let now = Instant::now();
-        let control = start.config.control.as_deref().and_then(|path| match Control::bind(path, poll.registry()) {
-            Ok(control) => Some(control),
-            Err(error) => {
-                ::log::warn!(
-                    "no control socket at {}: {error}; `hftpd reload` and `hftpd status` will not work (SIGHUP reloads)",
-                    path.display()
-                );
-                None
-            }
-        });
+        if let Some(control) = &mut control {
+            control.register(poll.registry()).map_err(failed)?;
+        }
         let watchdog = service::watchdog().map(|timeout| Watchdog {
             period: timeout / 4,
             next: now,

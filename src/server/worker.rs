@@ -234,8 +234,9 @@ impl Worker {
             Order::Report => self.supervisor.send(Notice::Report(Box::new(self.report()))),
             Order::Ping(serial) => self.supervisor.send(Notice::Pong { worker: self.id, serial }),
             Order::Drain => {
+                // Whom it accepts now it keeps: another worker may have ended already.
                 self.draining = true;
-                self.accepting.listeners.clear();
+                self.accept_last(now);
                 self.serve_all(|| Cause::Drain, now);
             }
             Order::Cut => self.serve_all(|| Cause::Cut, now),
