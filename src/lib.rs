@@ -22,16 +22,15 @@
 //!
 //! 1. A **worker** (`server/worker.rs`) is an event loop. Its poll says that a client has sent something; the worker
 //!    lends the client's [`Connection`](connection::Connection) its buffers and its view of the root, in a
-//!    [`Context`](connection::Context), and calls
-//!    [`handle_input`](connection::Connection::handle_input).
+//!    [`Context`](connection::Context), and calls [`handle_input`](connection::Connection::handle_input).
 //! 2. The connection reads, and gives what it has read to a [`RequestReader`](wire::RequestReader). That keeps a few
 //!    hundred bytes of a line, whatever the line's length, and at the line's end has a [`Request`](wire::Request) or a
 //!    [`Code`](wire::Code) that refuses it.
-//! 3. The connection asks [`Files`](handle::Files) for the file or the listing. What the kernel has in memory is
-//!    [answered now](handle::Answer::Now). Anything else is a [`Job`](handle::Job): the connection leaves it in the
-//!    context and waits, the worker gives it to the **pool** (`server/pool.rs`), and a thread of the pool, which may
-//!    wait for a disk, sends what it [found](handle::Done) back to the worker's mailbox, and so to
-//!    [`handle_disk`](connection::Connection::handle_disk).
+//! 3. The connection asks [`Files`](handle::Files), the worker's view of the root, for the file or the listing. What
+//!    the kernel has in memory is [answered now](handle::Answer::Now). Anything else is a [`Job`](handle::Job): the
+//!    connection leaves it in the context and waits, the worker gives it to the **pool** (`server/pool.rs`), and a
+//!    thread of the pool, which may wait for a disk, sends what it [found](handle::Done) back to the worker's mailbox,
+//!    and so to [`handle_disk`](connection::Connection::handle_disk).
 //! 4. The answer is begun. Small ones are gathered in a buffer of the worker's and leave at once; of a large one a
 //!    piece is made whenever the client has taken the last, by
 //!    [`handle_output`](connection::Connection::handle_output): copied, encoded, or sent by the kernel from the file.
@@ -49,8 +48,8 @@
 //!   and the service manager. It serves no client, and it is the only one that changes what is in force.
 //! * **Workers**, one for each core. Each has its own poll, clients, timers, tally and view of the root; every listener
 //!   is in every poll, and who accepts a client gives it to the worker that has the fewest.
-//! * The **pool**, at most 32 threads that come and go with the work. No name and no device holds more than four of
-//!   them, so that a disk that hangs holds up those alone who want something of it.
+//! * The **pool**, a bounded number of threads that come and go with the work. No name and no device holds more than a
+//!   part of them, so that a disk that hangs holds up those alone who want something of it.
 //! * The **log**'s thread. Whoever logs puts a record into a queue, and where there is no room it is counted as lost.
 //! * For the time of a **reload**, a thread that reads, checks and prepares. All that can fail happens there; what
 //!   comes of it is handed to the supervisor whole, which only has to pass it on.

@@ -109,7 +109,7 @@ const BREACHES: &[Breach] = &[
     Breach { file: "src/server/accept.rs", imports: "crate::wire", cure: "have Encoding from connection" },
     Breach { file: "src/server/gate.rs", imports: "crate::wire", cure: "have connection find the line for a refusal" },
     Breach { file: "src/server/listener.rs", imports: "crate::wire", cure: "have Encoding from connection" },
-    Breach { file: "src/server/mod.rs", imports: "crate::wire", cure: "have Encoding from connection, Policy from config" },
+    Breach { file: "src/server/mod.rs", imports: "crate::wire", cure: "have Encoding and Names from connection" },
     Breach { file: "src/server/status.rs", imports: "crate::wire", cure: "have metrics name what it counts" },
     Breach { file: "src/config/load.rs", imports: "libc", cure: "open the file in os::files" },
     Breach { file: "src/detach.rs", imports: "libc", cure: "compare io::ErrorKind, or rustix::io::Errno" },
