@@ -119,8 +119,8 @@ const BREACHES: &[Breach] = &[
     Breach { file: "src/server/start.rs", imports: "rustix", cure: "raise the limit of open files in os" },
 ];
 
-/// Lines beyond which a file should be two, unit tests not counted.
-const LINES: usize = 400;
+/// Lines beyond which a file has to be two, unit tests not counted. From 400 on it asks for it.
+const LINES: usize = 500;
 
 #[test]
 fn imports_point_one_way() {
