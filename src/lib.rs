@@ -1,4 +1,93 @@
-//! hftpd publishes one directory, read-only, over HFTP.
+//! hftpd publishes one directory, read-only, over HFTP. This is how it is built.
+//!
+//! # The parts
+//!
+//! | part | is |
+//! |---|---|
+//! | [`server`] | the threads: it polls, accepts, dispatches, reloads and drains |
+//! | [`connection`] | one client: bytes and the time go in, bytes and events come out |
+//! | [`handle`] | the root, its names and the bytes of its files; knows nothing of the protocol |
+//! | [`wire`] | the grammar of requests, the codes, what frames an answer; values alone |
+//! | [`config`] | `/etc/hftp.toml`: reading, checking, and telling two configurations apart |
+//! | [`log`](mod@log) | a queue and the thread that writes it, to standard error or to syslog |
+//! | [`metrics`] | what is counted |
+//! | [`os`] | system calls, one family a file; the only folder in which unsafe code may stand |
+//! | [`cli`] | the command line, `--help`, `hftpd check` |
+//! | [`exit`] | the exit codes and their meanings |
+//! | [`detach`] | `--daemon`: into the background, with an exit code that is true |
+//!
+//! `src/bin/hftpd.rs` joins them: it reads the command line, loads the configuration and calls [`server::run`].
+//!
+//! # The way of a request
+//!
+//! 1. A **worker** (`server/worker.rs`) is an event loop. Its poll says that a client has sent something; the worker
+//!    lends the client's [`Connection`](connection::Connection) its buffers and its view of the root, in a
+//!    [`Context`](connection::Context), and calls [`handle_input`](connection::Connection::handle_input).
+//! 2. The connection reads, and gives what it has read to a [`RequestReader`](wire::RequestReader). That keeps a few
+//!    hundred bytes of a line, whatever the line's length, and at the line's end has a [`Request`](wire::Request) or a
+//!    [`Code`](wire::Code) that refuses it.
+//! 3. The connection asks [`Files`](handle::Files), the worker's view of the root, for the file or the listing. What
+//!    the kernel has in memory is [answered now](handle::Answer::Now). Anything else is a [`Job`](handle::Job): the
+//!    connection leaves it in the context and waits, the worker gives it to the **pool** (`server/pool.rs`), and a
+//!    thread of the pool, which may wait for a disk, sends what it [found](handle::Done) back to the worker's mailbox,
+//!    and so to [`handle_disk`](connection::Connection::handle_disk).
+//! 4. The answer is begun. Small ones are gathered in a buffer of the worker's and leave at once; of a large one a
+//!    piece is made whenever the client has taken the last, by
+//!    [`handle_output`](connection::Connection::handle_output): copied, encoded, or sent by the kernel from the file.
+//!    A piece that is not in memory is a job again. Until the answer is complete nothing more is read.
+//! 5. The connection tells what happened in [`Event`](connection::Event)s. The worker counts them in its
+//!    [`Tally`](metrics::Tally) and logs them, asks the connection what it [waits for](connection::Connection::events)
+//!    and [until when](connection::Connection::deadline), and removes it when
+//!    [`to_remove`](connection::Connection::to_remove) gives a reason.
+//!
+//! In one round a connection is served within a budget of bytes; one that has more to do comes again after the others.
+//!
+//! # The threads
+//!
+//! * The **main thread** is the supervisor (`server/supervisor.rs`): signals, the control socket, reloads, the drain,
+//!   and the service manager. It serves no client, and it is the only one that changes what is in force.
+//! * **Workers**, one for each core. Each has its own poll, clients, timers, tally and view of the root; every listener
+//!   is in every poll, and who accepts a client gives it to the worker that has the fewest.
+//! * The **pool**, a bounded number of threads that come and go with the work. No name and no device holds more than a
+//!   part of them, so that a disk that hangs holds up those alone who want something of it.
+//! * The **log**'s thread. Whoever logs puts a record into a queue, and where there is no room it is counted as lost.
+//! * For the time of a **reload**, a thread that reads, checks and prepares. All that can fail happens there; what
+//!   comes of it is handed to the supervisor whole, which only has to pass it on.
+//!
+//! Threads talk by messages. What they share is four things: who is connected (the limits count over all workers), how
+//! many clients each worker has, whether the root was lost, and the pool's queue.
+//!
+//! # Who imports whom
+//!
+//! ```text
+//! bin/hftpd   -> cli, config, server
+//! cli         -> config, exit
+//! server      -> connection, handle, config, log, metrics, os, detach, exit
+//! connection  -> wire, handle             never poll, configuration or log
+//! handle      -> os                       never the protocol
+//! wire        -> the standard library     for both ends
+//! config      -> wire, handle             the types of what it says
+//! os          -> libc, rustix and their like
+//! ```
+//!
+//! `tests/architecture` holds the whole table, with the reason for each line, and keeps it.
+//!
+//! # Where to change what
+//!
+//! * **A command of the protocol**: [`wire::Command`] and [`wire::Request`] (`wire/request.rs`), the reader beside them
+//!   (`wire/reader.rs`), `Connection::answer` in `connection/input.rs`, hftp(7), and `tests/protocol`.
+//! * **The form of an answer**: [`wire::Encoding`] and [`wire::answer`], and `connection/body.rs`, which makes it a
+//!   piece at a time.
+//! * **A setting**: its line in [`config::SETTINGS`], its place in [`config::Config`], `etc/hftp.toml` and
+//!   hftp.toml(5). From there `Setup` in `server/mod.rs` carries it to connections
+//!   ([`connection::Settings`]) or to files ([`handle::Policy`]).
+//! * **Which files are served**: [`handle`]; what the kernel is asked for, [`os::files`].
+//! * **A limit on who may connect**: `server/gate.rs`. **A timeout**:
+//!   [`Connection::deadline`](connection::Connection::deadline).
+//! * **Why a connection ends**: [`connection::CloseReason`], which is counted and told by `hftpd status`.
+//! * **What `hftpd status` tells**: `server/status.rs`; what it counts, [`metrics`].
+//! * **An option of the command line**: the table in `cli.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].
+//! * **A system call**: [`os`], in the file of its family.
 
 pub mod cli;
 pub mod config;

@@ -1,0 +1,194 @@
+//! The README against the daemon: its commands, its transcript, its configuration, its tables.
+
+mod support;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use support::daemon::Daemon;
+use support::run::{hftpd, hftpd_with, run};
+use support::settings::Settings;
+use support::site::{Site, put};
+use support::skipped;
+
+const README: &str = include_str!("../README.md");
+
+#[test]
+fn the_session_with_netcat_is_what_the_daemon_answers() {
+    let [start] = block("$ cargo run").lines().collect::<Vec<_>>()[..] else { panic!("one command starts it") };
+    let arguments = start.strip_prefix("$ cargo run --release -- ").expect("cargo run");
+    let session = Session::read(block("$ nc"));
+    let site = Site::new();
+    for name in &session.listed {
+        let original = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let bytes = std::fs::read(&original).unwrap_or_else(|error| panic!("the README lists {name}: {error}"));
+        site.file(name, &bytes);
+    }
+    let mut command = hftpd();
+    command.args(arguments.split(' ')).args(["-a", "127.0.0.1:0"]).current_dir(site.root());
+    let daemon = Daemon::spawn(&site, &mut command);
+
+    let mut client = daemon.client();
+    for (request, answer) in &session.exchanges {
+        client.ask(format!("{request}\r\n"), crlf(answer));
+    }
+    assert_eq!(session.exchanges.last().map(|(request, _)| *request), Some("quit"), "the session has an end");
+
+    // The command itself, with the port of this daemon.
+    let mut words = session.command.split(' ');
+    let program = words.next().unwrap_or_default();
+    let port = daemon.address(0).port().to_string();
+    let words = words.map(|word| match word {
+        "localhost" => "127.0.0.1",
+        "19500" => &port,
+        word => word,
+    });
+    let requests: String = session.exchanges.iter().map(|(request, _)| format!("{request}\n")).collect();
+    let answers: String = session.exchanges.iter().flat_map(|(_, answer)| answer).map(|l| format!("{l}\r\n")).collect();
+    let mut netcat = Command::new(program);
+    netcat.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut netcat) = netcat.spawn() else { return skipped("there is no nc (Debian: netcat-openbsd)") };
+    netcat.stdin.take().expect("a pipe").write_all(requests.as_bytes()).expect("nc reads");
+    let output = netcat.wait_with_output().expect("nc ends");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() && errors.contains("invalid option") {
+        return skipped("this nc has no -C");
+    }
+    assert_eq!(String::from_utf8_lossy(&output.stdout), answers, "{errors}");
+}
+
+#[test]
+fn a_line_that_ends_in_lf_alone_is_refused_as_it_says() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    client.ask("help\n", "100 BAD EOL\r\n");
+    client.expect_close();
+    assert!(README.contains("`100 BAD EOL`"));
+}
+
+#[test]
+fn the_example_configuration_is_right_and_its_mistake_is_told_as_shown() {
+    let site = Site::new();
+    let example = block("root = ");
+    let file = example.replace("/srv/hftp", &site.root().to_string_lossy());
+    assert_ne!(file, example, "the example's root");
+    put(&site.config(), file.as_bytes());
+    run(&mut hftpd_with(&["check"], &site.config())).expect_code(0);
+    run(&mut hftpd_with(&["check", "--dump"], &site.config())).expect_code(0).expect_says("base64-line = ");
+
+    put(&site.config(), file.replace("drain", "drian").as_bytes());
+    let shown = block("$ hftpd check");
+    let told = run(&mut hftpd_with(&["check"], &site.config())).expect_code(78).output();
+    assert_eq!(told.replace(&*site.config().to_string_lossy(), "/etc/hftp.toml"), without_command(shown));
+}
+
+#[test]
+fn a_reload_says_what_is_shown() {
+    let site = Site::new();
+    let settings = Settings::new(&site).listen("fragments").listen("base64");
+    let mut daemon = Daemon::start(&site, &settings);
+    let told = daemon.reload(&settings.set("timeouts.drain", "\"10s\"")).expect_code(0).output();
+    let told = told
+        .replace(&*site.root().to_string_lossy(), "/srv/hftp")
+        .replace(&daemon.address(0).to_string(), "[::]:19500")
+        .replace(&daemon.address(1).to_string(), "127.0.0.1:19501");
+    assert_eq!(told, without_command(block("$ hftpd reload")));
+}
+
+#[test]
+fn the_status_has_the_lines_that_are_shown() {
+    let site = Site::new();
+    let settings = Settings::new(&site);
+    let mut daemon = Daemon::start(&site, &settings);
+    daemon.reload(&settings).expect_code(0);
+    let told = run(&mut hftpd_with(&["status"], &site.config())).expect_code(0).stdout;
+    for line in without_command(block("$ hftpd status")).lines() {
+        let name = line.split_inclusive(": ").next().unwrap_or_default();
+        assert!(told.lines().any(|told| told.starts_with(name)), "no {name:?} in the status:\n{told}");
+    }
+}
+
+#[test]
+fn the_table_of_exit_codes_is_the_one_of_the_program() {
+    for (_, code, meaning) in hftpd::exit::Exit::TABLE {
+        assert!(README.contains(&format!("\n| {code} | {meaning} |\n")), "{code} {meaning}");
+    }
+}
+
+#[test]
+fn every_command_is_run_by_a_test_and_every_link_leads_somewhere() {
+    let commands: Vec<&str> = README.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    // The last is what runs this test.
+    let tested = ["cargo run ", "nc ", "hftpd check", "hftpd reload", "hftpd status", "cargo test"];
+    for command in &commands {
+        assert!(tested.iter().any(|tested| command.starts_with(tested)), "no test runs `{command}`");
+    }
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let links = README.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    for (link, _) in links.filter(|(link, _)| !link.contains("://")) {
+        assert!(top.join(link).exists(), "{link} is no file");
+    }
+    let ci = std::fs::read_to_string(top.join(".ci/run")).expect(".ci/run");
+    assert!(commands.contains(&"cargo test") && ci.contains("cargo test"), ".ci/run runs the README's tests");
+    let rust = format!("Rust {} or later", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(README.contains(&rust), "{rust:?} is what Cargo.toml says");
+}
+
+/// A session as the README shows it.
+struct Session<'a> {
+    command: &'a str,
+    /// Requests with the lines of their answers.
+    exchanges: Vec<(&'a str, Vec<&'a str>)>,
+    /// The names that the listing shows.
+    listed: Vec<&'a str>,
+}
+
+impl Session<'_> {
+    /// Tells requests and answers apart by what hftp(7) says of an answer's end.
+    fn read(block: &str) -> Session<'_> {
+        let mut lines = block.lines();
+        let command = lines.next().and_then(|line| line.strip_prefix("$ ")).expect("a command");
+        let (mut exchanges, mut listed) = (Vec::new(), Vec::new());
+        while let Some(request) = lines.next() {
+            let mut answer = vec![lines.next().expect("an answer")];
+            let is_last: Option<fn(&str) -> bool> = match request.split(' ').next() {
+                _ if answer != ["0 OK"] => None,
+                Some("help" | "get_file_listing") => Some(str::is_empty),
+                Some("get_metadata") => Some(|_| true),
+                Some("get_slice") => Some(|line| line == "0 "),
+                _ => None,
+            };
+            while let Some(is_last) = is_last {
+                let line = lines.next().unwrap_or_else(|| panic!("the answer to {request:?} has no end"));
+                answer.push(line);
+                if is_last(line) {
+                    break;
+                }
+            }
+            if request == "get_file_listing" {
+                listed = answer[1..answer.len() - 1].to_vec();
+            }
+            exchanges.push((request, answer));
+        }
+        Session { command, exchanges, listed }
+    }
+}
+
+fn crlf(lines: &[&str]) -> String {
+    lines.iter().map(|line| format!("{line}\r\n")).collect()
+}
+
+/// The block of code that begins so.
+#[track_caller]
+fn block(beginning: &str) -> &'static str {
+    let blocks = README.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let mut found = blocks.map(|(_, block)| block).filter(|block| block.starts_with(beginning));
+    found.next().unwrap_or_else(|| panic!("the README has no block that begins with {beginning:?}"))
+}
+
+/// What a command prints, with the end of its last line.
+fn without_command(block: &str) -> String {
+    block.split_once('\n').map(|(_, printed)| format!("{printed}\n")).unwrap_or_default()
+}
