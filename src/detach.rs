@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use daemonize::{Daemonize, Outcome, Stdio};
+use rustix::io::Errno;
 
 use crate::os::stdio;
 
@@ -135,7 +136,11 @@ impl Error {
 
     fn os(what: &str, error: &io::Error) -> Error {
         let exit_code = match error.raw_os_error() {
-            Some(libc::EACCES | libc::EPERM | libc::EROFS) => NOPERM,
+            Some(errno)
+                if [Errno::ACCESS, Errno::PERM, Errno::ROFS].iter().any(|known| known.raw_os_error() == errno) =>
+            {
+                NOPERM
+            }
             _ => OSERR,
         };
         Error { message: format!("--daemon: {what}: {error}"), exit_code }
@@ -150,7 +155,7 @@ impl Error {
         };
         let what = match pid_file {
             Some(path) if what.ends_with("pid file") => {
-                if errno == Some(libc::EWOULDBLOCK) {
+                if errno == Some(Errno::WOULDBLOCK.raw_os_error()) {
                     let holder = read_pid(path).map(|pid| format!(", process {pid}")).unwrap_or_default();
                     let message = format!("--daemon: {}: held by a running daemon{holder}", path.display());
                     return Error { message, exit_code: OSERR };

@@ -2,8 +2,7 @@
 
 use std::ops::AddAssign;
 
-use crate::connection::{Answered, CloseReason};
-use crate::server::Refusal;
+use crate::connection::{Answered, CloseReason, Refusal};
 use crate::wire::Code;
 
 /// What happened since the start.

@@ -1,14 +1,14 @@
 //! From the file on disk and the command line to the effective configuration.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{self, Path, PathBuf};
 
 use super::findings::{Finding, Findings};
 use super::{Config, Listener, field, file};
+use crate::os::files;
 
 /// The configuration file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/hftp.toml";
@@ -171,7 +171,7 @@ fn parse(bytes: Vec<u8>, root_required: bool) -> Result<Config, Findings> {
 
 /// The bytes of a regular file of at most [`FILE_MAX`] bytes; never waits for a FIFO's other end.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let file = File::from(files::open_to_read(path)?);
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }

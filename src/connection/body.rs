@@ -72,10 +72,25 @@ impl Body {
             *self = Body::Nothing;
             return Step::Made;
         }
+        if let Body::Slice(slice) = self
+            && slice.is_copied(chunk)
+        {
+            let made = match slice.copy(chunk, out, coder) {
+                Ok(()) => Step::Made,
+                Err(Lack::Wait) => Step::Fetch(slice.fetch(chunk)),
+                Err(Lack::Shrank) => Step::Shrank,
+                Err(Lack::Failed(errno)) => Step::Failed(errno),
+            };
+            // The end follows at once, so that the last bytes leave with what comes after them.
+            if matches!(made, Step::Made) && slice.end(out) {
+                *self = Body::Nothing;
+            }
+            return made;
+        }
         match self {
             Body::Nothing => Step::End,
             Body::Listing { listing, at } => Step::Text(&listing.text()[*at..]),
-            Body::Slice(slice) => slice.step(chunk, out, coder),
+            Body::Slice(slice) => slice.send(chunk),
         }
     }
 
@@ -84,7 +99,10 @@ impl Body {
         match self {
             Body::Nothing => {}
             Body::Listing { at, .. } => *at += count,
-            Body::Slice(slice) => slice.advance(count as u64),
+            Body::Slice(slice) => {
+                slice.sent_by_kernel = true;
+                slice.advance(count as u64);
+            }
         }
     }
 
@@ -116,6 +134,8 @@ pub(super) struct Slice {
     form: Form,
     /// Bytes from `offset` on that a thread has read.
     fetched: Fetched,
+    /// Whether bytes of it were sent from the file by the kernel.
+    sent_by_kernel: bool,
 }
 
 /// How a slice is framed. A unit is a fragment or a line; `left` bytes of the present one are still to come, if one was
@@ -147,10 +167,12 @@ impl Fetched {
     }
 }
 
-/// What became of an attempt to get bytes of the file.
-enum Read {
-    Bytes(usize),
+/// Why there are no bytes of the file.
+enum Lack {
+    /// They are not in memory.
     Wait,
+    /// The file ends before them.
+    Shrank,
     Failed(Errno),
 }
 
@@ -161,7 +183,7 @@ impl Slice {
             Form::Base64 { line, .. } if size == 0 => Form::Base64 { line, left: Some(0) },
             form => form,
         };
-        Slice { file, offset, left: size, form, fetched: Fetched::default() }
+        Slice { file, offset, left: size, form, fetched: Fetched::default(), sent_by_kernel: false }
     }
 
     /// Ends the present unit if it is complete, and the answer if that is. Returns whether it is.
@@ -187,52 +209,65 @@ impl Slice {
         }
     }
 
-    fn step(&mut self, chunk: usize, out: &mut Vec<u8>, coder: Coder<'_>) -> Step<'_> {
-        let run = match &mut self.form {
-            Form::Base64 { .. } => return self.encode(chunk, out, coder),
-            Form::Raw | Form::Plain => self.left,
-            Form::Fragments { left: Some(left) } => *left,
-            Form::Fragments { left } => {
-                let length = self.left.min(chunk as u64);
-                answer::fragment_head(out, length);
-                *left = Some(length);
-                return Step::Made;
-            }
-        };
-        let length = run.min(chunk as u64) as usize;
-        if length > COPIED && self.fetched.from(self.offset).is_empty() {
-            return if self.file.is_in_memory(self.offset, length as u64) {
-                Step::File { file: &self.file, offset: self.offset, length }
-            } else {
-                self.fetch(chunk)
-            };
-        }
-        match self.read(length.min(COPIED), out) {
-            Read::Bytes(0) => Step::Shrank,
-            Read::Bytes(count) => {
-                self.advance(count as u64);
-                Step::Made
-            }
-            Read::Wait => self.fetch(chunk),
-            Read::Failed(errno) => Step::Failed(errno),
+    /// How many bytes follow each other on the wire from here on; none where a fragment begins.
+    fn run(&self) -> u64 {
+        match self.form {
+            Form::Raw | Form::Plain | Form::Base64 { .. } => self.left,
+            Form::Fragments { left } => left.unwrap_or(0),
         }
     }
 
-    /// Encodes about `chunk` bytes, in whole groups of 3 but for the end of the slice.
-    fn encode(&mut self, chunk: usize, out: &mut Vec<u8>, coder: Coder<'_>) -> Step<'_> {
+    /// Whether the next piece is made in a buffer, rather than sent from the file by the kernel.
+    ///
+    /// The last bytes of a slice always are: they are held back until it is known that the file is still as long as it
+    /// was, for of what the kernel sends from a file that was cut short meanwhile, the end is zeros.
+    fn is_copied(&self, chunk: usize) -> bool {
+        let run = self.run().min(chunk as u64);
+        let encoded = matches!(self.form, Form::Base64 { .. });
+        encoded || run <= COPIED as u64 || self.left <= COPIED as u64 || !self.fetched.from(self.offset).is_empty()
+    }
+
+    /// The next piece, from the file, up to where the last bytes begin.
+    fn send(&self, chunk: usize) -> Step<'_> {
+        let length = self.run().min(chunk as u64).min(self.left - COPIED as u64 / 2);
+        if self.file.is_in_memory(self.offset, length) {
+            Step::File { file: &self.file, offset: self.offset, length: length as usize }
+        } else {
+            Step::Fetch(self.fetch(chunk))
+        }
+    }
+
+    /// Appends the next piece.
+    fn copy(&mut self, chunk: usize, out: &mut Vec<u8>, coder: Coder<'_>) -> Result<(), Lack> {
+        match self.form {
+            Form::Base64 { .. } => return self.encode(chunk, out, coder),
+            Form::Fragments { left: None } => {
+                let length = self.left.min(chunk as u64);
+                answer::fragment_head(out, length);
+                self.form = Form::Fragments { left: Some(length) };
+                return Ok(());
+            }
+            Form::Raw | Form::Plain | Form::Fragments { .. } => {}
+        }
+        let length = self.run().min(COPIED as u64) as usize;
+        if length as u64 == self.left && self.sent_by_kernel && self.file.is_shorter_than(self.offset + self.left) {
+            return Err(Lack::Shrank);
+        }
+        let count = self.read(length, out)?;
+        self.advance(count as u64);
+        Ok(())
+    }
+
+    /// Encodes a piece, in whole groups of 3 bytes but for the end of the slice.
+    fn encode(&mut self, chunk: usize, out: &mut Vec<u8>, coder: Coder<'_>) -> Result<(), Lack> {
         let Coder { plain, base64 } = coder;
         plain.clear();
-        let want = self.left.min(chunk.min(ENCODED) as u64) as usize;
-        let mut have = match self.read(want, plain) {
-            Read::Bytes(0) => return Step::Shrank,
-            Read::Bytes(count) => count,
-            Read::Wait => return self.fetch(chunk),
-            Read::Failed(errno) => return Step::Failed(errno),
-        };
+        let want = self.left.min((chunk / 4 / 3 * 3).min(ENCODED) as u64) as usize;
+        let mut have = self.read(want, plain)?;
         if (have as u64) < self.left {
             have -= have % 3;
             if have == 0 {
-                return self.fetch(chunk);
+                return Err(Lack::Wait);
             }
         }
         let mut bytes = &plain[..have];
@@ -245,7 +280,7 @@ impl Slice {
             self.end_unit(out);
             bytes = later;
         }
-        Step::Made
+        Ok(())
     }
 
     /// How many bytes of the slice the present line still takes.
@@ -267,28 +302,30 @@ impl Slice {
         }
     }
 
-    /// Appends up to `length` bytes from the present place on, without waiting for a disk.
-    fn read(&self, length: usize, out: &mut Vec<u8>) -> Read {
+    /// Appends up to `length` bytes from the present place on, without waiting for a disk. Returns how many, at least 1.
+    fn read(&self, length: usize, out: &mut Vec<u8>) -> Result<usize, Lack> {
         let fetched = self.fetched.from(self.offset);
         if !fetched.is_empty() {
             let count = fetched.len().min(length);
             out.extend_from_slice(&fetched[..count]);
-            return Read::Bytes(count);
+            return Ok(count);
         }
         let start = out.len();
         out.resize(start + length, 0);
         let read = self.file.read_now(&mut out[start..], self.offset);
         out.truncate(start + read.ok().flatten().unwrap_or(0));
         match read {
-            Ok(Some(count)) => Read::Bytes(count),
-            Ok(None) => Read::Wait,
-            Err(errno) => Read::Failed(errno),
+            Ok(Some(0)) => Err(Lack::Shrank),
+            Ok(Some(count)) => Ok(count),
+            Ok(None) => Err(Lack::Wait),
+            Err(errno) => Err(Lack::Failed(errno)),
         }
     }
 
-    fn fetch(&self, chunk: usize) -> Step<'_> {
-        let length = self.left.min(chunk as u64) as usize;
-        Step::Fetch(Job::Read { file: self.file.clone(), offset: self.offset, length })
+    /// A piece for a thread to read: in whole groups of 3 bytes, so that nothing of it is left over when it is encoded.
+    fn fetch(&self, chunk: usize) -> Job {
+        let length = self.left.min(chunk as u64 / 3 * 3) as usize;
+        Job::Read { file: self.file.clone(), offset: self.offset, length }
     }
 
     /// A thread has read `bytes`. Returns whether they are all that were asked for.

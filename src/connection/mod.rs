@@ -38,7 +38,7 @@ use input::Asked;
 use output::Sending;
 use pace::Pace;
 
-pub use tell::{Answered, CloseReason, Event, Phase};
+pub use tell::{Answered, CloseReason, Event, Phase, Refusal};
 
 /// Bytes that are read at a time.
 pub const INPUT: usize = 16 * 1024;

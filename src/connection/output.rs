@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use super::body::{Body, CHUNK, Coder, Step};
 use super::{Answered, Call, CloseReason, Connection, Context, Event, Pace, Record, Settings, State, Transport};
 use crate::handle::{Done, Fault, Job};
@@ -292,6 +294,11 @@ impl Connection {
                     let length = length.min(allowed);
                     match cx.transport.send_file(file, offset, length) {
                         Ok(0) => return Sent::Ended(CloseReason::FileShrank),
+                        Err(error) if is_of_the_file(&error) => {
+                            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                            cx.events.push(Event::Fault { name: None, fault: Fault::Unreadable(errno) });
+                            return Sent::Ended(CloseReason::ReadFailed);
+                        }
                         sent => sent.map(|count| (count, length)),
                     }
                 }
@@ -379,6 +386,13 @@ impl Connection {
         }
         self.linger(reason, cx);
     }
+}
+
+/// Whether sending a file failed for the file's part.
+fn is_of_the_file(error: &std::io::Error) -> bool {
+    let client = [ErrorKind::WouldBlock, ErrorKind::Interrupted, ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+    !client.contains(&error.kind())
+        && matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL | Errno::STALE))
 }
 
 fn blocked(error: &std::io::Error) -> Sent {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::handle::Fault;
-use crate::wire::Code;
+use crate::wire::code::{self, Code};
 
 /// Something that happened on a connection.
 #[derive(Debug)]
@@ -130,6 +130,48 @@ impl CloseReason {
             CloseReason::Drained => "drained",
             CloseReason::Cut => "cut",
             CloseReason::Refused => "refused",
+        }
+    }
+}
+
+/// Why a client is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// There are `limits.connections` already.
+    Full,
+    /// There are `limits.connections-per-address` from its address already.
+    Address,
+    /// `limits.allow` and `limits.deny` do not want it.
+    NotWelcome,
+    /// The process has no descriptor left for it.
+    NoDescriptor,
+}
+
+impl Refusal {
+    /// Every refusal, in the order of [`Refusal::index`].
+    pub const ALL: [Refusal; 4] = [Refusal::Full, Refusal::Address, Refusal::NotWelcome, Refusal::NoDescriptor];
+
+    /// Its place in [`Refusal::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in `hftpd status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refusal::Full => "full",
+            Refusal::Address => "address",
+            Refusal::NotWelcome => "not-welcome",
+            Refusal::NoDescriptor => "no-descriptor",
+        }
+    }
+
+    /// What the client is told.
+    pub fn line(self) -> &'static str {
+        match self {
+            Refusal::Full | Refusal::NoDescriptor => code::TOO_MANY_CONNECTIONS,
+            Refusal::Address => code::TOO_MANY_FROM_ADDRESS,
+            Refusal::NotWelcome => code::ADDRESS_NOT_WELCOME,
         }
     }
 }

@@ -67,6 +67,11 @@ impl OpenFile {
         end == offset || matches!(self.read_now(&mut byte, end - 1), Ok(Some(1)))
     }
 
+    /// Whether the file ends before `end` now. One that cannot be looked at does.
+    pub fn is_shorter_than(&self, end: u64) -> bool {
+        files::stat(&self.fd, Wait::Never).map_or(true, |stat| stat.size < end)
+    }
+
     /// Reads `length` bytes from `offset`, fewer only where the file ends. May wait for the disk.
     pub(super) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
         let mut bytes = vec![0; length];

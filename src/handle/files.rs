@@ -34,6 +34,8 @@ pub struct Files {
     kept: Kept,
     /// How often something may have been received: what was looked at since the last time needs no other look.
     received: u64,
+    /// Whether the root was there when it was looked at last.
+    reached: bool,
     /// Whether anything was asked since [`Files::age`].
     asked: bool,
     /// The path of a name, made here to spare an allocation for each.
@@ -50,6 +52,7 @@ impl Files {
             listing: None,
             kept: Kept::default(),
             received: 0,
+            reached: false,
             asked: false,
             path: Vec::new(),
         }
@@ -83,7 +86,7 @@ impl Files {
 
     /// Whether the root was there when it was looked at last.
     pub fn is_reached(&self) -> bool {
-        self.seen.is_some()
+        self.reached
     }
 
     /// Looks up a name.
@@ -170,6 +173,7 @@ impl Files {
             }
             Done::Read(_) => return,
         };
+        self.reached = directory.is_some();
         if let Some(directory) = directory
             && !self.directory.as_ref().is_some_and(|held| held.stat.is_same_file(&directory.stat))
         {
@@ -192,7 +196,7 @@ impl Files {
         let seen = match files::stat_path(&self.policy.root, Wait::Never) {
             Ok(seen) => seen,
             Err(errno) => {
-                self.directory = None;
+                (self.directory, self.reached) = (None, false);
                 return Err(Fault::Root(errno));
             }
         };
@@ -200,7 +204,7 @@ impl Files {
             self.directory = None;
             return Err(Fault::Root(Errno::AGAIN));
         }
-        self.seen = Some(seen);
+        (self.seen, self.reached) = (Some(seen), true);
         Ok((directory.clone(), seen))
     }
 }

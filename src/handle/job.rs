@@ -51,12 +51,19 @@ pub enum Done {
 /// Jobs that are likely to wait for the same thing: a file system that hangs holds up its own lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
-    /// One name.
-    Name(u64),
+    /// One name in one root.
+    Name(usize, u64),
     /// One device.
     Device(u64),
-    /// The listing.
-    Listing,
+    /// The listing of one root.
+    Listing(usize),
+}
+
+impl Lane {
+    /// Whether it is that of a listing, of which one at a time is enough.
+    pub fn is_listing(self) -> bool {
+        matches!(self, Lane::Listing(_))
+    }
 }
 
 impl Job {
@@ -81,15 +88,33 @@ impl Job {
         }
     }
 
+    /// In which root it looks something up, if it does.
+    pub fn root(&self) -> Option<usize> {
+        match self {
+            Job::Find { policy, .. } | Job::List { policy } => Some(identity(policy)),
+            Job::Read { .. } => None,
+        }
+    }
+
+    /// Whether one answer serves both: listings of one root.
+    pub fn is_same(&self, other: &Job) -> bool {
+        matches!((self, other), (Job::List { policy: one }, Job::List { policy: other }) if Arc::ptr_eq(one, other))
+    }
+
     /// Which lane it belongs to.
     pub fn lane(&self) -> Lane {
         match self {
-            Job::Find { name, .. } => {
+            Job::Find { policy, name, .. } => {
                 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-                Lane::Name(BuildHasherDefault::<DefaultHasher>::default().hash_one(name))
+                Lane::Name(identity(policy), BuildHasherDefault::<DefaultHasher>::default().hash_one(name))
             }
-            Job::List { .. } => Lane::Listing,
+            Job::List { policy } => Lane::Listing(identity(policy)),
             Job::Read { file, .. } => Lane::Device(file.stat().device),
         }
     }
+}
+
+/// Tells a policy from others that live at the same time.
+fn identity(policy: &Arc<Policy>) -> usize {
+    Arc::as_ptr(policy).addr()
 }

@@ -1,8 +1,8 @@
 //! Standard error as a target.
 
+use crate::os::stdio;
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use ::log::Level;
@@ -32,7 +32,10 @@ const TRIES: u32 = 50;
 impl Stderr {
     /// The process's own.
     pub(super) fn own() -> Stderr {
-        Stderr::to(Box::new(Descriptor2), Style::detect(std::env::var_os("JOURNAL_STREAM").as_deref(), own_file()))
+        Stderr::to(
+            Box::new(Descriptor2),
+            Style::detect(std::env::var_os("JOURNAL_STREAM").as_deref(), stdio::stderr_file()),
+        )
     }
 
     /// Any writer, for tests.
@@ -99,19 +102,12 @@ impl Style {
     }
 }
 
-/// Device and inode of standard error.
-fn own_file() -> Option<(u64, u64)> {
-    let stat = rustix::fs::fstat(io::stderr().as_fd()).ok()?;
-    Some((stat.st_dev, stat.st_ino))
-}
-
-/// Descriptor 2 without the standard library's lock: a thread that waits for a full pipe must not make another one
-/// wait that only wants to print its panic.
+/// Descriptor 2 without the standard library's lock.
 struct Descriptor2;
 
 impl Write for Descriptor2 {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::write(io::stderr().as_fd(), bytes)?)
+        stdio::write_stderr(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -12,6 +12,8 @@ use std::time::Duration;
 use ::log::Level;
 use ::syslog::{Formatter3164, LogFormat, Logger, Severity};
 
+use rustix::io::Errno;
+
 use crate::config::Facility;
 use crate::os::clock;
 
@@ -161,7 +163,9 @@ impl Datagram {
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) && self.message.len() > SHORTEST => {
+                Err(error)
+                    if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) && self.message.len() > SHORTEST =>
+                {
                     cut(&mut self.message);
                 }
                 Err(error) => {

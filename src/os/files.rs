@@ -144,7 +144,9 @@ pub fn open_beneath(
     }
     if wait == Wait::Never {
         resolve |= ResolveFlags::CACHED;
-        return rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve);
+        // Linux before 5.12 cannot tell without waiting, and then nothing is in memory.
+        let opened = rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve);
+        return opened.map_err(|errno| if errno == Errno::INVAL { Errno::AGAIN } else { errno });
     }
     // EAGAIN without RESOLVE_CACHED: a rename elsewhere made it impossible to tell that ".." in a link stays inside.
     let directory = directory.as_fd();
@@ -203,6 +205,12 @@ pub fn read_at(file: impl AsFd, buffer: &mut [u8], offset: u64, wait: Wait) -> R
         Wait::Never => ReadWriteFlags::NOWAIT,
     };
     rustix::io::retry_on_intr(|| rustix::io::preadv2(&file, &mut [IoSliceMut::new(buffer)], offset, flags))
+}
+
+/// Opens a file to read, whatever it is: a FIFO or a device does not make it wait, and no terminal becomes ours.
+pub fn open_to_read(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
 }
 
 /// Opens a directory to read its entries.

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod files;
+pub mod limits;
 pub mod privileges;
 pub mod sandbox;
 pub mod service;

@@ -32,29 +32,33 @@ pub fn unsent(socket: impl AsFd) -> usize {
 
 /// Listens at `address`, not blocking. An unspecified IPv6 address takes IPv4 too, and where the machine has no IPv6
 /// it is the unspecified IPv4 address.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    match listen_exactly(address) {
+///
+/// With `share` the address may overlap that of another socket of ours that allows it ([`share`]).
+pub fn listen(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
+    match listen_exactly(address, share) {
         Err(error)
             if error.raw_os_error() == Some(libc::EAFNOSUPPORT)
                 && address.is_ipv6()
                 && address.ip().is_unspecified() =>
         {
-            listen_exactly(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, address.port())))
+            listen_exactly(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, address.port())), share)
         }
         result => result,
     }
 }
 
-fn listen_exactly(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen_exactly(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(share)?;
     socket.bind(&address.into())?;
     // Accepted sockets inherit it: an answer's last bytes do not wait for an acknowledgement (tcp(7)).
     socket.set_tcp_nodelay(true)?;
     socket.listen(BACKLOG)?;
+    socket.set_reuse_port(false)?;
     Ok(socket.into())
 }
 
@@ -63,7 +67,13 @@ pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
     let socket = Socket::from(socket);
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
+    hear_everybody(&socket)?;
     Ok(socket.into())
+}
+
+/// Whether accepting failed because the system has no room, and not because of the client or the network.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// Where a socket is bound.
@@ -72,29 +82,48 @@ pub fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-/// Turns away who has not begun to connect, while connections that are being made still come to be accepted: a filter
-/// on the socket drops every packet with SYN set (socket(7), SO_ATTACH_FILTER). Once nothing is left to accept, the
-/// socket can be closed and nobody is reset.
+/// Turns away who has not begun to connect, while connections that are being made still come to be accepted: packets
+/// that have crossed a router are ignored, and so are those that begin with the usual 64 hops (IP_MINTTL of ip(7)). Once
+/// nothing is left to accept, the socket can be closed and nobody is reset. Accepted sockets inherit it, and need
+/// [`hear_everybody`].
 pub fn take_no_more(socket: &TcpListener) -> io::Result<()> {
-    const FLAGS: u32 = 13; // offset of the flags in a TCP header
-    const SYN: u32 = 2;
-    let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let mut program = [
-        instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS),
-        instruction(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 0, 1, SYN),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
-    ];
-    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: `filter` is a sock_fprog whose program outlives the call, and its size is given.
+    least_hops(socket, 255)
+}
+
+/// Undoes [`take_no_more`], for a socket that was accepted after it.
+pub fn hear_everybody(socket: impl AsFd) -> io::Result<()> {
+    least_hops(socket, 0)
+}
+
+fn least_hops(socket: impl AsFd, hops: libc::c_int) -> io::Result<()> {
+    const IPV6_MINHOPCOUNT: libc::c_int = 73; // linux/in6.h
+    let v4 = set_option(&socket, libc::IPPROTO_IP, libc::IP_MINTTL, hops);
+    // A socket of IPv4 alone has no such option.
+    let v6 = set_option(&socket, libc::IPPROTO_IPV6, IPV6_MINHOPCOUNT, hops);
+    v4.or(v6)
+}
+
+fn set_option(socket: impl AsFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the option takes an int, `value` is one and outlives the call, and its size is given.
     let result = unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            (&raw const filter).cast(),
-            size_of::<libc::sock_fprog>() as libc::socklen_t,
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets another socket of ours listen at an address that overlaps that of this one, or no longer.
+pub fn share(socket: &TcpListener, share: bool) -> io::Result<()> {
+    socket2::SockRef::from(socket).set_reuse_port(share)
+}
+
+/// Ends listening for everybody who has the socket. Who waits to be accepted is reset.
+pub fn stop(socket: &TcpListener) {
+    // It fails for nothing but a socket that does not listen.
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
 }

@@ -4,6 +4,22 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+/// Device and inode of standard error; none where it is closed.
+pub fn stderr_file() -> Option<(u64, u64)> {
+    let stat = rustix::fs::fstat(io::stderr()).ok()?;
+    Some((stat.st_dev, stat.st_ino))
+}
+
+/// Writes to standard error without the standard library's lock: a thread that waits for a full pipe must not make
+/// another one wait that only wants to print its panic.
+///
+/// # Errors
+///
+/// Those of write(2).
+pub fn write_stderr(bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::io::write(io::stderr(), bytes)?)
+}
+
 /// Makes standard error another file from here on.
 ///
 /// # Errors

@@ -13,8 +13,8 @@ use super::client::Client;
 use super::listener::Endpoint;
 use super::slots::NOT_A_SLOT;
 use super::worker::Worker;
-use super::{NewClient, Order, Refusal};
-use crate::connection::Connection;
+use super::{NewClient, Order};
+use crate::connection::{Connection, Refusal};
 use crate::log::Every;
 use crate::os::sockets;
 use crate::wire::Encoding;
@@ -51,12 +51,21 @@ pub(super) struct Accepting {
     complaint: Every,
     /// Clients that are being told why they are not served.
     pub(super) turned_away: usize,
+    /// Whether the supervisor is to be told once all listeners that were given up are closed.
+    pub(super) reports: bool,
 }
 
 impl Accepting {
     pub(super) fn new() -> Accepting {
         let spare = File::open("/dev/null").ok();
-        Accepting { listeners: Vec::new(), paused: None, spare, complaint: Every::minute(), turned_away: 0 }
+        Accepting {
+            listeners: Vec::new(),
+            paused: None,
+            spare,
+            complaint: Every::minute(),
+            turned_away: 0,
+            reports: false,
+        }
     }
 
     /// The next time that something is to be done without an event.
@@ -112,57 +121,73 @@ impl Worker {
 
     /// Accepts who waits, as far as a round allows, and closes listeners whose time has come.
     pub(super) fn accept(&mut self, now: Instant) {
-        if self.accepting.paused.is_some_and(|until| now < until) {
-            return;
+        let paused = self.accepting.paused.is_some_and(|until| now < until);
+        if !paused {
+            self.accepting.paused = None;
         }
-        self.accepting.paused = None;
+        if self.accepting.spare.is_none() {
+            self.accepting.spare = File::open("/dev/null").ok();
+        }
         for at in (0..self.accepting.listeners.len()).rev() {
-            let due = self.accepting.listeners[at].until.is_some_and(|until| until <= now);
-            if due {
+            if self.accepting.listeners[at].until.is_some_and(|until| until <= now) {
                 // Who connected before the listener was given up is still in its queue.
-                self.accepting.listeners[at].ready = true;
-            }
-            while self.accepting.listeners[at].ready && self.accepting.paused.is_none() {
-                self.accept_from(at, now);
-                if !due {
-                    break;
-                }
-            }
-            if due && self.accepting.paused.is_none() {
+                self.empty(at, now);
                 let mut listening = self.accepting.listeners.swap_remove(at);
                 let _ = self.poll.registry().deregister(&mut listening.socket);
+            } else if !paused && self.accepting.listeners[at].ready {
+                self.accept_from(at, now);
+            }
+        }
+        if self.accepting.reports && self.accepting.listeners.iter().all(|listening| listening.until.is_none()) {
+            self.accepting.reports = false;
+            self.set_up();
+        }
+    }
+
+    /// Accepts who waits at a listener that is given up, within reason.
+    fn empty(&mut self, at: usize, now: Instant) {
+        self.accepting.listeners[at].ready = true;
+        for _ in 0..16 {
+            if !self.accepting.listeners[at].ready || !self.accept_from(at, now) {
+                break;
             }
         }
     }
 
-    /// Accepts who has connected already, within reason, and gives up all listeners.
+    /// Accepts who has connected already, and gives up all listeners.
     pub(super) fn accept_last(&mut self, now: Instant) {
         for at in 0..self.accepting.listeners.len() {
-            self.accepting.listeners[at].ready = true;
-            for _ in 0..16 {
-                if self.accepting.listeners[at].ready && self.accepting.paused.is_none() {
-                    self.accept_from(at, now);
-                }
-            }
+            self.empty(at, now);
         }
         self.accepting.listeners.clear();
     }
 
-    fn accept_from(&mut self, at: usize, now: Instant) {
+    /// Accepts a batch; whether the system had room for it.
+    fn accept_from(&mut self, at: usize, now: Instant) -> bool {
         for _ in 0..BATCH {
             let listening = &mut self.accepting.listeners[at];
             let encoding = listening.endpoint.encoding;
+            let retires = listening.until.is_some();
             match listening.socket.accept() {
-                Ok((stream, peer)) => self.admit(stream, peer, encoding, now),
+                Ok((stream, peer)) => {
+                    if retires {
+                        let _ = sockets::hear_everybody(&stream);
+                    }
+                    self.admit(stream, peer, encoding, now);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     listening.ready = false;
-                    return;
+                    return true;
                 }
-                Err(error) if is_shortage(&error) => return self.pause(at, &error, now),
+                Err(error) if sockets::is_shortage(&error) => {
+                    self.pause(at, &error, now);
+                    return false;
+                }
                 // The client's end of it failed, or the network did (accept(2)): the next one may do better.
                 Err(error) => ::log::debug!("a client went before it was accepted: {error}"),
             }
         }
+        true
     }
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr, encoding: Encoding, now: Instant) {
@@ -230,8 +255,4 @@ impl Worker {
             }
         }
     }
-}
-
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

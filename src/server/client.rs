@@ -2,6 +2,8 @@
 
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -18,6 +20,8 @@ pub(super) struct Client {
     pub(super) peer: Peer,
     /// Its alarm that counts.
     pub(super) alarm: Option<Tick>,
+    /// Set while a thread works for it; cleared inside when it goes.
+    pub(super) wanted: Option<Arc<AtomicBool>>,
     /// Whether it is in the worker's queue.
     pub(super) queued: bool,
     /// Whether the gate let it in.
@@ -56,7 +60,7 @@ impl Client {
     /// it is taken for ready before the poll says so.
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, connection: Connection, entered: bool) -> Client {
         let socket = Socket { stream, readable: true, writable: true, ends: false };
-        Client { socket, connection, peer: Peer::new(peer), alarm: None, queued: false, entered }
+        Client { socket, connection, peer: Peer::new(peer), alarm: None, wanted: None, queued: false, entered }
     }
 
     /// Whether something can be done now.

@@ -14,10 +14,13 @@ use mio::{Interest, Registry, Token};
 use super::slots::Slots;
 
 /// Clients at a time; more wait in the socket's queue.
-const CLIENTS: usize = 16;
+const CLIENTS: usize = 64;
 
 /// How long a client may take to ask, and then to read its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long until accepting is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub(super) struct Control {
     clients: Slots<Asking>,
     /// Whether somebody may wait in the socket's queue.
     ready: bool,
+    /// When accepting is tried again after the system had no room.
+    again: Option<Instant>,
 }
 
 struct Asking {
@@ -113,7 +118,7 @@ impl Control {
         if let Some((uid, gid)) = owner {
             std::os::unix::fs::chown(path, Some(uid), Some(gid))?;
         }
-        Ok(Control { listener, path: path.to_owned(), clients: Slots::new(), ready: false })
+        Ok(Control { listener, path: path.to_owned(), clients: Slots::new(), ready: false, again: None })
     }
 
     /// Has the poll of `registry` tell of clients.
@@ -135,9 +140,17 @@ impl Control {
 
     fn accept(&mut self, registry: &Registry, now: Instant, asked: &mut Vec<(Token, Question)>) {
         while self.ready && self.clients.len() < CLIENTS {
-            let Ok((mut stream, _)) = self.listener.accept() else {
-                self.ready = false;
-                break;
+            let mut stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready = false;
+                    break;
+                }
+                // The poll tells of the client once, so whoever waits is looked for again without it.
+                Err(_) => {
+                    self.again = Some(now + AGAIN);
+                    break;
+                }
             };
             let token = self.clients.next_token();
             if registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).is_ok() {
@@ -159,7 +172,7 @@ impl Control {
     /// When [`Control::expire`] is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waiting = |asking: &&Asking| !matches!(asking.state, State::Waits);
-        self.clients.iter().filter(waiting).map(|asking| asking.until).min()
+        self.clients.iter().filter(waiting).map(|asking| asking.until).chain(self.again).min()
     }
 
     /// Gives up clients that take too long.
@@ -171,7 +184,12 @@ impl Control {
             }
         }
         let mut asked = Vec::new();
-        self.accept(registry, now, &mut asked);
+        if self.again.is_some_and(|again| again <= now) {
+            self.again = None;
+        }
+        if self.again.is_none() {
+            self.accept(registry, now, &mut asked);
+        }
         asked
     }
 
@@ -213,7 +231,13 @@ impl Asking {
                         Err(error) => Err(error),
                     }
                 }
-                State::Waits => return Ok(None),
+                State::Waits => {
+                    // It has nothing more to say, so what can be read is the end.
+                    return match self.stream.read(&mut [0]) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+                    };
+                }
                 State::IsTold(text) => match self.stream.write(text) {
                     Ok(_) if text.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
                     Ok(count) => {

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use super::service;
 use crate::config;
 use crate::os::service::Given;
 use crate::os::sockets;
@@ -18,12 +19,15 @@ pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
     pub(super) encoding: Encoding,
     pub(super) socket: Arc<TcpListener>,
+    /// Whether the service manager listens there too, by a socket unit.
+    pub(super) foreign: bool,
 }
 
 impl Endpoint {
-    fn new(wanted: &config::Listener, socket: TcpListener) -> io::Result<Endpoint> {
+    fn new(wanted: &config::Listener, socket: TcpListener, foreign: bool) -> io::Result<Endpoint> {
         let address = socket.local_addr()?;
-        Ok(Endpoint { wanted: wanted.address, address, encoding: wanted.encoding, socket: Arc::new(socket) })
+        let (wanted, encoding) = (wanted.address, wanted.encoding);
+        Ok(Endpoint { wanted, address, encoding, socket: Arc::new(socket), foreign })
     }
 
     /// Whether both are the same socket.
@@ -64,6 +68,7 @@ pub(super) fn bind_all(
     held: &[Endpoint],
     mut given: Vec<Given>,
 ) -> Result<(Vec<Endpoint>, Vec<Given>), BindError> {
+    let all = held;
     let mut held: Vec<&Endpoint> = held.iter().collect();
     let mut endpoints = Vec::with_capacity(wanted.len());
     for listener in wanted {
@@ -72,14 +77,31 @@ pub(super) fn bind_all(
             continue;
         }
         let fits = |given: &Given| sockets::local_address(&given.socket).is_ok_and(|at| at == listener.address);
-        let socket = match given.iter().position(fits) {
-            Some(at) => sockets::adopt(given.remove(at).socket),
-            None => sockets::listen(listener.address),
+        let (socket, foreign) = match given.iter().position(fits) {
+            Some(at) => {
+                let Given { socket, name } = given.remove(at);
+                (sockets::adopt(socket), !service::is_kept(&name))
+            }
+            None => (listen(listener.address, all), false),
         };
-        let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket));
+        let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket, foreign));
         endpoints.push(endpoint.map_err(|error| BindError { address: listener.address, error })?);
     }
     Ok((endpoints, given))
+}
+
+/// Listens at an address; also at one that overlaps what we hold ourselves, as when `port` becomes one address of it.
+fn listen(address: SocketAddr, held: &[Endpoint]) -> io::Result<TcpListener> {
+    match sockets::listen(address, false) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+        result => return result,
+    }
+    let same_port = || held.iter().filter(|endpoint| endpoint.address.port() == address.port());
+    let share = |share| same_port().for_each(|endpoint| drop(sockets::share(&endpoint.socket, share)));
+    share(true);
+    let socket = sockets::listen(address, true);
+    share(false);
+    socket
 }
 
 /// A descriptor of each endpoint for a worker.

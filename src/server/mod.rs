@@ -30,7 +30,7 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mio::Token;
 use mio::net::TcpStream;
@@ -47,7 +47,6 @@ use mailbox::Mailbox;
 use pool::Pool;
 
 pub use control::{Question, Verdict, ask};
-pub use gate::Refusal;
 pub use listener::BindError;
 pub use start::{Failure, Start, run};
 pub use status::text as status_text;
@@ -110,7 +109,7 @@ enum Order {
     /// Go over to another configuration, and say so.
     Setup(Box<Setup>),
     /// Tell how things stand.
-    Report,
+    Report(u64),
     /// Say that you are alive.
     Ping(u64),
     /// Accept nobody any more, and end when the last client has gone.
@@ -131,13 +130,13 @@ enum Notice {
     /// This worker works by the new configuration.
     SetUp,
     /// A worker tells how things stand.
-    Report(Box<Report>),
+    Report { serial: u64, report: Box<Report> },
     /// This worker is alive.
     Pong { worker: usize, serial: u64 },
     /// This worker has no clients left, and has ended.
     Ended,
     /// The new configuration is ready, or will not do.
-    Prepared(Result<Box<reload::Prepared>, Failure>),
+    Prepared { serial: u64, result: Result<Box<reload::Prepared>, Failure> },
 }
 
 /// How things stand with a worker.
@@ -153,10 +152,17 @@ struct Reply {
     worker: Mailbox<Order>,
     token: Token,
     policy: Option<Arc<Policy>>,
+    /// Cleared when the client goes.
+    wanted: Arc<AtomicBool>,
     sent: bool,
 }
 
 impl Reply {
+    /// Whether the client is still there.
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     fn send(mut self, done: Done) {
         self.sent = true;
         self.worker.send(Order::Disk { token: self.token, policy: self.policy.take(), done: Some(done) });
@@ -165,7 +171,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if !self.sent {
+        if !self.sent && self.is_wanted() {
             self.worker.send(Order::Disk { token: self.token, policy: None, done: None });
         }
     }

@@ -1,12 +1,13 @@
 //! Threads that may wait for a disk, so that event loops need not.
 //!
-//! There are at most [`THREADS`], made when work waits and gone after [`KEEP`] without any. Jobs of one lane (one name,
-//! one device, the listing) never hold more than [`LANE`] of them, so a file system that hangs leaves the others to
-//! everybody else. A connection has at most one job, so the queue is bounded by the number of connections.
+//! There are at most [`THREADS`], made when work waits and gone after [`KEEP`] without any. What may hang together is
+//! kept from taking them all: jobs of one [`Lane`] (a name, a device, the listing) hold at most [`LANE`] of them, and
+//! look-ups in one root at most [`ROOT`], so that after a reload to a root that answers there are threads for it. A job
+//! whose client has gone is dropped, with what it holds.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Reply;
@@ -15,11 +16,17 @@ use crate::handle::{Done, Job, Lane};
 /// The most threads.
 pub(super) const THREADS: usize = 32;
 
-/// The most threads that one lane may hold.
+/// The most threads that one lane may hold; the listing's holds one.
 const LANE: usize = 8;
+
+/// The most threads that look-ups in one root may hold.
+const ROOT: usize = 24;
 
 /// How long a thread without work is kept.
 const KEEP: Duration = Duration::from_secs(10);
+
+/// Jobs whose clients have gone are looked for once there are this many more than when it was last done.
+const SWEEP: usize = 64;
 
 /// A handle to the threads; clones share them.
 #[derive(Clone)]
@@ -33,13 +40,36 @@ struct Shared {
     work: Condvar,
 }
 
+struct Entry {
+    job: Job,
+    replies: Vec<Reply>,
+}
+
+/// The jobs that wait in a lane.
+#[derive(Default)]
+struct Line {
+    entries: VecDeque<Entry>,
+    /// Whether the lane is among those that get their turn.
+    has_turn: bool,
+}
+
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<(Job, Vec<Reply>)>,
-    /// Threads at work, by lane.
+    /// Jobs that wait, by lane; no lane is empty.
+    lanes: HashMap<Lane, Line>,
+    /// Lanes that have jobs and room, each once, in the order in which they get their turn.
+    turns: VecDeque<Lane>,
+    waiting: usize,
+    /// How many may wait before clients that have gone are looked for.
+    sweep_at: usize,
+    /// Threads at work, by lane and by root.
     busy: HashMap<Lane, usize>,
+    roots: HashMap<usize, usize>,
     threads: usize,
+    /// Threads that sleep and that nobody has woken.
     idle: usize,
+    /// Threads that were woken and do not run yet.
+    woken: usize,
 }
 
 impl Pool {
@@ -50,15 +80,12 @@ impl Pool {
     /// Has `job` run, and `reply` told. A listing that has not begun yet serves all who ask for it meanwhile.
     pub(super) fn submit(&self, job: Job, reply: Reply) {
         let mut queue = self.shared.lock();
-        if let Some((_, replies)) = queue.waiting.iter_mut().find(|(waiting, _)| same_listing(waiting, &job)) {
-            replies.push(reply);
-            return;
-        }
-        let can_begin = queue.has_room(job.lane());
-        queue.waiting.push_back((job, vec![reply]));
+        let can_begin = queue.push(job, reply);
         if !can_begin {
             // A thread that is at work in this lane takes it afterwards.
         } else if queue.idle > 0 {
+            queue.idle -= 1;
+            queue.woken += 1;
             self.shared.work.notify_one();
         } else if queue.threads < THREADS {
             queue.threads += 1;
@@ -66,7 +93,7 @@ impl Pool {
             let spawned = std::thread::Builder::new().name("disk".to_owned()).spawn(move || shared.work());
             if let Err(error) = spawned {
                 queue.threads -= 1;
-                self.without_thread(queue, &error);
+                without_thread(queue, &error);
             }
         }
     }
@@ -74,56 +101,50 @@ impl Pool {
     /// Jobs that wait, and threads.
     pub(super) fn load(&self) -> (usize, usize) {
         let queue = self.shared.lock();
-        (queue.waiting.len(), queue.threads)
-    }
-
-    /// The system gives no thread. With others at work the job waits for them; without, it is dropped, and its
-    /// connection with it.
-    fn without_thread(&self, mut queue: MutexGuard<'_, Queue>, error: &io::Error) {
-        if queue.threads == 0 {
-            queue.waiting.clear();
-            ::log::error!(
-                "cannot start a thread that reads from the disk: {error}; raise TasksMax or the limit of processes"
-            );
-        }
+        (queue.waiting, queue.threads)
     }
 }
 
-fn same_listing(waiting: &Job, job: &Job) -> bool {
-    matches!((waiting, job), (Job::List { policy: one }, Job::List { policy: other }) if Arc::ptr_eq(one, other))
+/// The system gives no thread. With others at work the job waits for them; without, it is dropped, and its connection
+/// with it.
+fn without_thread(mut queue: MutexGuard<'_, Queue>, error: &io::Error) {
+    if queue.threads == 0 {
+        *queue = Queue::default();
+        ::log::error!("cannot start a thread that reads from the disk: {error}; raise TasksMax or `ulimit -u`");
+    }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a thread does.
     fn work(&self) {
         let mut queue = self.lock();
         loop {
-            let Some((job, replies)) = queue.next() else {
+            let Some(Entry { job, replies }) = queue.pop() else {
                 queue.idle += 1;
-                let (woken, timeout) =
-                    self.work.wait_timeout(queue, KEEP).unwrap_or_else(std::sync::PoisonError::into_inner);
-                queue = woken;
+                let slept = self.work.wait_timeout(queue, KEEP);
+                let (awake, timeout) = slept.unwrap_or_else(PoisonError::into_inner);
+                queue = awake;
+                if queue.woken > 0 {
+                    queue.woken -= 1;
+                    continue;
+                }
+                // Nobody has woken it: its time is over, or it woke by itself.
                 queue.idle -= 1;
-                if timeout.timed_out() && queue.waiting.is_empty() {
+                if timeout.timed_out() {
                     queue.threads -= 1;
                     return;
                 }
                 continue;
             };
-            let lane = job.lane();
-            *queue.busy.entry(lane).or_default() += 1;
+            let (lane, root) = (job.lane(), job.root());
             drop(queue);
             answer(job.run(), replies);
             queue = self.lock();
-            queue.leave(lane);
-            // What waited for this lane alone may go on now, and perhaps in another thread.
-            if queue.idle > 0 && !queue.waiting.is_empty() {
-                self.work.notify_one();
-            }
+            queue.leave(lane, root);
         }
     }
 }
@@ -142,23 +163,91 @@ fn answer(done: Done, replies: Vec<Reply>) {
 }
 
 impl Queue {
-    /// The first job whose lane has room.
-    fn next(&mut self) -> Option<(Job, Vec<Reply>)> {
-        let at = self.waiting.iter().position(|(job, _)| self.has_room(job.lane()))?;
-        self.waiting.remove(at)
+    /// Returns whether the job can begin, as far as its lane is concerned.
+    fn push(&mut self, job: Job, reply: Reply) -> bool {
+        if self.waiting >= self.sweep_at.max(SWEEP) {
+            self.sweep();
+        }
+        let lane = job.lane();
+        let entries = &mut self.lanes.entry(lane).or_default().entries;
+        if let Some(entry) = entries.iter_mut().find(|entry| lane.is_listing() && entry.job.is_same(&job)) {
+            entry.replies.push(reply);
+            return false;
+        }
+        entries.push_back(Entry { job, replies: vec![reply] });
+        self.waiting += 1;
+        self.give_turn(lane);
+        self.busy.get(&lane).is_none_or(|&busy| busy < most(lane))
     }
 
-    fn has_room(&self, lane: Lane) -> bool {
-        let most = if lane == Lane::Listing { 1 } else { LANE };
-        self.busy.get(&lane).is_none_or(|&busy| busy < most)
-    }
-
-    fn leave(&mut self, lane: Lane) {
-        if let Some(busy) = self.busy.get_mut(&lane) {
-            *busy -= 1;
-            if *busy == 0 {
-                self.busy.remove(&lane);
+    /// The next job for which there is room.
+    fn pop(&mut self) -> Option<Entry> {
+        for _ in 0..self.turns.len() {
+            let lane = self.turns.pop_front()?;
+            let root = self.lanes.get(&lane).and_then(|line| line.entries.front()).and_then(|entry| entry.job.root());
+            if root.is_some_and(|root| self.roots.get(&root).is_some_and(|&busy| busy >= ROOT)) {
+                self.turns.push_back(lane);
+                continue;
             }
+            let Some(line) = self.lanes.get_mut(&lane) else { continue };
+            line.has_turn = false;
+            let entry = line.entries.pop_front();
+            if line.entries.is_empty() {
+                self.lanes.remove(&lane);
+            }
+            *self.busy.entry(lane).or_default() += 1;
+            if let Some(root) = root {
+                *self.roots.entry(root).or_default() += 1;
+            }
+            self.waiting -= 1;
+            self.give_turn(lane);
+            return entry;
+        }
+        None
+    }
+
+    /// A job has been done.
+    fn leave(&mut self, lane: Lane, root: Option<usize>) {
+        decrease(&mut self.busy, lane);
+        if let Some(root) = root {
+            decrease(&mut self.roots, root);
+        }
+        self.give_turn(lane);
+    }
+
+    /// Sees to it that a lane with jobs and room gets its turn.
+    fn give_turn(&mut self, lane: Lane) {
+        let has_room = self.busy.get(&lane).is_none_or(|&busy| busy < most(lane));
+        if let Some(line) = self.lanes.get_mut(&lane).filter(|line| has_room && !line.has_turn) {
+            line.has_turn = true;
+            self.turns.push_back(lane);
+        }
+    }
+
+    /// Drops jobs whose clients have all gone.
+    fn sweep(&mut self) {
+        for line in self.lanes.values_mut() {
+            for entry in &mut line.entries {
+                entry.replies.retain(Reply::is_wanted);
+            }
+            line.entries.retain(|entry| !entry.replies.is_empty());
+        }
+        self.lanes.retain(|_, line| !line.entries.is_empty());
+        self.turns.retain(|lane| self.lanes.contains_key(lane));
+        self.waiting = self.lanes.values().map(|line| line.entries.len()).sum();
+        self.sweep_at = self.waiting * 2;
+    }
+}
+
+fn most(lane: Lane) -> usize {
+    if lane.is_listing() { 1 } else { LANE }
+}
+
+fn decrease<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
         }
     }
 }

@@ -30,6 +30,11 @@ impl<T> Slots<T> {
         token(self.entries.insert((generation, value)), generation)
     }
 
+    pub(super) fn get(&self, at: Token) -> Option<&T> {
+        let (key, generation) = parts(at);
+        self.entries.get(key).filter(|(present, _)| *present == generation).map(|(_, value)| value)
+    }
+
     pub(super) fn get_mut(&mut self, at: Token) -> Option<&mut T> {
         let (key, generation) = parts(at);
         self.entries.get_mut(key).filter(|(present, _)| *present == generation).map(|(_, value)| value)

@@ -1,10 +1,10 @@
 //! From a valid configuration to a daemon that serves, in the order of hftpd(8), START.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::SIGHUP;
 
 use super::control::Control;
@@ -17,6 +17,7 @@ use crate::config::{Config, LogTarget, Overrides, Source, Workers};
 use crate::detach::{self, Detached};
 use crate::exit::Exit;
 use crate::log;
+use crate::os::limits;
 use crate::os::privileges::{self, Identity, IdentityError};
 use crate::os::sandbox;
 use crate::os::service::given_sockets;
@@ -46,7 +47,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn system(what: &str, error: &std::io::Error) -> Failure {
+    pub(super) fn system(what: &str, error: &io::Error) -> Failure {
         Failure { exit: Exit::System, message: format!("{what}: {error}") }
     }
 }
@@ -60,10 +61,7 @@ const DESCRIPTORS: u64 = 512;
 ///
 /// The daemon does not serve, and has changed nothing.
 pub fn run(start: Start) -> Result<(), Failure> {
-    // A reload that is asked for before there is anything to reload comes after the start, and does not end it.
-    let early = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGHUP, early.clone())
-        .map_err(|error| Failure::system("cannot handle signals", &error))?;
+    let early = EarlyHangUp::watch().map_err(|error| Failure::system("cannot handle signals", &error))?;
     reload::check_root(&start.config)?;
     let mut given = given_sockets();
     // A socket unit's socket that was also kept comes twice: the unit's is taken, the other let go without a word.
@@ -86,7 +84,7 @@ pub fn run(start: Start) -> Result<(), Failure> {
             daemon.map_err(|error| Failure { exit: Exit::of_code(error.exit_code()), message: error.to_string() })?,
         );
     }
-    match serve(start, endpoints, &mut detached, &early) {
+    match serve(start, endpoints, &mut detached, early) {
         Ok(()) => Ok(()),
         Err(failure) => match detached {
             // The process that was started says it.
@@ -103,7 +101,7 @@ fn serve(
     start: Start,
     endpoints: Vec<Endpoint>,
     detached: &mut Option<Detached>,
-    early: &AtomicBool,
+    early: EarlyHangUp,
 ) -> Result<(), Failure> {
     let config = &start.config;
     let identity = if privileges::is_root() { Some(identity(&start)?) } else { None };
@@ -136,6 +134,8 @@ fn serve(
         LogTarget::Stderr => false,
     };
     let supervisor = Supervisor::new(start, endpoints, control, peers.clone(), shared.clone(), sandbox, log)?;
+    // From here on the supervisor sees every signal.
+    let reload = early.end();
     for (id, (berth, setup)) in berths.into_iter().zip(setups).enumerate() {
         let worker = Worker::new(id, berth, peers.clone(), supervisor.mailbox(), shared.clone(), setup);
         std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run()).map_err(|error| {
@@ -151,7 +151,7 @@ fn serve(
     if let Some(detached) = detached {
         detached.ready().map_err(|error| Failure::system("cannot give up standard error", &error))?;
     }
-    supervisor.run(early.load(Ordering::Relaxed));
+    supervisor.run(reload);
     Ok(())
 }
 
@@ -159,6 +159,26 @@ fn workers(workers: Workers) -> usize {
     match workers {
         Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
         Workers::Count(count) => usize::from(count.get()),
+    }
+}
+
+/// A reload that is asked for before there is anything to reload comes after the start, and does not end it.
+struct EarlyHangUp {
+    seen: Arc<AtomicBool>,
+    action: signal_hook::SigId,
+}
+
+impl EarlyHangUp {
+    fn watch() -> io::Result<EarlyHangUp> {
+        let seen = Arc::new(AtomicBool::new(false));
+        let action = signal_hook::flag::register(SIGHUP, seen.clone())?;
+        Ok(EarlyHangUp { seen, action })
+    }
+
+    /// Whether one came. Later ones are somebody else's to see.
+    fn end(self) -> bool {
+        signal_hook::low_level::unregister(self.action);
+        self.seen.load(Ordering::Relaxed)
     }
 }
 
@@ -198,18 +218,13 @@ fn identity(start: &Start) -> Result<Identity, Failure> {
 /// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.
 pub(super) fn raise_descriptor_limit(config: &Config) {
     let wanted = u64::from(config.limits.connections) + DESCRIPTORS;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= wanted) {
-        return;
-    }
-    let possible = maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum }) {
-        ::log::warn!("cannot raise the limit of open files: {}", std::io::Error::from(error));
-    } else if possible < wanted {
-        ::log::warn!(
+    match limits::allow_open_files(wanted) {
+        Ok(possible) if possible >= wanted => {}
+        Ok(possible) => ::log::warn!(
             "limits.connections = {} needs {wanted} open files, and the system allows {possible}: clients beyond that \
              are refused; raise LimitNOFILE in the unit",
             config.limits.connections
-        );
+        ),
+        Err(error) => ::log::warn!("cannot raise the limit of open files: {error}"),
     }
 }

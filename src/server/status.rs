@@ -5,9 +5,8 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::Report;
-use super::gate::Refusal;
 use super::listener::Endpoint;
-use crate::connection::{CloseReason, Phase};
+use crate::connection::{CloseReason, Phase, Refusal};
 use crate::os::privileges;
 use crate::os::sandbox::Sandbox;
 use crate::wire::Code;
@@ -135,7 +134,8 @@ fn write_lines(lines: &mut String, name: &str, value: &Value) {
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
+        // A line for each value, whatever it is.
+        Value::String(text) => text.lines().map(str::trim).collect::<Vec<_>>().join(" / "),
         value => value.to_string(),
     }
 }

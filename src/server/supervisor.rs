@@ -35,6 +35,12 @@ const DRAIN_TICK: Duration = Duration::from_secs(1);
 /// How long workers may take to end once they were told to cut what is left.
 const CUT_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a reload may take to be prepared: a disk that hangs must not hold up the next one.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The most reloads whose threads wait for a disk that hangs.
+const RELOADS: usize = 4;
+
 /// How long a status waits for a worker that does not answer.
 const REPORT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -62,6 +68,12 @@ pub(super) struct Supervisor {
     /// Who asked for a reload while one was under way: another follows it. None if nobody did.
     next_reload: Option<Vec<Token>>,
     reloads: Reloads,
+    /// Listeners that a socket unit gave: its own copy listens on, so they can only be taken up again, never bound anew.
+    foreign: Vec<Endpoint>,
+    /// Threads that prepare a reload, or still do though nobody waits for them.
+    preparing: usize,
+    /// Tells reloads and counts from older ones.
+    serial: u64,
     count: Option<Count>,
     watchdog: Option<Watchdog>,
     /// When the service manager is told next how many are connected, where there is one.
@@ -88,12 +100,13 @@ enum Stage {
 /// A reload under way, with those who wait for its verdict.
 enum Reload {
     None,
-    Preparing(Vec<Token>),
+    Preparing { asked: Vec<Token>, serial: u64, until: Instant },
     Applying { asked: Vec<Token>, workers: usize, message: String },
 }
 
 /// Workers are being asked how things stand.
 struct Count {
+    serial: u64,
     asked: Vec<Token>,
     report: Report,
     workers: usize,
@@ -136,6 +149,7 @@ impl Supervisor {
             answered: vec![0; workers.len()],
         });
         let Start { config, source, overrides, .. } = start;
+        let foreign = endpoints.iter().filter(|endpoint| endpoint.foreign).cloned().collect();
         Ok(Supervisor {
             poll,
             notices,
@@ -155,6 +169,9 @@ impl Supervisor {
             reload: Reload::None,
             next_reload: None,
             reloads: Reloads::default(),
+            foreign,
+            preparing: 0,
+            serial: 0,
             count: None,
             watchdog,
             status_at: service::is_there().then_some(now + STATUS_PERIOD),
@@ -180,7 +197,7 @@ impl Supervisor {
     /// Runs until the daemon is told to end and has drained. `reload` says that a reload has been asked for already.
     pub(super) fn run(mut self, reload: bool) {
         if reload {
-            self.begin_reload(None, Instant::now());
+            self.begin_reload(Vec::new(), Instant::now());
         }
         let mut events = Events::with_capacity(64);
         while !matches!(self.stage, Stage::Over) {
@@ -210,9 +227,8 @@ impl Supervisor {
         }
         ::log::info!("ended");
         drop(self.control.take());
-        if !self.log.flush(LOG_PATIENCE) {
-            eprintln!("hftpd: warning: the log was not written to its end, nobody takes it");
-        }
+        // Where nobody takes the log, there is nobody to tell either.
+        self.log.flush(LOG_PATIENCE);
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -220,8 +236,13 @@ impl Supervisor {
             Stage::Draining { deadline, tick, .. } => Some(deadline.min(tick)),
             _ => None,
         };
+        let reload = match self.reload {
+            Reload::Preparing { until, .. } => Some(until),
+            _ => None,
+        };
         let deadlines = [
             drain,
+            reload,
             self.control.as_ref().and_then(Control::deadline),
             self.count.as_ref().map(|count| count.until),
             self.watchdog.as_ref().map(|watchdog| watchdog.next),
@@ -256,14 +277,14 @@ impl Supervisor {
         if end {
             self.handle_end(now);
         } else if hang_up {
-            self.begin_reload(None, now);
+            self.begin_reload(Vec::new(), now);
         }
     }
 
     fn consider(&mut self, asked: Vec<(Token, Question)>, now: Instant) {
         for (who, question) in asked {
             match question {
-                Question::Reload => self.begin_reload(Some(who), now),
+                Question::Reload => self.begin_reload(vec![who], now),
                 Question::Status => self.begin_count(who, now),
             }
         }
@@ -271,20 +292,15 @@ impl Supervisor {
 
     fn heed(&mut self, notice: Notice, now: Instant) {
         match notice {
-            Notice::Prepared(Ok(prepared)) => self.apply(*prepared, now),
-            Notice::Prepared(Err(failure)) => {
-                if let Reload::Preparing(asked) = std::mem::replace(&mut self.reload, Reload::None) {
-                    self.conclude(asked, failure.exit, failure.message, now);
-                }
-            }
+            Notice::Prepared { serial, result } => self.prepared(serial, result, now),
             Notice::SetUp => {
                 if let Reload::Applying { workers, .. } = &mut self.reload {
                     *workers -= 1;
                 }
                 self.finish_reload(now);
             }
-            Notice::Report(report) => {
-                if let Some(count) = &mut self.count {
+            Notice::Report { serial, report } => {
+                if let Some(count) = self.count.as_mut().filter(|count| count.serial == serial) {
                     count.report.tally += &report.tally;
                     count.report.phases.iter_mut().zip(report.phases).for_each(|(sum, count)| *sum += count);
                     count.workers = count.workers.saturating_sub(1);
@@ -315,6 +331,7 @@ impl Supervisor {
         };
         self.consider(asked, now);
         self.finish_count(now);
+        self.give_up_reload(now);
         self.drain_on(now);
         self.tell_status(now);
         if let Some(watchdog) = &mut self.watchdog

@@ -45,6 +45,14 @@ impl Timers {
         self.alarms.pop().map(|Reverse((tick, token))| (tick, Token(token)))
     }
 
+    /// Drops alarms that do not count, once there are many of them beside those of `clients` that do.
+    pub(super) fn sweep(&mut self, clients: usize, counts: impl Fn(Tick, Token) -> bool) {
+        if self.alarms.len() > 2 * clients + 1024 {
+            self.alarms.retain(|&Reverse((tick, token))| counts(tick, Token(token)));
+            self.alarms.shrink_to(clients + 1024);
+        }
+    }
+
     /// How long until the next alarm.
     pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
         let Reverse((Tick(tick), _)) = *self.alarms.peek()?;

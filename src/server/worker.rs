@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -183,6 +183,9 @@ impl Worker {
                 self.set_alarm(token);
             }
         }
+        let clients = &self.clients;
+        let counts = |tick, token| clients.get(token).is_some_and(|client| client.alarm == Some(tick));
+        self.timers.sweep(clients.len(), counts);
         self.age(now);
     }
 
@@ -229,9 +232,13 @@ impl Worker {
                     self.listen(listeners, now);
                 }
                 // Alarms stay as they are: a new timeout counts from the next request on.
-                self.supervisor.send(Notice::SetUp);
+                // Said once listeners that are gone are closed: then the whole of it is in force.
+                self.accepting.reports = true;
             }
-            Order::Report => self.supervisor.send(Notice::Report(Box::new(self.report()))),
+            Order::Report(serial) => {
+                let report = Box::new(self.report());
+                self.supervisor.send(Notice::Report { serial, report });
+            }
             Order::Ping(serial) => self.supervisor.send(Notice::Pong { worker: self.id, serial }),
             Order::Drain => {
                 // Whom it accepts now it keeps: another worker may have ended already.
@@ -241,6 +248,11 @@ impl Worker {
             }
             Order::Cut => self.serve_all(|| Cause::Cut, now),
         }
+    }
+
+    /// The configuration is in force here.
+    pub(super) fn set_up(&self) {
+        self.supervisor.send(Notice::SetUp);
     }
 
     fn serve_all(&mut self, cause: impl Fn() -> Cause, now: Instant) {
@@ -277,6 +289,9 @@ impl Worker {
     fn remove(&mut self, token: Token, reason: CloseReason) {
         let Some(mut client) = self.clients.remove(token) else { return };
         let _ = self.poll.registry().deregister(&mut client.socket.stream);
+        if let Some(wanted) = client.wanted {
+            wanted.store(false, Ordering::Relaxed);
+        }
         self.tally.closed(reason);
         ::log::debug!("{} is gone: {}", client.peer.address(), reason.name());
         if client.entered {
@@ -323,13 +338,16 @@ impl Worker {
             }
         }
         let (job, gone) = (cx.job, connection.to_remove());
+        if let Some(job) = job {
+            let wanted = Arc::new(AtomicBool::new(true));
+            client.wanted = Some(wanted.clone());
+            let policy = Some(self.policy.clone());
+            let reply = Reply { worker: self.mailbox.clone(), token, policy, wanted, sent: false };
+            self.shared.pool.submit(job, reply);
+        }
         if !self.happened.is_empty() {
             let peer = client.peer.address();
             self.tell(peer, now);
-        }
-        if let Some(job) = job {
-            let reply = Reply { worker: self.mailbox.clone(), token, policy: Some(self.policy.clone()), sent: false };
-            self.shared.pool.submit(job, reply);
         }
         match gone {
             Some(reason) => self.remove(token, reason),

@@ -15,9 +15,12 @@ impl Supervisor {
             return count.asked.push(who);
         }
         let workers = self.workers.len();
-        self.count = Some(Count { asked: vec![who], report: Report::default(), workers, until: now + REPORT_PATIENCE });
+        self.serial += 1;
+        let serial = self.serial;
+        self.count =
+            Some(Count { serial, asked: vec![who], report: Report::default(), workers, until: now + REPORT_PATIENCE });
         for worker in &self.workers {
-            worker.send(Order::Report);
+            worker.send(Order::Report(self.serial));
         }
     }
 
@@ -44,7 +47,7 @@ impl Supervisor {
         };
         let text = status::json(&facts).to_string();
         for who in count.asked {
-            self.answer(Some(who), Exit::Done, &text, now);
+            self.answer(who, Exit::Done, &text, now);
         }
     }
 }

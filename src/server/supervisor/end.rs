@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{CUT_PATIENCE, DRAIN_TICK, Stage, Supervisor};
+use crate::os::sockets;
 use crate::server::{Order, service};
 
 impl Supervisor {
@@ -14,8 +15,13 @@ impl Supervisor {
                 let left = self.shared.gate.inside();
                 ::log::info!("ending: {left} connected, at most {} s until they are cut", drain.as_secs());
                 service::stopping(&format!("draining {left} connections"));
+                if self.preparing > 0 && !service::is_there() {
+                    // A thread that hangs holds them, and who connects would wait for nobody.
+                    self.endpoints.iter().for_each(|endpoint| sockets::stop(&endpoint.socket));
+                }
                 // The workers close theirs; whoever wants to connect is to know at once that nobody answers.
                 self.endpoints.clear();
+                self.foreign.clear();
                 let workers = self.workers.len();
                 self.stage = Stage::Draining { deadline: now + drain, tick: now + DRAIN_TICK, cut: false, workers };
                 for worker in &self.workers {

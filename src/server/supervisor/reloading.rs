@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use mio::Token;
 
-use super::{Reload, Stage, Supervisor};
+use super::{RELOAD_PATIENCE, RELOADS, Reload, Stage, Supervisor};
 use crate::exit::Exit;
 use crate::os::sockets;
 use crate::server::control::Verdict;
+use crate::server::listener::Endpoint;
 use crate::server::reload::{self, Prepared};
 use crate::server::start::{Failure, raise_descriptor_limit};
 use crate::server::status::LastReload;
@@ -15,45 +16,87 @@ use crate::server::{Notice, Order, service};
 
 impl Supervisor {
     /// Begins a reload, or sees to it that one follows that which is under way: what it read may be older.
-    pub(super) fn begin_reload(&mut self, who: Option<Token>, now: Instant) {
+    pub(super) fn begin_reload(&mut self, asked: Vec<Token>, now: Instant) {
         if !matches!(self.stage, Stage::Serving) {
-            let message = "the daemon is ending, and does not reload".to_owned();
-            ::log::warn!("{message}");
-            return self.answer(who, Exit::Unavailable, &message, now);
+            return self.refuse_reload(asked, ENDING.to_owned(), now);
         }
         if !matches!(self.reload, Reload::None) {
-            self.next_reload.get_or_insert_default().extend(who);
+            self.next_reload.get_or_insert_default().extend(asked);
             return;
         }
+        if self.preparing >= RELOADS {
+            let message = format!("{RELOADS} reloads still wait for a disk that does not answer; see what hangs");
+            return self.refuse_reload(asked, message, now);
+        }
         service::reloading();
-        self.reload = Reload::Preparing(who.into_iter().collect());
+        self.serial += 1;
+        self.preparing += 1;
+        let serial = self.serial;
+        self.reload = Reload::Preparing { asked, serial, until: now + RELOAD_PATIENCE };
         let (source, overrides, config) = (self.source.clone(), self.overrides.clone(), self.config.clone());
-        let (endpoints, workers, mailbox) = (self.endpoints.clone(), self.workers.len(), self.mailbox.clone());
+        let (workers, mailbox) = (self.workers.len(), self.mailbox.clone());
+        let mut held = self.endpoints.clone();
+        held.extend(self.foreign.iter().filter(|foreign| !is_among(foreign, &self.endpoints)).cloned());
         let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let prepared = reload::prepare(&source, &overrides, &config, &endpoints, workers);
-            mailbox.send(Notice::Prepared(prepared.map(Box::new)));
+            let result = reload::prepare(&source, &overrides, &config, &held, workers).map(Box::new);
+            mailbox.send(Notice::Prepared { serial, result });
         });
         if let Err(error) = spawned {
-            let failure = Failure::system("cannot start a thread that reloads", &error);
-            self.heed(Notice::Prepared(Err(failure)), now);
+            self.prepared(serial, Err(Failure::system("cannot start a thread that reloads", &error)), now);
+        }
+    }
+
+    fn refuse_reload(&mut self, asked: Vec<Token>, message: String, now: Instant) {
+        ::log::warn!("not reloaded: {message}");
+        for who in asked {
+            self.answer(who, Exit::Unavailable, &message, now);
+        }
+    }
+
+    /// A thread has prepared a reload. Nobody may want it any more.
+    pub(super) fn prepared(&mut self, serial: u64, result: Result<Box<Prepared>, Failure>, now: Instant) {
+        self.preparing -= 1;
+        if !matches!(self.reload, Reload::Preparing { serial: wanted, .. } if wanted == serial) {
+            return;
+        }
+        let Reload::Preparing { asked, .. } = std::mem::replace(&mut self.reload, Reload::None) else { return };
+        match result {
+            _ if !matches!(self.stage, Stage::Serving) => self.refuse_reload(asked, ENDING.to_owned(), now),
+            Ok(prepared) => self.apply(*prepared, asked, now),
+            Err(failure) => self.conclude(asked, failure.exit, failure.message, now),
+        }
+    }
+
+    /// Gives up a reload that takes too long to be prepared.
+    pub(super) fn give_up_reload(&mut self, now: Instant) {
+        if !matches!(self.reload, Reload::Preparing { until, .. } if until <= now) {
+            return;
+        }
+        if let Reload::Preparing { asked, .. } = std::mem::replace(&mut self.reload, Reload::None) {
+            let seconds = RELOAD_PATIENCE.as_secs();
+            let message = format!("the configuration or its root could not be read within {seconds} s; see what hangs");
+            self.conclude(asked, Exit::System, message, now);
         }
     }
 
     /// Puts a configuration into force. Nothing of it can fail.
-    pub(super) fn apply(&mut self, prepared: Prepared, now: Instant) {
+    fn apply(&mut self, prepared: Prepared, asked: Vec<Token>, now: Instant) {
         let Prepared { config, changes, endpoints, setups } = prepared;
-        let Reload::Preparing(asked) = std::mem::replace(&mut self.reload, Reload::None) else { return };
         self.log.apply(&config.log);
         raise_descriptor_limit(&config);
         let old = std::mem::replace(&mut self.endpoints, endpoints);
         self.config = config;
-        for gone in old.iter().filter(|old| !self.endpoints.iter().any(|endpoint| endpoint.is(old))) {
+        for gone in old.iter().filter(|old| !is_among(old, &self.endpoints)) {
+            if gone.foreign {
+                ::log::warn!("the socket unit still listens at {}, and nobody answers there: stop it", gone.address);
+                continue;
+            }
             service::forget(&service::name(gone));
             if let Err(error) = sockets::take_no_more(&gone.socket) {
-                ::log::debug!("{} closes without a filter: {error}", gone.address);
+                ::log::debug!("{} takes clients until it is closed: {error}", gone.address);
             }
         }
-        for new in self.endpoints.iter().filter(|new| !old.iter().any(|endpoint| endpoint.is(new))) {
+        for new in self.endpoints.iter().filter(|new| !is_among(new, &old)) {
             service::keep(new);
         }
         for (worker, setup) in self.workers.iter().zip(setups) {
@@ -81,10 +124,11 @@ impl Supervisor {
             ::log::info!("reloaded: {message}");
         } else {
             self.reloads.failed += 1;
-            ::log::error!("not reloaded, the old configuration stays in force: {message}");
+            ::log::error!("not reloaded, the old configuration stays in force");
+            message.lines().for_each(|line| ::log::error!("{line}"));
         }
         for who in asked {
-            self.answer(Some(who), exit, &message, now);
+            self.answer(who, exit, &message, now);
         }
         let first_line = message.lines().next().unwrap_or_default();
         let status = if ok { self.serving() } else { format!("{}; not reloaded: {first_line}", self.serving()) };
@@ -93,18 +137,20 @@ impl Supervisor {
             service::ready(&status);
         }
         if let Some(asked) = self.next_reload.take() {
-            if asked.is_empty() {
-                self.begin_reload(None, now);
-            }
-            for who in asked {
-                self.begin_reload(Some(who), now);
-            }
+            self.begin_reload(asked, now);
         }
     }
 
-    pub(super) fn answer(&mut self, who: Option<Token>, exit: Exit, text: &str, now: Instant) {
-        if let (Some(who), Some(control)) = (who, &mut self.control) {
+    pub(super) fn answer(&mut self, who: Token, exit: Exit, text: &str, now: Instant) {
+        if let Some(control) = &mut self.control {
             control.answer(who, &Verdict { exit: exit.code(), text: text.to_owned() }, now);
         }
     }
+}
+
+/// What who asks for a reload is told during a drain.
+const ENDING: &str = "the daemon is ending";
+
+fn is_among(endpoint: &Endpoint, others: &[Endpoint]) -> bool {
+    others.iter().any(|other| other.is(endpoint))
 }

@@ -1,0 +1,20 @@
+//! Limits of the process: getrlimit(2).
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Allows the process `wanted` open files, or as many as the system lets it have; returns how many that are.
+///
+/// # Errors
+///
+/// setrlimit(2) fails.
+pub fn allow_open_files(wanted: u64) -> io::Result<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return Ok(wanted);
+    }
+    let possible = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum })?;
+    Ok(possible)
+}
