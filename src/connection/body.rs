@@ -19,6 +19,9 @@ pub(super) const CHUNK: usize = 64 * 1024;
 /// that does not take it keeps that much memory.
 const ENCODED: usize = 3 * 16 * 1024;
 
+/// The most that a thread reads at a time. A client that does not take it keeps that much memory.
+const FETCHED: usize = 3 * 32 * 1024;
+
 /// What is left of an answer's body.
 #[derive(Debug)]
 pub(super) enum Body {
@@ -324,7 +327,7 @@ impl Slice {
 
     /// A piece for a thread to read: in whole groups of 3 bytes, so that nothing of it is left over when it is encoded.
     fn fetch(&self, chunk: usize) -> Job {
-        let length = self.left.min(chunk as u64 / 3 * 3) as usize;
+        let length = self.left.min((chunk / 3 * 3).min(FETCHED) as u64) as usize;
         Job::Read { file: self.file.clone(), offset: self.offset, length }
     }
 
