@@ -95,17 +95,29 @@ impl Files {
         if let Some(found) = self.find_kept(name, purpose) {
             return Answer::Now(Ok(found));
         }
-        let found = self.current().and_then(|(directory, _)| {
-            let (found, place) = directory.find(&self.policy, name, purpose, Wait::Never)?;
-            self.keep(name, &found, place);
-            Ok(found)
-        });
+        let mut found = self.open(name, purpose);
+        let fault = match &found {
+            Ok(found) => found.file.as_ref().err(),
+            Err(fault) => Some(fault),
+        };
+        if fault.is_some_and(Fault::is_shortage) {
+            // Files that are kept for those who may ask again have to make room for who asks now.
+            self.kept = Kept::default();
+            found = self.open(name, purpose);
+        }
         match found {
             Err(Fault::Root(Errno::AGAIN) | Fault::Unreadable(Errno::AGAIN)) => {
                 Answer::Later(Job::Find { policy: self.policy.clone(), name: name.into(), purpose })
             }
             found => Answer::Now(found),
         }
+    }
+
+    fn open(&mut self, name: &[u8], purpose: Purpose) -> Result<Found, Fault> {
+        let (directory, _) = self.current()?;
+        let (found, place) = directory.find(&self.policy, name, purpose, Wait::Never)?;
+        self.keep(name, &found, place);
+        Ok(found)
     }
 
     /// Looks at a name that is kept; `None` if it is not, or not that file any more, or not as it was.

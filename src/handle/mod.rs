@@ -78,6 +78,13 @@ pub enum Fault {
     Unreadable(Errno),
 }
 
+impl Fault {
+    /// Whether the process or the system has no descriptor left.
+    pub(crate) fn is_shortage(&self) -> bool {
+        matches!(self, Fault::Root(Errno::MFILE | Errno::NFILE) | Fault::Unreadable(Errno::MFILE | Errno::NFILE))
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -52,7 +52,8 @@ impl Failure {
     }
 }
 
-/// Descriptors that are needed beside those of clients: listeners in every worker, polls, files of answers.
+/// Descriptors that are needed beside those of clients, who take two each, themselves and the file of an answer:
+/// listeners in every worker, polls, files that are kept open.
 const DESCRIPTORS: u64 = 512;
 
 /// Serves until it is told to end. Returns when everything has been drained.
@@ -217,7 +218,7 @@ fn identity(start: &Start) -> Result<Identity, Failure> {
 
 /// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.
 pub(super) fn raise_descriptor_limit(config: &Config) {
-    let wanted = u64::from(config.limits.connections) + DESCRIPTORS;
+    let wanted = 2 * u64::from(config.limits.connections) + DESCRIPTORS;
     match limits::allow_open_files(wanted) {
         Ok(possible) if possible >= wanted => {}
         Ok(possible) => ::log::warn!(
