@@ -220,7 +220,9 @@ impl Connection {
                 Events { read: true, ..Events::default() }
             }
             State::Sending(sending) => Events { write: sending.wants_to_write(), ..Events::default() },
-            State::Waiting(_) | State::Closed(_) => Events::default(),
+            // Answers to earlier requests go out meanwhile.
+            State::Waiting(_) => Events { write: !self.pending.is_empty(), ..Events::default() },
+            State::Closed(_) => Events::default(),
         }
     }
 
@@ -272,7 +274,7 @@ impl Connection {
     /// The client may take something.
     pub fn handle_output<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
         self.borrow_buffer(cx.scratch);
-        self.send(cx);
+        self.settle(cx);
         self.return_buffer(cx.scratch);
     }
 
