@@ -220,8 +220,8 @@ impl Connection {
                 Events { read: true, ..Events::default() }
             }
             State::Sending(sending) => Events { write: sending.wants_to_write(), ..Events::default() },
-            // Answers to earlier requests go out meanwhile.
-            State::Waiting(_) => Events { write: !self.pending.is_empty(), ..Events::default() },
+            // Answers to earlier requests go out meanwhile; where a rate holds them back, with those that follow.
+            State::Waiting(_) => Events { write: !self.pending.is_empty() && self.pace.is_none(), ..Events::default() },
             State::Closed(_) => Events::default(),
         }
     }
