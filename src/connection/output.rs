@@ -84,9 +84,10 @@ impl Sending {
     }
 
     /// What it waits for now. A client that has to be waited for gets smaller pieces again.
-    fn held(&mut self, hold: Hold, transport: &impl Transport) -> Sent {
+    fn held(&mut self, hold: Hold, now: Instant, transport: &impl Transport) -> Sent {
         if hold == Hold::Client {
             self.chunk = CHUNK;
+            self.took_something(now, transport);
             self.unsent = transport.unsent();
         }
         Sent::Held(hold)
@@ -250,14 +251,14 @@ impl Connection {
         loop {
             let more = !matches!(sending.body, Body::Nothing);
             if !self.pending.is_empty() {
-                let before = self.sent;
+                let before = self.pending.len() - self.sent;
                 let sent = self.flush(more, cx);
-                if self.sent != before {
+                if self.pending.len() - self.sent < before {
                     sending.moved = cx.now;
                 }
                 match sent {
                     Sent::All => {}
-                    Sent::Held(hold) => return sending.held(hold, cx.transport),
+                    Sent::Held(hold) => return sending.held(hold, cx.now, cx.transport),
                     ended => return ended,
                 }
             }
@@ -315,7 +316,7 @@ impl Connection {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => match blocked(&error) {
-                    Sent::Held(hold) => return sending.held(hold, cx.transport),
+                    Sent::Held(hold) => return sending.held(hold, cx.now, cx.transport),
                     ended => return ended,
                 },
             }

@@ -24,11 +24,12 @@ pub enum Event {
 pub struct Answered {
     /// The code of the answer.
     pub code: Code,
-    /// Bytes of the answer, head and all.
+    /// Bytes of the answer, head and all. Of a small answer that stands complete in the buffer all count, though a
+    /// client that goes away just then may not have had them.
     pub bytes: u64,
     /// When the request's first byte came.
     pub since: Instant,
-    /// Whether all of the answer was.
+    /// Whether all of the answer was made and given to the kernel, or to the buffer.
     pub complete: bool,
     /// The request as far as it is kept, if [`super::Context::record`]. Bytes that the client chose.
     pub request: Option<Box<[u8]>>,
