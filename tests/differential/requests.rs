@@ -1,0 +1,188 @@
+//! Random requests in batches, each on a connection of its own that ends with a half-close.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::sim::dice::Dice;
+use crate::sim::model::answer::{Answer, Form};
+use crate::sim::model::matching::Match;
+use crate::sim::model::request::{first_line, judge};
+use crate::sim::model::{Node, Rules, Tree};
+use crate::sim::script::Catalogue;
+use crate::support::content::pattern;
+use crate::support::daemon::Daemon;
+use crate::support::settings::Settings;
+use crate::support::site::{Site, put, set_mode};
+use crate::support::{in_parallel, show};
+
+/// Requests on one connection. What they take together fits into the socket's buffers.
+const BATCH: usize = 250;
+
+/// The forms of the listeners of `Settings::listen_all`, in their order.
+const FORMS: [Form; 4] = [Form::Fragments, Form::Plain, Form::Base64 { line: 0 }, Form::Base64 { line: 48 << 10 }];
+
+fn wanted() -> usize {
+    if let Ok(text) = std::env::var("HFTPD_TEST_REQUESTS") {
+        return text.parse().unwrap_or_else(|_| panic!("HFTPD_TEST_REQUESTS={text} is no number"));
+    }
+    if std::env::var("HFTPD_TEST_LARGE").as_deref() == Ok("1") { 1_000_000 } else { 100_000 }
+}
+
+/// A root with a bit of everything, and the model of it.
+fn publish(site: &Site) -> Tree {
+    let mut tree = Tree::new();
+    for (seed, size) in [0, 1, 2, 3, 4, 10, 100, 1459, 4096, 33_000, 70_000].into_iter().enumerate() {
+        let (name, bytes) = (format!("f{size}"), pattern(seed as u64, 0, size));
+        site.file(&name, &bytes);
+        tree.insert(name.into_bytes(), Node::File { bytes: Arc::new(bytes), size });
+    }
+    let long = [b'n'; 255];
+    for name in
+        [&b"A"[..], b"-", b"a.b-c_d", b".hidden", b"at@b", b"~", b"a:b", b"bad name", b"tab\tbed", b"\xff", &long]
+    {
+        site.file_named(name, b"small");
+        tree.insert(name.to_vec(), Node::File { bytes: Arc::new(b"small".to_vec()), size: 5 });
+    }
+    set_mode(&site.file("noread", b"not to see"), 0o000);
+    tree.insert(b"noread".to_vec(), Node::Unreadable { size: 10 });
+    std::fs::create_dir(site.root().join("sub")).expect("a directory");
+    put(&site.at("outside"), b"secret");
+    for (name, target) in [("inside", "f100"), ("dangling", "nowhere"), ("out", "../outside"), ("up", "sub/../f10")] {
+        symlink(target, site.root().join(name)).expect("a symbolic link");
+    }
+    for (name, linked) in [("inside", "f100"), ("up", "f10")] {
+        let Some(Node::File { bytes, size }) = tree.get(linked.as_bytes()).cloned() else {
+            unreachable!("it was made")
+        };
+        tree.insert(name.as_bytes().to_vec(), Node::Link { bytes, size });
+    }
+    for name in ["sub", "dangling", "out"] {
+        tree.insert(name.as_bytes().to_vec(), Node::Other);
+    }
+    tree
+}
+
+fn catalogue(tree: &Tree) -> Catalogue {
+    let sized = tree.iter().map(|(name, node)| match node {
+        Node::File { size, .. } | Node::Link { size, .. } | Node::Unreadable { size } => (name.clone(), *size),
+        Node::Other => (name.clone(), 0),
+    });
+    let mut names: Vec<_> = sized.collect();
+    // Reading what may not be read ends the connection, so it is rarely asked for.
+    let often = names.iter().filter(|(name, _)| name != b"noread").cloned().collect::<Vec<_>>();
+    names.extend((0..4).flat_map(|_| often.clone()));
+    Catalogue { names }
+}
+
+/// Where a batch goes.
+struct Target {
+    address: SocketAddr,
+    form: Form,
+    rules: Rules,
+}
+
+#[test]
+fn the_answers_are_those_of_the_model() {
+    let site = Site::new();
+    let tree = publish(&site);
+    let catalogue = catalogue(&tree);
+    let portable = Rules { printable: false, hidden: false, links: true, request_line: 2048 };
+    let printable = Rules { printable: true, hidden: true, links: false, request_line: 512 };
+    let other = Site::new();
+    let settings = |site: &Site| Settings::new(site).listen_all().set("log.access", "false");
+    let first = Daemon::start(&site, &settings(&site).set("limits.request-line", "2048"));
+    let second = settings(&other).root(&site.root()).set("limits.request-line", "512");
+    let second = second.set("files.names", "\"printable\"").set("files.hidden", "true");
+    let second = Daemon::start(&other, &second.set("files.symlinks", "\"never\""));
+    let targets: Vec<Target> = [(&first, portable), (&second, printable)]
+        .into_iter()
+        .flat_map(|(daemon, rules)| {
+            let target = move |(at, form): (usize, Form)| Target { address: daemon.address(at), form, rules };
+            FORMS.into_iter().enumerate().map(target)
+        })
+        .collect();
+
+    let wanted = wanted();
+    let answered = AtomicUsize::new(0);
+    let codes = std::sync::Mutex::new(BTreeMap::new());
+    // Some batches end early, so there are more than are needed.
+    let seeds: Vec<u64> = (0..(4 * wanted / BATCH + 8) as u64).collect();
+    in_parallel(4, &seeds, |&seed| {
+        if answered.load(Ordering::Relaxed) < wanted {
+            let target = &targets[seed as usize % targets.len()];
+            let batch = batch(&mut Dice::seeded(seed), &catalogue);
+            let said = converse(target.address, &batch);
+            let found = compare(&batch, &said, target, &tree).unwrap_or_else(|error| {
+                let Target { form, rules, .. } = target;
+                panic!("batch {seed} ({form:?}, {rules:?}): {error}");
+            });
+            answered.fetch_add(found.len(), Ordering::Relaxed);
+            let mut codes = codes.lock().expect("nobody panics with it");
+            for code in found {
+                *codes.entry(code).or_insert(0_usize) += 1;
+            }
+        }
+    });
+    let (answered, codes) = (answered.into_inner(), codes.into_inner().expect("nobody panicked with it"));
+    eprintln!("{answered} requests were answered: {codes:?}");
+    assert!(answered >= wanted, "only {answered} of {wanted} requests were answered");
+    assert_eq!(codes.keys().copied().collect::<Vec<u16>>(), [0, 100, 101, 199, 200, 201, 202, 203]);
+}
+
+fn batch(dice: &mut Dice, catalogue: &Catalogue) -> Vec<u8> {
+    // One fatal request in so many, for it is the last that is answered.
+    let fatal = usize::from(dice.chance(10));
+    let mut batch = Vec::new();
+    for _ in 0..BATCH {
+        batch.extend_from_slice(&catalogue.request(dice, fatal));
+    }
+    if dice.chance(10) {
+        batch.truncate(batch.len() - dice.below(30));
+    }
+    batch
+}
+
+/// Says it all, in one piece or in a few, and hears what comes until the close.
+fn converse(address: SocketAddr, batch: &[u8]) -> Vec<u8> {
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(crate::support::LONG)).expect("SO_RCVTIMEO");
+    let mut speaker = stream.try_clone().expect("a second handle");
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // The daemon may have closed before it has heard everything.
+            let _ = speaker.write_all(batch);
+            let _ = speaker.shutdown(Shutdown::Write);
+        });
+        let mut said = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut said) {
+            panic!("{error} after {}", show(&said));
+        }
+        said
+    })
+}
+
+/// Goes through the answers one by one. Returns their codes.
+fn compare(batch: &[u8], said: &[u8], target: &Target, tree: &Tree) -> Result<Vec<u16>, String> {
+    let (mut asked, mut heard, mut codes) = (batch, said, Vec::new());
+    let mut last = false;
+    while let Some((line, length)) = first_line(asked, target.rules.request_line)
+        && !last
+    {
+        let answer = Answer::to(judge(line, &target.rules), &target.rules, Some(tree), target.form);
+        last = answer.last;
+        codes.push(answer.code);
+        let mut matching = Match::new(answer);
+        let place = || format!("request {}, {}", codes.len(), show(&asked[..length]));
+        let count = matching.take(heard).map_err(|error| format!("{}: {error}", place()))?;
+        if !matching.is_whole() {
+            return Err(format!("{}: the answer ends after {count} bytes: {}", place(), show(heard)));
+        }
+        heard = &heard[count..];
+        asked = &asked[length..];
+    }
+    if heard.is_empty() { Ok(codes) } else { Err(format!("nobody asked for {}", show(heard))) }
+}

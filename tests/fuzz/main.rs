@@ -1,0 +1,85 @@
+//! Fuzz targets, on the stable toolchain: what a thousand accidents a second find in an hour.
+//!
+//! `cargo test` gives each target a second, `HFTPD_FUZZ_SECONDS=N` gives it so many. Inputs that once failed are kept
+//! in `tests/fuzz/findings` and are tried first. With coverage to guide it, the same targets run under cargo-fuzz:
+//! `cargo fuzz run --fuzz-dir tests/fuzz/coverage --sanitizer none requests`.
+
+mod mutation;
+mod targets;
+
+#[path = "../simulation/sim/mod.rs"]
+mod sim;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sim::dice::Dice;
+
+fn seconds() -> Duration {
+    let text = std::env::var("HFTPD_FUZZ_SECONDS").unwrap_or_else(|_| "1".to_owned());
+    Duration::from_secs(text.parse().unwrap_or_else(|_| panic!("HFTPD_FUZZ_SECONDS={text} is no number")))
+}
+
+/// Inputs that once failed.
+fn findings(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/findings").join(target);
+    let Ok(entries) = std::fs::read_dir(&directory) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a directory entry").path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("a finding"))).collect()
+}
+
+/// Runs a target on what failed once, then on what it began with, changed at random, until the time is up.
+fn fuzz(name: &str, beginnings: &[&[u8]], target: impl Fn(&[u8])) {
+    let mut corpus: Vec<Vec<u8>> = beginnings.iter().map(|&bytes| bytes.to_vec()).collect();
+    for (path, input) in findings(name) {
+        eprintln!("{}", path.display());
+        attempt(name, &input, &target);
+        corpus.push(input);
+    }
+    let seed = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);
+    let mut dice = Dice::seeded(seed);
+    let end = Instant::now() + seconds();
+    let mut count = 0_u64;
+    while Instant::now() < end {
+        let input = mutation::mutate(&mut dice, &corpus);
+        attempt(name, &input, &target);
+        count += 1;
+        // A few are kept, so that changes add up.
+        if dice.chance(2) {
+            let place = dice.below(corpus.len().max(200));
+            if place < corpus.len() && place >= beginnings.len() {
+                corpus[place] = input;
+            } else if corpus.len() < 200 {
+                corpus.push(input);
+            }
+        }
+    }
+    eprintln!("{name}: {count} inputs");
+}
+
+/// Runs a target, and keeps the input when it fails.
+fn attempt(name: &str, input: &[u8], target: &impl Fn(&[u8])) {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| target(input)));
+    if let Err(panic) = outcome {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-finding"));
+        let kept = std::fs::write(&path, input);
+        eprintln!("{name} fails with \"{}\", kept in {} ({kept:?})", input.escape_ascii(), path.display());
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn requests() {
+    fuzz("requests", targets::REQUESTS, targets::requests);
+}
+
+#[test]
+fn configuration() {
+    fuzz("configuration", targets::CONFIGURATIONS, targets::configuration);
+}
+
+#[test]
+fn schedule() {
+    fuzz("schedule", &[b"", &[0; 200], &[128; 1000]], targets::schedule);
+}

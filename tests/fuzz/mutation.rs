@@ -1,0 +1,88 @@
+//! Changes to inputs.
+
+use crate::sim::dice::Dice;
+
+/// What is worth putting in: words of the protocol and of the configuration, and the bytes around which things turn.
+const WORDS: &[&[u8]] = &[
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b" ",
+    b"  ",
+    b"\t",
+    b"\0",
+    b"\xff",
+    b"get_slice ",
+    b"get_metadata ",
+    b"get_file_listing",
+    b"help",
+    b"quit",
+    b" raw",
+    b"18446744073709551615",
+    b"18446744073709551616",
+    b"0",
+    b"-1",
+    b"\"",
+    b"'",
+    b"\"\"\"",
+    b"[",
+    b"]",
+    b"[[listen]]\n",
+    b"{",
+    b"}",
+    b"=",
+    b"#",
+    b".",
+    b",",
+    b"_",
+    b"\\",
+    b"\\u0000",
+    b"1h30m",
+    b"\"64 KiB\"",
+    b"\"5m\"",
+    b"true",
+    b"nan",
+    b"inf",
+    b"0x7f",
+    b"1979-05-27",
+    b"10.0.0.0/8",
+    b"[::]:0",
+    b"\"auto\"",
+    b"\"base64\"",
+    "\u{e9}".as_bytes(),
+    "\u{2028}".as_bytes(),
+    "\u{1f980}".as_bytes(),
+];
+
+/// One of the inputs, changed in a few places.
+pub(crate) fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
+    const LONGEST: usize = 6000;
+    let mut input = dice.pick(corpus).clone();
+    for _ in 0..dice.between(1, 8) {
+        let at = dice.below(input.len() + 1);
+        let end = at + dice.below(input.len() + 1 - at);
+        match dice.below(8) {
+            0 => drop(input.splice(at..at, dice.pick(WORDS).iter().copied())),
+            1 => drop(input.splice(at..end.min(at + 8), dice.pick(WORDS).iter().copied())),
+            2 if at < input.len() => input[at] ^= 1 << dice.below(8),
+            3 if at < input.len() => input[at] = dice.below(256) as u8,
+            4 => drop(input.drain(at..end)),
+            5 => {
+                let piece = input[at..end].to_vec();
+                drop(input.splice(at..at, piece));
+            }
+            6 => {
+                let other = dice.pick(corpus);
+                let start = dice.below(other.len() + 1);
+                drop(input.splice(at..at, other[start..].iter().copied()));
+            }
+            _ => {
+                let length = dice.below(600);
+                let byte = *dice.pick(b"a0 \"\n\xff");
+                drop(input.splice(at..at, std::iter::repeat_n(byte, length)));
+            }
+        }
+        input.truncate(LONGEST);
+    }
+    input
+}

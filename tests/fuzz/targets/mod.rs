@@ -1,0 +1,117 @@
+//! What is fuzzed: each target takes bytes and panics when something is wrong.
+
+use std::cell::OnceCell;
+
+use hftpd::config::Config;
+use hftpd::wire::{Names, Request, RequestReader};
+
+use crate::sim::dice::Dice;
+use crate::sim::model::Rules;
+use crate::sim::model::request::{self as model, first_line, judge};
+use crate::sim::steps::live;
+use crate::sim::world::Store;
+
+/// Where fuzzing [`requests`] begins.
+pub(crate) const REQUESTS: &[&[u8]] = &[
+    b"\0\0get_slice a10 3 4 raw\r\nget_metadata a10\r\nhelp\r\nget_file_listing\r\nquit\r\n",
+    b"\x01\x07get_metadata ~!@#$%^&*()\r\nqui\nt\r\n",
+    b"\x02\x01 \t \r\n",
+    b"\x04\x02get_slice a 99999999999999999999 007 RAW\r\r\nx\r\n",
+];
+
+/// Reads a stream of requests in pieces, and as a model does that has it whole. The first byte sets the rules, the
+/// second cuts the stream.
+pub(crate) fn requests(input: &[u8]) {
+    let [flags, cuts, stream @ ..] = input else { return };
+    let limit = [512, 20, 300, 0, 272, 273, 100_000, 1][usize::from(flags >> 1 & 7)];
+    let rules = Rules { printable: flags & 1 == 1, hidden: false, links: true, request_line: limit };
+    let names = if rules.printable { Names::Printable } else { Names::Portable };
+    let mut dice = Dice::seeded(u64::from(*cuts));
+    let mut reader = RequestReader::new(names, limit as u64);
+    let mut at = 0;
+    while let Some((line, length)) = first_line(&stream[at..], limit) {
+        let end = at + length;
+        while at < end {
+            // A piece may hold more than the line.
+            let most = *dice.pick(&[1, 3, 50, 100_000]);
+            let piece = &stream[at..stream.len().min(at + dice.between(1, most))];
+            let (taken, ended) = reader.read(piece);
+            assert!(taken > 0 && taken <= piece.len(), "{taken} of {} bytes were taken", piece.len());
+            at += taken;
+            assert_eq!(ended, at >= end, "at {at} of a line that ends at {end}");
+        }
+        assert_eq!(at, end, "more was taken than the line");
+        let wanted = judge(line, &rules);
+        let found = reader.request().map(of_reader).map_err(hftpd::wire::Code::number);
+        assert_eq!(found, wanted.clone().map(cut_numbers), "{line:?}");
+        if let model::Line::Whole(line) = line {
+            assert!(line.starts_with(reader.line()) && reader.line().len() == line.len().min(272));
+        }
+        if wanted.is_err_and(|code| code < 200) {
+            return;
+        }
+        reader.restart(names, limit as u64);
+    }
+    let rest = stream[at..].to_vec();
+    assert_eq!(reader.read(&rest), (rest.len(), false), "a line that is not complete has ended");
+}
+
+fn of_reader(request: Request<'_>) -> model::Request<'_> {
+    match request {
+        Request::GetFileListing => model::Request::Listing,
+        Request::GetMetadata { name } => model::Request::Metadata { name },
+        Request::GetSlice { name, offset, size, raw } => {
+            model::Request::Slice { name, offset: u128::from(offset), size: u128::from(size), raw }
+        }
+        Request::Help => model::Request::Help,
+        Request::Quit => model::Request::Quit,
+    }
+}
+
+/// A number beyond 64 bits is as good as the largest.
+fn cut_numbers(request: model::Request<'_>) -> model::Request<'_> {
+    match request {
+        model::Request::Slice { name, offset, size, raw } => {
+            let cut = |number: u128| number.min(u128::from(u64::MAX));
+            model::Request::Slice { name, offset: cut(offset), size: cut(size), raw }
+        }
+        other => other,
+    }
+}
+
+/// Where fuzzing [`configuration`] begins.
+pub(crate) const CONFIGURATIONS: &[&[u8]] = &[
+    include_bytes!("../../../etc/hftp.toml"),
+    b"root = \"/srv\"\nport = 0\n",
+    b"root = \"/\"\nworkers = 3\ncontrol = \"\"\n[[listen]]\naddress = \"[::]:1\"\nencoding = \"base64\"\n\
+      base64-line = \"48 KiB\"\n[[listen]]\naddress = \"127.0.0.1:2\"\nencoding = \"plain\"\n[files]\n\
+      names = \"printable\"\nsymlinks = \"never\"\nhidden = true\n[limits]\nconnections = 5\n\
+      connections-per-address = 1\nrequest-line = 512\nrate-per-connection = \"1 MiB\"\nallow = [\"10.0.0.0/8\", \
+      \"::1\"]\ndeny = [\"10.1.2.3\"]\n[timeouts]\nidle = \"1h30m\"\nrequest = \"500ms\"\nstall = \"1s\"\n\
+      drain = \"0s\"\n[log]\ntarget = \"syslog\"\nfacility = \"local7\"\nlevel = \"trace\"\naccess = false\n",
+];
+
+/// Reads a configuration; one that is right is written and read again, and one that is wrong is complained about.
+pub(crate) fn configuration(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    match Config::parse(&text) {
+        Ok(config) => {
+            let dump = config.to_toml();
+            match Config::parse(&dump) {
+                Ok(again) => assert_eq!(again, config, "another configuration comes of\n{dump}"),
+                Err(findings) => panic!("what was written is not right: {findings}\n{dump}"),
+            }
+        }
+        Err(findings) => assert!(!findings.to_string().is_empty(), "nothing is said of what is wrong"),
+    }
+}
+
+/// A connection to which happens what the input says.
+pub(crate) fn schedule(input: &[u8]) {
+    thread_local! {
+        static STORE: OnceCell<Store> = const { OnceCell::new() };
+    }
+    STORE.with(|store| {
+        live(Dice::from_bytes(input), store.get_or_init(|| Store::new(None)));
+    });
+}

@@ -1,0 +1,312 @@
+//! A connection in the hands of an event loop, as the daemon's workers treat it, but for the poll and the threads.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hftpd::connection::{CloseReason, Connection, Context, Event, Events, Phase, Scratch, Settings};
+use hftpd::handle::{Done, Files, Job, Policy};
+use hftpd::wire::{Encoding, Names, code};
+
+use super::checks;
+use super::dice::Dice;
+use super::model::answer::Form;
+use super::oracle::Oracle;
+use super::wire::{Mood, Wire};
+use super::world::{Store, World};
+
+/// A connection and all that is around it.
+pub(crate) struct Run<'s> {
+    pub(crate) connection: Connection,
+    pub(crate) wire: Wire<'s>,
+    pub(crate) oracle: Oracle,
+    pub(crate) settings: Settings,
+    pub(crate) now: Instant,
+    /// How many requests had been told of when the drain began, once it has.
+    pub(crate) told_at_drain: Option<usize>,
+    pub(crate) job: Option<Job>,
+    /// Why it ended, once it has.
+    pub(crate) gone: Option<CloseReason>,
+    /// When the client last took something, or something began that it has to take.
+    pub(crate) last_taken: Instant,
+    /// It is all about a file that becomes shorter.
+    pub(crate) shrinking: bool,
+    /// The disk was made to fail under a slice, or no thread was there to read it.
+    pub(crate) disk_failed: bool,
+    /// What happened, for who reads a failure.
+    pub(crate) diary: Vec<String>,
+    files: Files,
+    policy: Arc<Policy>,
+    /// The policy of the time when the job was given.
+    asked_of: Arc<Policy>,
+    scratch: Scratch,
+    events: Vec<Event>,
+    alarm: Option<Instant>,
+    budgets: &'static [usize],
+    record: bool,
+}
+
+/// Why a client is looked at.
+pub(crate) enum Cause {
+    Ready,
+    Deadline,
+    Disk(Option<Done>),
+    Drain,
+    Reset,
+    Cut,
+}
+
+impl<'s> Run<'s> {
+    pub(crate) fn new(mut dice: Dice, store: &'s Store) -> Run<'s> {
+        let now = Instant::now();
+        let mut rules = store.rules();
+        rules.printable = dice.chance(20);
+        rules.hidden = dice.chance(20);
+        rules.request_line = *dice.pick(&[512, 512, 600, 2000, 100_000]);
+        // Some are all about a file that becomes shorter.
+        let shrinking = dice.chance(15);
+        let mood = mood(&mut dice, shrinking);
+        let fatal = *dice.pick(&[0, 0, 2, 10, 40]);
+        let mut script = Vec::new();
+        let many = *dice.pick(&[1, 3, 10, 10, 60]);
+        for _ in 0..dice.between(1, many) {
+            if shrinking && dice.chance(60) {
+                let (size, raw) = (dice.between(1, 200_000), if dice.chance(30) { " raw" } else { "" });
+                script.extend_from_slice(format!("get_slice shrinks {} {size}{raw}\r\n", 200_000 - size).as_bytes());
+            } else {
+                script.extend_from_slice(&store.catalogue.request(&mut dice, fatal));
+            }
+        }
+        if dice.chance(10) {
+            script.truncate(script.len() - dice.below(script.len().min(20)));
+        }
+        let (form, encoding) = *dice.pick(&[
+            (Form::Fragments, Encoding::Fragments),
+            (Form::Plain, Encoding::Plain),
+            (Form::Base64 { line: 0 }, Encoding::Base64 { line: 0 }),
+            (Form::Base64 { line: 3 }, Encoding::Base64 { line: 3 }),
+            (Form::Base64 { line: 48 << 10 }, Encoding::Base64 { line: 48 << 10 }),
+            (Form::Base64 { line: 99_999 }, Encoding::Base64 { line: 99_999 }),
+        ]);
+        let budgets: &[&[usize]] = &[&[512 << 10], &[512 << 10], &[1, 700, 5000, 512 << 10], &[1], &[60_000, 100_000]];
+        let budgets = *dice.pick(budgets);
+        let record = dice.chance(50);
+        let world = World::new(store, rules);
+        if dice.chance(30) {
+            world.forget_pages();
+        }
+        let policy = world.policy();
+        let mut settings = Settings {
+            names: Names::Portable,
+            request_line: 0,
+            rate: 0,
+            idle: Duration::from_secs(300),
+            request: Duration::from_secs(60),
+            stall: Duration::from_secs(60),
+        };
+        apply(&mut settings, &world);
+        if dice.chance(20) {
+            settings.rate = *dice.pick(&[1024, 100_000, 1 << 20, 1 << 30]);
+        }
+        let (connection, oracle) = if dice.chance(1) {
+            let line = *dice.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_NOT_WELCOME]);
+            (Connection::refused(line, now), Oracle::refused(line))
+        } else {
+            (Connection::new(encoding, now), Oracle::new(form))
+        };
+        let mut run = Run {
+            connection,
+            wire: Wire::new(dice, mood, world, script),
+            oracle,
+            settings,
+            now,
+            told_at_drain: None,
+            job: None,
+            gone: None,
+            last_taken: now,
+            shrinking,
+            disk_failed: false,
+            diary: Vec::new(),
+            files: Files::new(policy.clone()),
+            asked_of: policy.clone(),
+            policy,
+            scratch: Scratch::default(),
+            events: Vec::new(),
+            alarm: None,
+            budgets,
+            record,
+        };
+        run.diary.push(format!("{form:?} {rules:?} {mood:?} budgets {budgets:?}"));
+        run.diary.push(format!("script {}", show(&run.wire.script)));
+        run.set_alarm();
+        run
+    }
+
+    /// Does what can be done now, within a round's budget.
+    pub(crate) fn serve(&mut self, cause: Cause) {
+        if self.gone.is_some() {
+            return;
+        }
+        let budget = *self.wire.dice.pick(self.budgets);
+        let before = self.connection.phase();
+        let mut cx = Context {
+            transport: &mut self.wire,
+            files: &mut self.files,
+            settings: &self.settings,
+            now: self.now,
+            draining: self.told_at_drain.is_some(),
+            record: self.record,
+            scratch: &mut self.scratch,
+            events: &mut self.events,
+            job: None,
+            budget,
+        };
+        let connection = &mut self.connection;
+        match cause {
+            Cause::Ready => {}
+            Cause::Deadline => connection.handle_deadline(&mut cx),
+            Cause::Disk(Some(done)) => connection.handle_disk(done, &mut cx),
+            Cause::Disk(None) => connection.handle_abort(CloseReason::ReadFailed, &mut cx),
+            Cause::Drain => connection.handle_drain(&mut cx),
+            Cause::Reset => connection.handle_reset(&mut cx),
+            Cause::Cut => connection.handle_abort(CloseReason::Cut, &mut cx),
+        }
+        while cx.budget > 0 && cx.job.is_none() {
+            let Events { read, write, run } = connection.events();
+            let taken = cx.transport.read;
+            if run || (read && cx.transport.readable) {
+                connection.handle_input(&mut cx);
+            } else if write && cx.transport.writable {
+                connection.handle_output(&mut cx);
+                assert_eq!(taken, cx.transport.read, "something was read while an answer is being sent");
+            } else {
+                break;
+            }
+        }
+        if let Some(job) = cx.job.take() {
+            assert!(self.job.is_none(), "a second job while the first has not been answered");
+            self.job = Some(job);
+            self.asked_of = self.policy.clone();
+        }
+        if before != Phase::Sending && self.connection.phase() == Phase::Sending {
+            self.last_taken = self.now;
+        }
+        self.gone = self.connection.to_remove();
+        for event in std::mem::take(&mut self.events) {
+            if let Event::Answered(answered) = event {
+                self.diary.push(format!("        told {answered:?}"));
+                self.oracle.take_told(&answered, &self.wire);
+            }
+        }
+        self.oracle.check_written(&self.wire);
+        self.diary.push(format!(
+            "        {:?} {:?}, read {} of {}, written {}, taken {}, job {:?}",
+            self.connection.phase(),
+            self.connection.events(),
+            self.wire.read,
+            self.wire.script.len(),
+            self.wire.written.len(),
+            self.wire.taken,
+            self.job.as_ref().map(Job::lane),
+        ));
+        checks::after_step(self);
+        if let Some(reason) = self.gone {
+            checks::after_end(self, reason);
+        } else {
+            self.set_alarm();
+        }
+    }
+
+    /// The poll returns: what it told is looked at, then what is due.
+    pub(crate) fn poll(&mut self) {
+        self.wire.poll();
+        if self.is_ready() {
+            self.serve(Cause::Ready);
+        }
+        if self.gone.is_none() && self.alarm.is_some_and(|alarm| alarm <= self.now) {
+            self.alarm = None;
+            let due = self.connection.deadline(&self.settings).is_some_and(|deadline| deadline <= self.now);
+            if due {
+                if self.connection.phase() == Phase::Reading {
+                    self.oracle.time_is_up(&self.wire);
+                }
+                self.diary.push("    deadline".to_owned());
+                self.serve(Cause::Deadline);
+            } else {
+                self.set_alarm();
+            }
+        }
+    }
+
+    /// Whether something can be done without waiting.
+    pub(crate) fn is_ready(&self) -> bool {
+        let Events { read, write, run } = self.connection.events();
+        self.gone.is_none() && (run || (read && self.wire.readable) || (write && self.wire.writable))
+    }
+
+    /// Only an earlier deadline moves the alarm; a later one is found out about when it rings.
+    fn set_alarm(&mut self) {
+        if let Some(deadline) = self.connection.deadline(&self.settings)
+            && self.alarm.is_none_or(|alarm| deadline < alarm)
+        {
+            self.alarm = Some(deadline);
+        }
+    }
+
+    /// When the event loop wakes up by itself.
+    pub(crate) fn alarm(&self) -> Option<Instant> {
+        self.alarm
+    }
+
+    /// Nobody has asked for anything in a while: what is kept open is closed.
+    pub(crate) fn age(&mut self) {
+        self.files.age();
+    }
+
+    /// The answer of a thread.
+    pub(crate) fn answer_job(&mut self, done: Option<Done>) {
+        if let Some(done) = &done {
+            self.files.learn(&self.asked_of, done);
+        }
+        self.serve(Cause::Disk(done));
+    }
+
+    /// A reload: the world's rules are given to the connection, and what is known of the root is forgotten.
+    pub(crate) fn reload(&mut self) {
+        apply(&mut self.settings, &self.wire.world);
+        self.policy = self.wire.world.policy();
+        self.files.set_policy(self.policy.clone());
+    }
+}
+
+fn apply(settings: &mut Settings, world: &World<'_>) {
+    let rules = world.now().rules;
+    settings.names = if rules.printable { Names::Printable } else { Names::Portable };
+    settings.request_line = rules.request_line as u64;
+}
+
+/// Bytes that the kernel keeps for a client that does not take them.
+const WINDOWS: [usize; 6] = [1 << 30, 1 << 30, 200_000, 70_000, 4096, 50];
+
+fn mood(dice: &mut Dice, shrinking: bool) -> Mood {
+    let windows = if shrinking { [1 << 30, 70_000, 70_000, 70_000, 20_000, 4096] } else { WINDOWS };
+    let window = *dice.pick(&windows);
+    if !shrinking && dice.chance(15) {
+        return Mood { window, ..Mood::default() };
+    }
+    Mood {
+        interrupted: *dice.pick(&[0, 0, 5, 40]),
+        would_block: *dice.pick(&[0, 0, 5, 30]),
+        short: *dice.pick(&[0, 0, 10, 60]),
+        window,
+        shrinks: if shrinking { *dice.pick(&[0, 0, 10, 60]) } else { 0 },
+        breaks: *dice.pick(&[0, 0, 0, 0, 0, 0, 0, 1]),
+        shut_fails: *dice.pick(&[0, 0, 0, 10]),
+    }
+}
+
+/// Bytes as a person can read them.
+pub(crate) fn show(bytes: &[u8]) -> String {
+    const MOST: usize = 3000;
+    let more = if bytes.len() > MOST { " [...]" } else { "" };
+    format!("\"{}\"{more}", bytes[..bytes.len().min(MOST)].escape_ascii())
+}

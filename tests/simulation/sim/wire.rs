@@ -1,0 +1,204 @@
+//! A socket that does what dice say: it takes and gives a few bytes or many, is interrupted, is not ready, breaks.
+
+use std::io::{self, ErrorKind};
+
+use hftpd::connection::Transport;
+use hftpd::handle::OpenFile;
+
+use super::dice::Dice;
+use super::world::World;
+
+/// How often things go wrong, in percent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mood {
+    pub(crate) interrupted: usize,
+    pub(crate) would_block: usize,
+    pub(crate) short: usize,
+    /// Bytes that the kernel keeps for the client.
+    pub(crate) window: usize,
+    /// The file becomes shorter just before it is sent from.
+    pub(crate) shrinks: usize,
+    pub(crate) breaks: usize,
+    pub(crate) shut_fails: usize,
+}
+
+/// The client's end, the kernel in between, and the socket.
+pub(crate) struct Wire<'s> {
+    pub(crate) dice: Dice,
+    pub(crate) mood: Mood,
+    pub(crate) world: World<'s>,
+    /// What the client says.
+    pub(crate) script: Vec<u8>,
+    /// How much of it has arrived, and how much of that was read.
+    pub(crate) arrived: usize,
+    pub(crate) read: usize,
+    /// Up to where the script had been read in which era.
+    pub(crate) reads: Vec<(usize, usize)>,
+    /// The client has shut its side.
+    pub(crate) ended: bool,
+    /// The end was read.
+    pub(crate) end_read: bool,
+    /// What was written.
+    pub(crate) written: Vec<u8>,
+    /// How much of it the client has taken.
+    pub(crate) taken: usize,
+    pub(crate) broken: bool,
+    /// The write side was shut.
+    pub(crate) shut: bool,
+    /// What the poll has told, until a call says that it is over.
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// Zeros were sent where a file had become shorter.
+    pub(crate) zeros: bool,
+    pub(crate) calls: usize,
+}
+
+impl<'s> Wire<'s> {
+    pub(crate) fn new(dice: Dice, mood: Mood, world: World<'s>, script: Vec<u8>) -> Wire<'s> {
+        Wire {
+            dice,
+            mood,
+            world,
+            script,
+            arrived: 0,
+            read: 0,
+            reads: Vec::new(),
+            ended: false,
+            end_read: false,
+            written: Vec::new(),
+            taken: 0,
+            broken: false,
+            shut: false,
+            // A client that was just accepted is taken for ready.
+            readable: true,
+            writable: true,
+            zeros: false,
+            calls: 0,
+        }
+    }
+
+    /// More of the script arrives.
+    pub(crate) fn deliver(&mut self, count: usize) {
+        self.arrived = self.script.len().min(self.arrived.saturating_add(count));
+    }
+
+    /// The client takes bytes. Returns how many.
+    pub(crate) fn take(&mut self, count: usize) -> usize {
+        let count = count.min(self.written.len() - self.taken);
+        self.taken += count;
+        count
+    }
+
+    fn room(&self) -> usize {
+        self.mood.window.saturating_sub(self.written.len() - self.taken)
+    }
+
+    /// The poll tells what has changed.
+    pub(crate) fn poll(&mut self) {
+        self.readable |= self.read < self.arrived || (self.ended && !self.end_read) || self.broken;
+        // The kernel makes room known only when there is plenty.
+        self.writable |= self.room() > self.mood.window / 3 || self.broken;
+    }
+
+    /// What comes before every call.
+    fn weather(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        assert!(self.calls < 5_000_000, "this does not end");
+        if self.broken || self.dice.chance(self.mood.breaks) {
+            self.broken = true;
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        if self.dice.chance(self.mood.interrupted) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        Ok(())
+    }
+
+    fn not_now(&mut self) -> bool {
+        self.dice.chance(self.mood.would_block)
+    }
+
+    fn cut(&mut self, count: usize) -> usize {
+        if count > 1 && self.dice.chance(self.mood.short) {
+            let most = if self.dice.chance(50) { count.min(4) } else { count };
+            return self.dice.between(1, most);
+        }
+        count
+    }
+
+    /// How many of `count` bytes can be written now.
+    fn ready_to_write(&mut self, count: usize) -> io::Result<usize> {
+        assert!(!self.shut, "written to after the write side was shut");
+        assert!(count > 0, "nothing is written");
+        self.weather()?;
+        let room = self.room();
+        if room == 0 || self.not_now() {
+            self.writable = false;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        Ok(self.cut(count.min(room)))
+    }
+}
+
+impl Transport for Wire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        assert!(!buffer.is_empty(), "nothing is read into");
+        assert!(!self.end_read, "read after the end");
+        self.weather()?;
+        let there = self.arrived - self.read;
+        if self.not_now() || (there == 0 && !self.ended) {
+            self.readable = false;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        if there == 0 {
+            self.end_read = true;
+            return Ok(0);
+        }
+        let count = self.cut(there.min(buffer.len()));
+        buffer[..count].copy_from_slice(&self.script[self.read..self.read + count]);
+        self.read += count;
+        self.reads.push((self.read, self.world.era()));
+        if count < buffer.len() && self.read == self.arrived && !self.ended {
+            self.readable = false;
+        }
+        Ok(count)
+    }
+
+    fn write(&mut self, bytes: &[u8], _more: bool) -> io::Result<usize> {
+        let count = self.ready_to_write(bytes.len())?;
+        self.written.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
+        let shrinks = self.dice.chance(self.mood.shrinks);
+        if shrinks {
+            let size = self.dice.below(self.world.shrunk_to + 1);
+            self.world.shrink(size);
+        }
+        let count = self.ready_to_write(length)?;
+        let start = self.written.len();
+        self.written.resize(start + count, 0);
+        let read = rustix::io::pread(file, &mut self.written[start..], offset)?;
+        // What is taken off a file while the kernel sends it goes out as zeros.
+        if shrinks && read < count && self.dice.chance(50) {
+            self.zeros = true;
+            return Ok(count);
+        }
+        self.written.truncate(start + read);
+        Ok(read)
+    }
+
+    fn unsent(&self) -> usize {
+        self.written.len() - self.taken
+    }
+
+    fn shut_down_write(&mut self) -> io::Result<()> {
+        assert!(!self.shut, "shut twice");
+        if self.broken || self.dice.chance(self.mood.shut_fails) {
+            return Err(ErrorKind::NotConnected.into());
+        }
+        self.shut = true;
+        Ok(())
+    }
+}
