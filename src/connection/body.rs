@@ -15,6 +15,9 @@ pub(super) const COPIED: usize = 32 * 1024;
 /// The least that is made at a time of a slice: a client that takes its time gets fragments of this length.
 pub(super) const CHUNK: usize = 64 * 1024;
 
+/// The most that the kernel is asked to send at a time, and the longest fragment.
+pub(super) const LARGEST_CHUNK: usize = 1024 * 1024;
+
 /// The most that is encoded at a time: what was made of it stays in the processor's cache until it is sent, and a client
 /// that does not take it keeps that much memory.
 const ENCODED: usize = 3 * 16 * 1024;
@@ -76,7 +79,7 @@ impl Body {
             return Step::Made;
         }
         if let Body::Slice(slice) = self
-            && slice.is_copied(chunk)
+            && slice.is_copied()
         {
             let made = match slice.copy(chunk, out, coder) {
                 Ok(()) => Step::Made,
@@ -224,15 +227,15 @@ impl Slice {
     ///
     /// The last bytes of a slice always are: they are held back until it is known that the file is still as long as it
     /// was, for of what the kernel sends from a file that was cut short meanwhile, the end is zeros.
-    fn is_copied(&self, chunk: usize) -> bool {
-        let run = self.run().min(chunk as u64);
+    fn is_copied(&self) -> bool {
+        let run = self.run();
         let encoded = matches!(self.form, Form::Base64 { .. });
         encoded || run <= COPIED as u64 || self.left <= COPIED as u64 || !self.fetched.from(self.offset).is_empty()
     }
 
     /// The next piece, from the file, up to where the last bytes begin.
     fn send(&self, chunk: usize) -> Step<'_> {
-        let length = self.run().min(chunk as u64).min(self.left - COPIED as u64 / 2);
+        let length = self.run().min(LARGEST_CHUNK as u64).min(self.left - COPIED as u64 / 2);
         if self.file.is_in_memory(self.offset, length) {
             Step::File { file: &self.file, offset: self.offset, length: length as usize }
         } else {

@@ -23,6 +23,7 @@ mod body;
 mod input;
 mod output;
 mod pace;
+mod stride;
 mod tell;
 
 use std::io;

@@ -5,13 +5,11 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use super::body::{Body, CHUNK, Coder, Step};
+use super::body::{Body, CHUNK, Coder, LARGEST_CHUNK, Step};
+use super::stride::Stride;
 use super::{Answered, Call, CloseReason, Connection, Context, Event, Pace, Record, Settings, State, Transport};
 use crate::handle::{Done, Fault, Job};
 use crate::wire::{Code, RequestReader};
-
-/// The most that is made at a time of a slice, for a client that takes everything at once.
-const LARGEST_CHUNK: usize = 1024 * 1024;
 
 /// An answer on its way.
 pub(super) struct Sending {
@@ -22,8 +20,8 @@ pub(super) struct Sending {
     record: Option<Record>,
     /// Bytes of this answer that were made.
     made: u64,
-    /// How much is made at a time.
-    chunk: usize,
+    /// How much is made at a time, as fast as the client takes it.
+    stride: Stride,
     /// When the client last took something, as far as that was seen.
     moved: Instant,
     /// Bytes that the kernel still had to send when the client was last seen to take nothing.
@@ -61,8 +59,17 @@ enum Sent {
 
 impl Sending {
     fn new(code: Code, body: Body, after: After, record: Option<Record>, now: Instant) -> Box<Sending> {
-        let sending =
-            Sending { code, body, after, record, made: 0, chunk: CHUNK, moved: now, unsent: 0, hold: Hold::Client };
+        let sending = Sending {
+            code,
+            body,
+            after,
+            record,
+            made: 0,
+            stride: Stride::new(now),
+            moved: now,
+            unsent: 0,
+            hold: Hold::Client,
+        };
         Box::new(sending)
     }
 
@@ -83,10 +90,9 @@ impl Sending {
         }
     }
 
-    /// What it waits for now. A client that has to be waited for gets smaller pieces again.
+    /// What it waits for now.
     fn held(&mut self, hold: Hold, now: Instant, transport: &impl Transport) -> Sent {
         if hold == Hold::Client {
-            self.chunk = CHUNK;
             self.took_something(now, transport);
             self.unsent = transport.unsent();
         }
@@ -269,9 +275,10 @@ impl Connection {
                 Ok(allowed) => allowed,
                 Err(until) => return Sent::Held(Hold::Rate(until)),
             };
+            sending.stride.adapt(sending.made, cx.now);
             let before = self.pending.len();
             let coder = Coder { plain: &mut cx.scratch.plain, base64: &cx.scratch.base64 };
-            let sent = match sending.body.step(sending.chunk, &mut self.pending, coder) {
+            let sent = match sending.body.step(sending.stride.chunk, &mut self.pending, coder) {
                 Step::Made => {
                     sending.made += (self.pending.len() - before) as u64;
                     continue;
@@ -288,8 +295,8 @@ impl Connection {
                     return Sent::Held(Hold::Disk(length));
                 }
                 Step::Text(text) => {
-                    let length = text.len().min(sending.chunk).min(allowed);
-                    cx.transport.write(&text[..length], true).map(|count| (count, length))
+                    let length = text.len().min(LARGEST_CHUNK).min(allowed);
+                    cx.transport.write(&text[..length], true)
                 }
                 Step::File { file, offset, length } => {
                     let length = length.min(allowed);
@@ -300,19 +307,16 @@ impl Connection {
                             cx.events.push(Event::Fault { name: None, fault: Fault::Unreadable(errno) });
                             return Sent::Ended(CloseReason::ReadFailed);
                         }
-                        sent => sent.map(|count| (count, length)),
+                        sent => sent,
                     }
                 }
             };
             match sent {
-                Ok((count, length)) => {
+                Ok(count) => {
                     self.paid(count, cx);
                     sending.body.advance(count);
                     sending.made += count as u64;
                     sending.moved = cx.now;
-                    if count == length {
-                        sending.chunk = (sending.chunk * 2).min(LARGEST_CHUNK);
-                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => match blocked(&error) {

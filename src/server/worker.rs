@@ -24,7 +24,7 @@ use crate::metrics::Tally;
 const MAIL: Token = Token(usize::MAX);
 
 /// Bytes that a client may be sent before others get their turn.
-const ROUND: usize = 512 * 1024;
+const ROUND: usize = 1024 * 1024;
 
 /// How long a file that nobody asks for is kept open, at least; at most twice that.
 const AGE: Duration = Duration::from_secs(1);
