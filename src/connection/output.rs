@@ -299,7 +299,7 @@ impl Connection {
                     cx.transport.write(&text[..length], true)
                 }
                 Step::File { file, offset, length } => {
-                    let length = length.min(allowed);
+                    let length = length.min(allowed).min(cx.budget);
                     match cx.transport.send_file(file, offset, length) {
                         Ok(0) => return Sent::Ended(CloseReason::FileShrank),
                         Err(error) if is_of_the_file(&error) => {

@@ -24,7 +24,7 @@ use crate::metrics::Tally;
 const MAIL: Token = Token(usize::MAX);
 
 /// Bytes that a client may be sent before others get their turn.
-const ROUND: usize = 1024 * 1024;
+const ROUND: usize = 512 * 1024;
 
 /// How long a file that nobody asks for is kept open, at least; at most twice that.
 const AGE: Duration = Duration::from_secs(1);
@@ -160,10 +160,15 @@ impl Worker {
         }
         self.accept(now);
         let queue = std::mem::take(&mut self.queue);
-        for &token in &queue {
-            if let Some(client) = self.clients.get_mut(token) {
-                client.queued = false;
-                self.serve(token, Cause::Ready, now);
+        // Requests go before answers that are under way: most are answered in less time than a piece of those takes.
+        for sending in [false, true] {
+            for &token in &queue {
+                let its_turn =
+                    |client: &&mut Client| client.queued && sending == (client.connection.phase() == Phase::Sending);
+                if let Some(client) = self.clients.get_mut(token).filter(its_turn) {
+                    client.queued = false;
+                    self.serve(token, Cause::Ready, now);
+                }
             }
         }
         // Who was put into the queue meanwhile comes after; its memory is used again.
