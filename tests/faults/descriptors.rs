@@ -72,14 +72,16 @@ fn clients_without_a_descriptor_are_told_and_those_after_them_served() {
 #[test]
 fn a_listener_that_is_given_up_does_not_spin_when_descriptors_run_out() {
     let site = Site::of_the_examples();
-    let [stays, goes] = [own_address(), own_address()];
+    let [stays, goes, comes] = [own_address(), own_address(), own_address()];
     let one = Settings::new(&site).set("workers", "2").listen_on(stays, "fragments");
     let daemon = start_with_files(&site, &one.clone().listen_on(goes, "fragments"), FILES);
     let mut clients: Vec<Client> = (0..FILES / 2).map(|_| expect_served(&daemon)).collect();
-    one.write(&site.config());
+    one.listen_on(comes, "fragments").write(&site.config());
     let mark = daemon.stderr_mark();
     daemon.signal(Signal::HUP);
-    // Before the old listener is closed.
+    eventually("the new listener is there", || TcpStream::connect(comes).map(drop).map_err(|error| error.to_string()));
+    Client::connect(comes).expect_alive();
+    // The old one is closed a moment later, when there is no descriptor left.
     clients.extend((0..FILES).map(|_| Client::connect(stays)));
     eventually("descriptors are short", || match open_files(daemon.pid()) {
         count if count + 5 > FILES => Ok(()),
