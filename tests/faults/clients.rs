@@ -45,16 +45,18 @@ fn the_last_bytes_of_an_answer_do_not_wait_for_a_timer() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     for size in [65_536, 65_536 + 100, 2 * 65_536 + 100, 3 * 65_536 + 1, 7 * 65_536 + 100] {
         for form in [Form::Raw, Form::Fragments] {
-            let fastest = (0..8).map(|_| {
-                let mut client = daemon.client();
-                let begin = Instant::now();
-                let bytes = client.slice(form, "f", 0, size).expect("a slice");
-                let time = begin.elapsed();
-                assert_eq!(bytes.len() as u64, size);
-                time
-            });
-            let fastest = fastest.min().unwrap_or_default();
-            assert!(fastest < Duration::from_millis(100), "{size} bytes, {form:?}: {fastest:?} at best");
+            let times: Vec<Duration> = (0..30)
+                .map(|_| {
+                    let mut client = daemon.client();
+                    let begin = Instant::now();
+                    let bytes = client.slice(form, "f", 0, size).expect("a slice");
+                    assert_eq!(bytes.len() as u64, size);
+                    begin.elapsed()
+                })
+                .collect();
+            // The kernel holds back what is to be continued for 200 ms; a busy machine does so now and then.
+            let slow = times.iter().filter(|time| time.as_millis() >= 150).count();
+            assert!(slow < 4, "{size} bytes, {form:?}: {times:?}");
         }
     }
 }
