@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::process::anonymous_kib;
 use crate::support::client::Client;
 use crate::support::content;
 use crate::support::daemon::Daemon;
@@ -137,7 +138,7 @@ fn clients_that_do_not_read_cost_little() {
     content::write(&site.root().join("large"), 1, LARGE);
     let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
     expect_served(&daemon);
-    let before = proc::private_kib(daemon.pid());
+    let before = anonymous_kib(daemon.pid());
     let stuck: Vec<Client> = (0..CLIENTS)
         .map(|number| {
             let (listener, form) = Form::ALL[number % Form::ALL.len()];
@@ -148,7 +149,7 @@ fn clients_that_do_not_read_cost_little() {
         .collect();
     daemon.wait_connections("sending", CLIENTS as u64);
     expect_served(&daemon);
-    let each = proc::private_kib(daemon.pid()).saturating_sub(before) / CLIENTS as u64;
+    let each = anonymous_kib(daemon.pid()).saturating_sub(before) / CLIENTS as u64;
     println!("{each} KiB for each");
     assert!(each < 128, "a client that does not read costs {each} KiB");
     drop(stuck);

@@ -1,14 +1,14 @@
 //! Reloads without end.
 
 use crate::expect_served;
-use crate::process::{open_files, thread_names};
+use crate::process::{anonymous_kib, open_files, thread_names};
 use crate::support::client::Client;
 use crate::support::content;
 use crate::support::daemon::Daemon;
 use crate::support::decode::Form;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
-use crate::support::{eventually, meanwhile, proc};
+use crate::support::{eventually, meanwhile};
 
 /// Threads that stay; those that wait for disks come and go.
 fn lasting_threads(pid: u32) -> Vec<String> {
@@ -54,7 +54,7 @@ fn a_thousand_reloads_good_and_bad_under_load_leave_nothing_behind() {
             version.write(&site.config());
             daemon.hang_up();
         }
-        proc::private_kib(pid)
+        anonymous_kib(pid)
     };
     let (before, after) = meanwhile(
         2,
