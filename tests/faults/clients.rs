@@ -110,7 +110,7 @@ fn ten_thousand_lines_without_an_end_fit_into_64_mib() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site).set("limits.connections", "10100").set("log.access", "false");
     let daemon = Daemon::start(&site, &settings);
-    let much = vec![b'x'; 48 << 10];
+    let much = vec![b'x'; 16 << 10];
     let parts: Vec<usize> = (0..THREADS).collect();
     let clients = std::sync::Mutex::new(Vec::with_capacity(CLIENTS));
     in_parallel(THREADS, &parts, |_| {

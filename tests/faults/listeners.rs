@@ -107,7 +107,7 @@ fn a_socket_of_the_service_manager_is_given_up_and_taken_back() {
         "exec 3<&{}; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=hftpd.socket; exec \"$@\"",
         given.as_raw_fd()
     );
-    let wrapper = ["sh", "-c", &script, "sh"];
+    let wrapper = ["bash", "-c", &script, "bash"];
     let mut daemon = Daemon::spawn(&site, &mut behind(&wrapper, &site.config()));
     for _ in 0..2 {
         Client::connect(address).ask("get_slice a10 3 4\r\n", "0 OK\r\n3456\r\n");
