@@ -192,6 +192,11 @@ impl Daemon {
         self.stderr.count()
     }
 
+    /// What it has said on standard error so far.
+    pub(crate) fn stderr_lines(&self) -> Vec<String> {
+        self.stderr.snapshot()
+    }
+
     /// Waits for a line of standard error, from the mark on, that holds this text.
     #[track_caller]
     pub(crate) fn wait_stderr(&self, mark: usize, text: &str) -> String {

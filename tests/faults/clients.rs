@@ -1,0 +1,156 @@
+//! Clients that do what they should not, and what that costs the others.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::process::anonymous_kib;
+use crate::support::client::Client;
+use crate::support::content;
+use crate::support::daemon::Daemon;
+use crate::support::decode::Form;
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+use crate::support::{in_parallel, proc, skipped};
+use crate::{expect_served, reset};
+
+const LARGE: u64 = 48 << 20;
+
+#[test]
+fn a_reset_in_the_middle_of_an_answer_ends_only_that() {
+    let site = Site::new();
+    content::write(&site.root().join("large"), 1, LARGE);
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let mut other = daemon.client();
+    for round in 0..4 {
+        for (listener, form) in Form::ALL {
+            let mut client = Client::connect_narrow(daemon.address(listener));
+            client.send(form.request("large", 0, LARGE));
+            if round % 2 == 0 {
+                client.expect("0 OK\r\n");
+            }
+            reset(client);
+        }
+        let slice = other.slice(Form::Fragments, "large", 1000, 100_000);
+        assert!(slice.as_deref() == Ok(&content::pattern(1, 1000, 100_000)), "other bytes than the file's");
+    }
+    daemon.wait_connections("total", 1);
+    other.expect_alive();
+}
+
+#[test]
+fn the_last_bytes_of_an_answer_do_not_wait_for_a_timer() {
+    let site = Site::new();
+    content::write(&site.root().join("f"), 1, 1 << 20);
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    for size in [65_536, 65_536 + 100, 2 * 65_536 + 100, 3 * 65_536 + 1, 7 * 65_536 + 100] {
+        for form in [Form::Raw, Form::Fragments] {
+            let times: Vec<Duration> = (0..30)
+                .map(|_| {
+                    let mut client = daemon.client();
+                    let begin = Instant::now();
+                    let bytes = client.slice(form, "f", 0, size).expect("a slice");
+                    assert_eq!(bytes.len() as u64, size);
+                    begin.elapsed()
+                })
+                .collect();
+            // The kernel holds back what is to be continued for 200 ms; a busy machine does so now and then.
+            let slow = times.iter().filter(|time| time.as_millis() >= 150).count();
+            assert!(slow < 4, "{size} bytes, {form:?}: {times:?}");
+        }
+    }
+}
+
+#[test]
+fn one_client_that_never_reads_costs_200_others_nothing() {
+    const OTHERS: usize = 200;
+    const SIZE: u64 = 300_000;
+    let site = Site::new();
+    content::write(&site.root().join("large"), 1, LARGE);
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all().set("log.access", "false"));
+    let stuck: Vec<Client> = Form::ALL
+        .iter()
+        .map(|&(listener, form)| {
+            let mut client = Client::connect_narrow(daemon.address(listener));
+            client.send(form.request("large", 0, LARGE).repeat(100));
+            client
+        })
+        .collect();
+    daemon.wait_connections("sending", stuck.len() as u64);
+    let slowest = AtomicUsize::new(0);
+    in_parallel(8, &[(); OTHERS], |()| {
+        let mut client = daemon.client();
+        for round in 0..5 {
+            let offset = round * 1_000_000;
+            let begin = Instant::now();
+            let slice = client.slice(Form::Raw, "large", offset, SIZE).expect("a slice");
+            slowest.fetch_max(usize::try_from(begin.elapsed().as_millis()).expect("few"), Ordering::Relaxed);
+            assert!(slice == content::pattern(1, offset, slice.len()), "other bytes than the file's");
+        }
+    });
+    let slowest = slowest.into_inner();
+    assert!(slowest < 2000, "{SIZE} bytes took {slowest} ms beside clients that do not read");
+    daemon.wait_connections("sending", stuck.len() as u64);
+}
+
+#[test]
+fn ten_thousand_lines_without_an_end_fit_into_64_mib() {
+    const CLIENTS: usize = 10_000;
+    const THREADS: usize = 4;
+    let needed = CLIENTS as u64 + 1000;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum.map_or(Some(needed), |maximum| Some(maximum.min(needed))), maximum };
+    if current.is_some_and(|current| current < needed) {
+        setrlimit(Resource::Nofile, raised).expect("a soft limit up to the hard one");
+    }
+    if getrlimit(Resource::Nofile).current.is_some_and(|current| current < needed) {
+        return skipped("not enough open files are allowed");
+    }
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site).set("limits.connections", "10100").set("log.access", "false");
+    let daemon = Daemon::start(&site, &settings);
+    let much = vec![b'x'; 16 << 10];
+    let parts: Vec<usize> = (0..THREADS).collect();
+    let clients = std::sync::Mutex::new(Vec::with_capacity(CLIENTS));
+    in_parallel(THREADS, &parts, |_| {
+        for number in 0..CLIENTS / THREADS {
+            let mut client = daemon.client();
+            // Words, names and nonsense are kept in different places.
+            client.send(["get_metadata ", "get_slice a10 0 ", ""][number % 3]);
+            client.send(&much);
+            clients.lock().expect("no panic").push(client);
+        }
+    });
+    daemon.wait_connections("reading", CLIENTS as u64);
+    let peak = proc::peak_kib(daemon.pid());
+    println!("{peak} KiB at most for {CLIENTS} clients");
+    assert!(peak < 64 << 10, "{CLIENTS} lines without an end made the daemon hold {peak} KiB");
+    expect_served(&daemon);
+    clients.into_inner().expect("no panic").into_iter().for_each(reset);
+    daemon.wait_connections("total", 0);
+}
+
+#[test]
+fn clients_that_do_not_read_cost_little() {
+    const CLIENTS: usize = 100;
+    let site = Site::new();
+    content::write(&site.root().join("large"), 1, LARGE);
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    expect_served(&daemon);
+    let before = anonymous_kib(daemon.pid());
+    let stuck: Vec<Client> = (0..CLIENTS)
+        .map(|number| {
+            let (listener, form) = Form::ALL[number % Form::ALL.len()];
+            let mut client = Client::connect_narrow(daemon.address(listener));
+            client.send(form.request("large", 0, LARGE) + &"help\r\n".repeat(1000));
+            client
+        })
+        .collect();
+    daemon.wait_connections("sending", CLIENTS as u64);
+    expect_served(&daemon);
+    let each = anonymous_kib(daemon.pid()).saturating_sub(before) / CLIENTS as u64;
+    println!("{each} KiB for each");
+    assert!(each < 128, "a client that does not read costs {each} KiB");
+    drop(stuck);
+}

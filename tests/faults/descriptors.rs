@@ -1,0 +1,138 @@
+//! No descriptor left: who comes is told so, nothing spins, and it passes by itself.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::expect_served;
+use crate::process::{load_during, open_files, start_with_files};
+use crate::support::client::Client;
+use crate::support::daemon::Daemon;
+use crate::support::run::{self, hftpd_with};
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+use crate::support::{LONG, eventually, own_address};
+
+/// What the daemon may have open, and more clients than that allows.
+const FILES: usize = 80;
+const STORM: usize = 120;
+
+/// How long the processor time is measured, and what is allowed of it.
+const INTERVAL: Duration = Duration::from_secs(1);
+const LOAD: f64 = 0.05;
+
+#[track_caller]
+fn expect_calm(daemon: &Daemon) {
+    let load = load_during(daemon.pid(), || std::thread::sleep(INTERVAL));
+    assert!(load < LOAD, "the daemon takes {:.0} % of a processor", load * 100.0);
+}
+
+/// The clients that are served of those that come, and how many are told that there is no room. Nobody is left waiting.
+#[track_caller]
+fn storm(daemon: &Daemon) -> (Vec<Client>, usize) {
+    let mut clients: Vec<Client> = (0..STORM).map(|_| daemon.client()).collect();
+    clients.iter_mut().for_each(|client| client.send_if_possible(b"help\r\n"));
+    clients.retain(|client| {
+        let mut first = [0];
+        match client.stream().peek(&mut first) {
+            Ok(1) => first == *b"0",
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                panic!("a client is neither served nor turned away")
+            }
+            // What a client sees that said something before it was turned away.
+            Ok(_) | Err(_) => false,
+        }
+    });
+    let told = STORM - clients.len();
+    (clients, told)
+}
+
+/// Descriptors that are kept to be given up, among them those of the standard streams, which are always there.
+fn spares(daemon: &Daemon) -> usize {
+    let files = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("the daemon runs");
+    let is_null = |file: &fs::DirEntry| fs::read_link(file.path()).is_ok_and(|path| path == Path::new("/dev/null"));
+    files.map_while(Result::ok).filter(is_null).count()
+}
+
+#[test]
+fn clients_without_a_descriptor_are_told_and_those_after_them_served() {
+    let site = Site::of_the_examples();
+    let daemon = start_with_files(&site, &Settings::new(&site).set("workers", "8"), FILES);
+    let spares = spares(&daemon);
+    for round in 0..20 {
+        let (served, told) = storm(&daemon);
+        assert!(served.len() > FILES / 4 && told > 0, "round {round}: {} served, {told} told", served.len());
+        if round == 0 {
+            expect_calm(&daemon);
+        }
+        drop(served);
+        daemon.wait_connections("total", 0);
+        expect_served(&daemon);
+    }
+    eventually("each worker has its spare descriptor again", || {
+        // A worker that accepts a client looks after it.
+        expect_served(&daemon);
+        match self::spares(&daemon) {
+            count if count == spares => Ok(()),
+            count => Err(format!("{count} of {spares}")),
+        }
+    });
+    let lines = daemon.stderr_lines();
+    let complaints = lines.iter().filter(|line| line.contains("cannot accept clients")).count();
+    assert!(
+        (1..=8).contains(&complaints),
+        "{complaints} complaints of eight workers in less than a minute: {lines:#?}"
+    );
+}
+
+#[test]
+fn a_listener_that_is_given_up_does_not_spin_when_descriptors_run_out() {
+    let site = Site::of_the_examples();
+    let [stays, goes, comes] = [own_address(), own_address(), own_address()];
+    let one = Settings::new(&site).set("workers", "2").listen_on(stays, "fragments");
+    let daemon = start_with_files(&site, &one.clone().listen_on(goes, "fragments"), FILES);
+    let mut clients: Vec<Client> = (0..FILES / 2).map(|_| expect_served(&daemon)).collect();
+    one.listen_on(comes, "fragments").write(&site.config());
+    let mark = daemon.stderr_mark();
+    daemon.signal(Signal::HUP);
+    eventually("the new listener is there", || TcpStream::connect(comes).map(drop).map_err(|error| error.to_string()));
+    Client::connect(comes).expect_alive();
+    // The old one is closed a moment later, when there is no descriptor left.
+    clients.extend((0..FILES).map(|_| Client::connect(stays)));
+    eventually("descriptors are short", || match open_files(daemon.pid()) {
+        count if count + 5 > FILES => Ok(()),
+        count => Err(format!("{count} are open")),
+    });
+    expect_calm(&daemon);
+    drop(clients);
+    daemon.wait_stderr(mark, "reloaded: ");
+    expect_served(&daemon);
+    eventually("the old listener is closed", || match TcpStream::connect(goes) {
+        Err(_) => Ok(()),
+        Ok(_) => Err("connected".to_owned()),
+    });
+    expect_calm(&daemon);
+}
+
+#[test]
+fn who_asks_for_the_status_without_a_descriptor_is_answered_when_there_is_one() {
+    let site = Site::of_the_examples();
+    let daemon = start_with_files(&site, &Settings::new(&site).set("workers", "2"), FILES);
+    let clients: Vec<Client> = (0..STORM).map(|_| daemon.client()).collect();
+    eventually("descriptors are short", || match open_files(daemon.pid()) {
+        count if count + 4 > FILES => Ok(()),
+        count => Err(format!("{count} are open")),
+    });
+    let mut asking = hftpd_with(&["status"], &site.config()).stdout(Stdio::null()).spawn().expect("hftpd status");
+    std::thread::sleep(Duration::from_millis(200));
+    drop(clients);
+    let status = run::wait(&mut asking, LONG);
+    let _ = asking.kill();
+    assert!(status.is_some_and(|status| status.success()), "hftpd status: {status:?}");
+    expect_served(&daemon);
+}

@@ -1,0 +1,181 @@
+//! Disks that hang or fail: who needs them waits, and nobody else.
+
+use rustix::process::Signal;
+
+use crate::process::{Alone, freeze, open_files, start_with_files, wait_for_thread};
+use crate::slowfs::{BYTE, Hang, SIZE, SlowFs};
+use crate::support::client::Client;
+use crate::support::daemon::Daemon;
+use crate::support::decode::{Fault, Form};
+use crate::support::run::hftpd_with;
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+use crate::{expect_served, reset};
+
+const SIZE_ANSWER: &str = "0 OK\r\n4194304\r\n";
+
+#[test]
+fn a_look_up_that_hangs_leaves_a_thread_to_the_next() {
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).set("workers", "1"));
+    // There is one thread now, and it sleeps.
+    let [mut patient, mut other] = [daemon.client(), daemon.client()];
+    for client in [&mut patient, &mut other] {
+        client.ask("get_metadata fast\r\n", SIZE_ANSWER);
+    }
+    let hanging = fs.hang(Hang::Lookups);
+    // Both requests are found in one round.
+    freeze(&daemon);
+    patient.send("get_metadata slow\r\n");
+    other.send("get_metadata fast\r\n");
+    daemon.signal(Signal::CONT);
+    other.expect(SIZE_ANSWER);
+    drop(hanging);
+    patient.expect(SIZE_ANSWER);
+}
+
+#[test]
+fn a_root_that_hangs_leaves_threads_to_the_next_root() {
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::new();
+    site.file("fast", b"good");
+    let settings = Settings::new(&site);
+    let mut daemon = Daemon::start(&site, &settings.clone().root(&fs.root()));
+    daemon.client().ask("get_metadata fast\r\n", SIZE_ANSWER);
+    let hanging = fs.hang(Hang::Lookups);
+    let mut waiting: Vec<Client> = (0..40)
+        .map(|number| {
+            let mut client = daemon.client();
+            client.send(format!("get_metadata slow{number}\r\n"));
+            client
+        })
+        .collect();
+    daemon.wait_status("jobs that wait for a thread", |status| status["disk"]["waiting"].as_u64() > Some(0));
+    expect_served(&daemon);
+    daemon.reload(&settings).expect_code(0);
+    daemon.client().ask("get_metadata fast\r\n", "0 OK\r\n4\r\n");
+    drop(hanging);
+    for client in &mut waiting {
+        client.expect(SIZE_ANSWER);
+    }
+}
+
+#[test]
+fn clients_that_gave_up_a_disk_that_hangs_leave_nothing_behind() {
+    const FILES: usize = 300;
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::new();
+    let settings = Settings::new(&site).root(&fs.root()).set("limits.connections", "100");
+    let daemon = start_with_files(&site, &settings, FILES);
+    let _hanging = fs.hang(Hang::Reads);
+    for round in 0..12 {
+        let clients: Vec<Client> = (0..30)
+            .map(|number| {
+                let mut client = daemon.client();
+                client.send(format!("get_slice slow{round}-{number} 0 {SIZE} raw\r\n"));
+                client
+            })
+            .collect();
+        // The files are open, and their first bytes are being waited for.
+        daemon.wait_connections("sending", clients.len() as u64);
+        clients.into_iter().for_each(reset);
+        daemon.wait_connections("total", 0);
+        expect_served(&daemon);
+    }
+    let left = open_files(daemon.pid());
+    assert!(left < FILES / 2, "{left} files are open for clients that have all gone");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_does_not_look_complete() {
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).listen_all());
+    for (listener, form) in Form::ALL {
+        let mut client = daemon.client_of(listener);
+        client.send(form.request("eio", 0, SIZE as u64));
+        let mut came = 0;
+        let fault = client.answer(form, SIZE as u64, &mut |bytes| {
+            assert!(bytes.iter().all(|&byte| byte == BYTE), "{form:?}: a byte that is not the file's");
+            came += bytes.len();
+        });
+        assert!(matches!(fault, Err(Fault::Ended { .. })), "{form:?}: {fault:?} after {came} bytes");
+        assert!(came < SIZE, "{form:?}: {came} bytes");
+    }
+    daemon.wait_status("incomplete answers", |status| status["incomplete_answers"] == Form::ALL.len());
+}
+
+#[test]
+fn a_status_does_not_wait_behind_a_reload_that_hangs() {
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site);
+    let mut daemon = Daemon::start(&site, &settings);
+    let hanging = fs.hang(Hang::Everything);
+    settings.clone().root(&fs.root()).write(&site.config());
+    daemon.signal(Signal::HUP);
+    wait_for_thread(daemon.pid(), "reload");
+    let ask = || hftpd_with(&["reload"], &site.config()).stderr(std::process::Stdio::null()).spawn().expect("hftpd");
+    let mut asking: Vec<_> = (0..16).map(|_| ask()).collect();
+    for _ in 0..5 {
+        assert_eq!(daemon.status()["state"], "serving");
+        daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+    }
+    for child in &mut asking {
+        child.kill().expect("kill");
+        child.wait().expect("waitpid");
+    }
+    assert_eq!(daemon.status()["reloads"]["succeeded"], 0);
+    drop(hanging);
+    daemon.reload(&settings).expect_code(0);
+    daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_reload_that_hangs() {
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::new();
+    crate::support::content::write(&site.root().join("large"), 1, 48 << 20);
+    let settings = Settings::new(&site).set("timeouts.drain", "\"5m\"");
+    let mut daemon = Alone::start(&site, &settings);
+    let mut client = Client::connect_narrow(daemon.address);
+    client.ask("get_slice large 0 50331648 raw\r\n", "0 OK\r\nContent-Length: 50331648\r\n\r\n");
+    let hanging = fs.hang(Hang::Everything);
+    settings.clone().root(&fs.root()).write(&site.config());
+    daemon.signal(Signal::HUP);
+    wait_for_thread(daemon.pid(), "reload");
+    daemon.signal(Signal::TERM);
+    let refused = || match std::net::TcpStream::connect(daemon.address) {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    crate::support::eventually("connections are refused", refused);
+    // The reload has been prepared, and nobody wants it any more.
+    drop(hanging);
+    crate::support::eventually("the thread has ended", || {
+        let names = crate::process::thread_names(daemon.pid());
+        if names.iter().all(|name| name != "reload") { Ok(()) } else { Err(names.join(" ")) }
+    });
+    refused().expect("the drain goes on");
+    assert!(client.exactly(48 << 20) == crate::support::content::pattern(1, 0, 48 << 20), "other bytes");
+    client.expect_close();
+    assert_eq!(daemon.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn the_end_comes_in_time_though_a_disk_hangs() {
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::new();
+    let settings = Settings::new(&site).root(&fs.root()).set("timeouts.drain", "\"1s\"");
+    let mut daemon = Daemon::start(&site, &settings);
+    let hanging = fs.hang(Hang::Reads);
+    let mut client = daemon.client();
+    client.send(format!("get_slice slow 0 {SIZE} raw\r\n"));
+    daemon.wait_connections("sending", 1);
+    daemon.drain();
+    // What the daemon can do is to close the connection; whether the process can go is for the kernel to say.
+    client.drain();
+    drop(hanging);
+    assert_eq!(daemon.wait_exit().code(), Some(0));
+}

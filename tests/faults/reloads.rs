@@ -1,0 +1,75 @@
+//! Reloads without end.
+
+use crate::expect_served;
+use crate::process::{anonymous_kib, open_files, thread_names};
+use crate::support::client::Client;
+use crate::support::content;
+use crate::support::daemon::Daemon;
+use crate::support::decode::Form;
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+use crate::support::{eventually, meanwhile};
+
+/// Threads that stay; those that wait for disks come and go.
+fn lasting_threads(pid: u32) -> Vec<String> {
+    thread_names(pid).into_iter().filter(|name| name != "disk").collect()
+}
+
+#[test]
+fn a_thousand_reloads_good_and_bad_under_load_leave_nothing_behind() {
+    const RELOADS: usize = 1000;
+    const FIRST: usize = 300;
+    let site = Site::new();
+    content::write(&site.root().join("f"), 1, 200_000);
+    let settings = Settings::new(&site).set("log.access", "false");
+    let mut daemon = Daemon::start(&site, &settings);
+    let address = daemon.address(0);
+    let take_slices = |client: &mut Client| {
+        for offset in (0..100_000).step_by(10_000) {
+            let bytes = client.slice(Form::Fragments, "f", offset, 100_000).expect("a slice");
+            assert!(bytes == content::pattern(1, offset, 100_000), "other bytes than the file's");
+        }
+    };
+    let mut stays = daemon.client();
+    take_slices(&mut stays);
+    let pid = daemon.pid();
+    let threads = lasting_threads(pid);
+    // Files that nobody asks for any more are closed after a while.
+    let quiet = |daemon: &Daemon, wanted: Option<usize>| {
+        let mut last = None;
+        eventually("the daemon has closed what nobody needs", || {
+            let count = open_files(daemon.pid());
+            let settled = wanted.map_or(last == Some(count), |wanted| count <= wanted);
+            last = Some(count);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            if settled { Ok(()) } else { Err(format!("{count} are open, {wanted:?} were")) }
+        });
+        open_files(daemon.pid())
+    };
+    let files = quiet(&daemon, None);
+
+    let versions = ["\"4m\"", "7", "\"5m\"", "\"for ever\""].map(|idle| settings.clone().set("timeouts.idle", idle));
+    let mut reload = |times: usize| {
+        for version in versions.iter().cycle().take(times) {
+            version.write(&site.config());
+            daemon.hang_up();
+        }
+        anonymous_kib(pid)
+    };
+    let (before, after) = meanwhile(
+        2,
+        || take_slices(&mut Client::connect(address)),
+        // What the first ones take is kept for those that follow.
+        || (reload(FIRST), reload(RELOADS - FIRST)),
+    );
+
+    take_slices(&mut stays);
+    let reloads = daemon.status()["reloads"].clone();
+    assert_eq!(reloads["succeeded"], RELOADS / 2, "{reloads}");
+    assert_eq!(reloads["failed"], RELOADS / 2, "{reloads}");
+    daemon.wait_connections("total", 1);
+    quiet(&daemon, Some(files));
+    assert_eq!(lasting_threads(pid), threads);
+    assert!(after < before + 1024, "{before} KiB after {FIRST} reloads, and {after} KiB after {RELOADS}");
+    expect_served(&daemon);
+}
