@@ -117,6 +117,11 @@ fn set_option(socket: impl AsFd, level: libc::c_int, name: libc::c_int, value: l
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Makes a socket that of another user: two sockets may [`share`] an address only if they are one user's.
+pub fn give_to(socket: &TcpListener, uid: u32, gid: u32) -> io::Result<()> {
+    std::os::unix::fs::fchown(socket, Some(uid), Some(gid))
+}
+
 /// Lets another socket of ours listen at an address that overlaps that of this one, or no longer.
 pub fn share(socket: &TcpListener, share: bool) -> io::Result<()> {
     socket2::SockRef::from(socket).set_reuse_port(share)

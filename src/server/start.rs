@@ -21,6 +21,7 @@ use crate::os::limits;
 use crate::os::privileges::{self, Identity, IdentityError};
 use crate::os::sandbox;
 use crate::os::service::given_sockets;
+use crate::os::sockets;
 
 /// What the daemon is started with.
 #[derive(Debug)]
@@ -108,6 +109,13 @@ fn serve(
     let identity = if privileges::is_root() { Some(identity(&start)?) } else { None };
     // Made before privileges go: the directory may be root's.
     let control = bind_control(config, identity.as_ref());
+    if let Some(Identity { uid, gid, .. }) = identity {
+        for endpoint in &endpoints {
+            if let Err(error) = sockets::give_to(&endpoint.socket, uid, gid) {
+                ::log::debug!("{} stays root's, so no reload makes it narrower or wider: {error}", endpoint.address);
+            }
+        }
+    }
     privileges::become_identity(identity.as_ref())
         .map_err(|error| Failure { exit: Exit::Permission, message: error.to_string() })?;
     // Only now is it known whose eyes the root is seen with.
