@@ -64,7 +64,7 @@ fn an_idle_connection_costs_less_than_a_kib() {
     let daemon = Daemon::start(&site, &Settings::new(&site).set("log.access", "false"));
     daemon.client().listing();
     daemon.wait_connections("total", 0);
-    let before = proc::private_kib(daemon.pid());
+    let before = proc::anonymous_kib(daemon.pid());
     let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| daemon.client()).collect();
     for client in clients.iter_mut().step_by(2) {
         client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
@@ -72,7 +72,7 @@ fn an_idle_connection_costs_less_than_a_kib() {
         assert!(client.listing().len() == 3);
     }
     daemon.wait_connections("idle", CONNECTIONS as u64);
-    let after = proc::private_kib(daemon.pid());
+    let after = proc::anonymous_kib(daemon.pid());
     println!("{before} KiB before, {after} KiB with {CONNECTIONS} connections");
     let growth = after.saturating_sub(before);
     assert!(growth < CONNECTIONS as u64, "{CONNECTIONS} idle connections cost {growth} KiB");

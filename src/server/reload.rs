@@ -11,7 +11,7 @@ use super::start::Failure;
 use super::{Setup, listener::BindError};
 use crate::config::{self, Changes, Config, LoadError, Overrides, Source};
 use crate::exit::Exit;
-use crate::handle::Directory;
+use crate::handle::{Directory, Fault};
 
 /// A configuration that can be put into force.
 pub(super) struct Prepared {
@@ -72,6 +72,7 @@ pub(super) fn check_root(config: &Config) -> Result<(), Failure> {
             std::io::ErrorKind::PermissionDenied => {
                 "give the daemon's user r-x on it, and --x on each directory above it"
             }
+            _ if Fault::Root(errno).is_shortage() => "raise LimitNOFILE, or lower limits.connections",
             _ => "see whether its file system is mounted",
         };
         Failure { exit: Exit::Root, message: format!("root {root}: {error}; {cure}") }

@@ -110,7 +110,8 @@ fn serve(
     // Made before privileges go: the directory may be root's.
     let control = bind_control(config, identity.as_ref());
     if let Some(Identity { uid, gid, .. }) = identity {
-        for endpoint in &endpoints {
+        // A socket unit's stays root's: it is not ours to give.
+        for endpoint in endpoints.iter().filter(|endpoint| !endpoint.foreign) {
             if let Err(error) = sockets::give_to(&endpoint.socket, uid, gid) {
                 ::log::debug!("{} stays root's, so no reload makes it narrower or wider: {error}", endpoint.address);
             }

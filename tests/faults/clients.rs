@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::process::anonymous_kib;
 use crate::support::client::Client;
 use crate::support::content;
 use crate::support::daemon::Daemon;
 use crate::support::decode::Form;
+use crate::support::proc::anonymous_kib;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::{in_parallel, proc, skipped};

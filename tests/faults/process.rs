@@ -42,15 +42,6 @@ pub(crate) fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the daemon runs").count()
 }
 
-/// The memory that the process has asked for and holds, in KiB. Pages of its binary are not among it: whether they are
-/// its own depends on who else runs the same binary.
-#[track_caller]
-pub(crate) fn anonymous_kib(pid: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the daemon runs");
-    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("a line for it");
-    line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
-}
-
 /// The processor time that the process took while `work` was done, as a share of the time that passed.
 pub(crate) fn load_during(pid: u32, work: impl FnOnce()) -> f64 {
     let (begin, before) = (Instant::now(), processor_time(pid));

@@ -1,11 +1,12 @@
 //! Reloads without end.
 
 use crate::expect_served;
-use crate::process::{anonymous_kib, open_files, thread_names};
+use crate::process::{open_files, thread_names};
 use crate::support::client::Client;
 use crate::support::content;
 use crate::support::daemon::Daemon;
 use crate::support::decode::Form;
+use crate::support::proc::anonymous_kib;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::{eventually, meanwhile};

@@ -22,12 +22,13 @@ pub(crate) fn reset_peak(pid: u32) {
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
-/// The memory that is the process's own, in KiB, exact where VmRSS is not.
-pub(crate) fn private_kib(pid: u32) -> u64 {
+/// The memory that the process has asked for and holds, in KiB, exact where VmRSS is not. Pages of its binary are not
+/// among it: whether they are its own depends on who else runs the same binary.
+#[track_caller]
+pub(crate) fn anonymous_kib(pid: u32) -> u64 {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let of = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map_or(0, kib);
-    of("Private_Dirty:") + of("Private_Clean:")
+    text.lines().find_map(|line| line.strip_prefix("Anonymous:")).map(kib).expect("a line for it")
 }
 
 /// `/proc` names of all threads of a process, the main one among them.
