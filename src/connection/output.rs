@@ -299,7 +299,8 @@ impl Connection {
                     cx.transport.write(&text[..length], true)
                 }
                 Step::File { file, offset, length } => {
-                    let length = length.min(allowed).min(cx.budget);
+                    // What is left of the budget may be a few bytes; a call is worth more than that.
+                    let length = length.min(allowed).min(cx.budget.max(CHUNK));
                     match cx.transport.send_file(file, offset, length) {
                         Ok(0) => return Sent::Ended(CloseReason::FileShrank),
                         Err(error) if is_of_the_file(&error) => {
