@@ -1,0 +1,183 @@
+//! Micro-benchmarks through the library: `cargo bench --bench micro`.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+use hftpd::connection::{Connection, Context, Scratch, Settings, Transport};
+use hftpd::handle::{Done, Files, Job, OpenFile, Policy, Symlinks};
+use hftpd::wire::{Encoding, Names, RequestReader, answer};
+
+const LINE: u64 = 8 << 20;
+
+fn requests(c: &mut Criterion) {
+    let mut group = c.benchmark_group("request");
+    let mut reader = RequestReader::new(Names::Portable, LINE);
+    let mut read = |line: &[u8]| {
+        reader.restart(Names::Portable, LINE);
+        let (taken, end) = reader.read(black_box(line));
+        assert!(end && taken == line.len(), "the whole line");
+        black_box(reader.request().is_ok())
+    };
+    let typical = b"get_slice firmware-2.14.1.img 1048576 65536 raw\r\n";
+    group.throughput(Throughput::Bytes(typical.len() as u64));
+    group.bench_function("typical line", |b| b.iter(|| read(typical)));
+
+    let long = [b"get_metadata ".as_slice(), &vec![b'a'; 5 << 20], b"\r\n"].concat();
+    group.throughput(Throughput::Bytes(long.len() as u64));
+    group.bench_function("name of 5 MiB", |b| b.iter(|| read(&long)));
+    group.finish();
+}
+
+fn heads(c: &mut Criterion) {
+    let mut group = c.benchmark_group("answer head");
+    let mut out = Vec::with_capacity(256);
+    let mut bench = |name, make: fn(&mut Vec<u8>, u64)| {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                out.clear();
+                make(&mut out, black_box(1_234_567));
+                black_box(out.len())
+            });
+        });
+    };
+    bench("metadata", answer::metadata);
+    bench("raw slice", answer::raw_head);
+    bench("fragment", answer::fragment_head);
+    group.finish();
+}
+
+/// A client that is not there: it has sent one request, and takes everything.
+#[derive(Default)]
+struct Sink {
+    request: Option<Vec<u8>>,
+    taken: usize,
+}
+
+impl Transport for Sink {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(request) = self.request.take() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        buffer[..request.len()].copy_from_slice(&request);
+        Ok(request.len())
+    }
+
+    fn write(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
+        self.taken += black_box(bytes).len();
+        Ok(bytes.len())
+    }
+
+    fn send_file(&mut self, _: &OpenFile, _: u64, length: usize) -> io::Result<usize> {
+        self.taken += length;
+        Ok(length)
+    }
+
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    fn shut_down_write(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn policy(root: &tempfile::TempDir) -> Arc<Policy> {
+    let listed = |name: &[u8]| Names::Portable.allow_name(name);
+    let root = root.path().to_owned();
+    Arc::new(Policy { root, symlinks: Symlinks::Inside, hidden: false, listed, separator: b"\r\n" })
+}
+
+/// Requests as an event loop has them answered, without sockets: lookup, reading, framing, encoding.
+fn answers(c: &mut Criterion) {
+    let root = tempfile::tempdir().expect("a directory");
+    std::fs::write(root.path().join("large"), vec![0x5a; 1 << 20]).expect("a file");
+    std::fs::write(root.path().join("small"), vec![0x5a; 4096]).expect("a file");
+    let policy = policy(&root);
+    let second = Duration::from_secs(1);
+    let settings =
+        Settings { names: Names::Portable, request_line: LINE, rate: 0, idle: second, request: second, stall: second };
+    let (mut files, mut scratch, mut events) = (Files::new(policy.clone()), Scratch::default(), Vec::new());
+    let mut group = c.benchmark_group("answer");
+    let mut bench = |name: &str, encoding: Encoding, request: &str, payload: u64, length: usize| {
+        let mut connection = Connection::new(encoding, Instant::now());
+        group.throughput(Throughput::Bytes(payload));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut sink = Sink { request: Some(request.as_bytes().to_vec()), taken: 0 };
+                let mut done: Option<Done> = None;
+                // What a worker does (`server/worker.rs`), round by round.
+                while sink.taken < length {
+                    let mut cx = Context {
+                        transport: &mut sink,
+                        files: &mut files,
+                        settings: &settings,
+                        now: Instant::now(),
+                        draining: false,
+                        record: false,
+                        scratch: &mut scratch,
+                        events: &mut events,
+                        job: None,
+                        budget: 1 << 20,
+                    };
+                    match done.take() {
+                        Some(done) => connection.handle_disk(done, &mut cx),
+                        None if connection.events().write => connection.handle_output(&mut cx),
+                        None => {
+                            cx.files.expect_change();
+                            connection.handle_input(&mut cx);
+                        }
+                    }
+                    if let Some(job) = cx.job.take() {
+                        let answer = job.run();
+                        files.learn(&policy, &answer);
+                        done = Some(answer);
+                    }
+                    assert!(connection.to_remove().is_none(), "it goes on: {events:?}");
+                    events.clear();
+                }
+                assert_eq!(sink.taken, length, "{request}");
+            });
+        });
+    };
+    let base64 = (1_usize << 20).div_ceil(3) * 4;
+    let lines = |line: usize| (1_usize << 20).div_ceil(line) * 2;
+    let large = "get_slice large 0 1048576\r\n";
+    bench("1 MiB, base64 in one line", Encoding::Base64 { line: 0 }, large, 1 << 20, 6 + base64 + 2);
+    bench("1 MiB, base64 in lines", Encoding::Base64 { line: 3072 }, large, 1 << 20, 6 + base64 + lines(3072));
+    let head = "0 OK\r\nContent-Length: 4096\r\n\r\n".len();
+    bench("4 KiB, raw", Encoding::Plain, "get_slice small 0 4096 raw\r\n", 4096, head + 4096);
+    bench("metadata", Encoding::Plain, "get_metadata small\r\n", 1, "0 OK\r\n4096\r\n".len());
+    group.finish();
+}
+
+fn listings(c: &mut Criterion) {
+    let mut group = c.benchmark_group("listing");
+    for names in [1000_u64, 100_000] {
+        let root = tempfile::tempdir().expect("a directory");
+        for number in 0..names {
+            File::create(root.path().join(format!("name-{number:06}"))).expect("a file");
+        }
+        let policy = policy(&root);
+        let length = usize::try_from(names * "name-000000\r\n".len() as u64).expect("a length");
+        group.throughput(Throughput::Elements(names)).sample_size(20);
+        group.bench_function(format!("{names} names"), |b| {
+            b.iter(|| {
+                let Done::Listed(Ok(listing), _) = (Job::List { policy: policy.clone() }).run() else {
+                    panic!("a listing")
+                };
+                assert_eq!(listing.text().len(), length, "every name");
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = all;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = requests, heads, answers, listings
+}
+criterion_main!(all);
