@@ -36,7 +36,7 @@ use mio::Token;
 use mio::net::TcpStream;
 
 use crate::config::{Config, Limits};
-use crate::connection::{CloseReason, Settings};
+use crate::connection::Settings;
 use crate::handle::{Done, Policy};
 use crate::metrics::Tally;
 use crate::wire::Encoding;
@@ -176,6 +176,3 @@ impl Drop for Reply {
         }
     }
 }
-
-/// What ends a client that a worker gives up.
-const CUT: CloseReason = CloseReason::Cut;

@@ -13,7 +13,7 @@ use super::client::Client;
 use super::mailbox::Mailbox;
 use super::slots::{NOT_A_SLOT, Slots};
 use super::timers::Timers;
-use super::{CUT, Notice, Order, Reply, Report, Setup, Shared};
+use super::{Notice, Order, Reply, Report, Setup, Shared};
 use crate::config::Limits;
 use crate::connection::{Answered, CloseReason, Context, Event, Phase, Scratch, Settings};
 use crate::handle::{Done, Fault, Files, Policy};
@@ -330,7 +330,7 @@ impl Worker {
             Cause::Disk(None) => connection.handle_abort(CloseReason::ReadFailed, &mut cx),
             Cause::Drain => connection.handle_drain(&mut cx),
             Cause::Reset => connection.handle_reset(&mut cx),
-            Cause::Cut => connection.handle_abort(CUT, &mut cx),
+            Cause::Cut => connection.handle_abort(CloseReason::Cut, &mut cx),
         }
         while cx.budget > 0 && cx.job.is_none() {
             let events = connection.events();
