@@ -23,9 +23,20 @@ pub(super) enum Asked {
 }
 
 impl Connection {
+    /// Takes what the client has sent, for [`Connection::handle_input`] to look at. A server that does so for several
+    /// clients before it answers one of them looks at a file once for all that ask for it.
+    pub fn receive<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        if self.takes_requests(cx)
+            && self.unread.is_empty()
+            && !self.input_ended
+            && let Some(count) = self.read(cx)
+        {
+            self.unread = cx.scratch.input[..count].into();
+        }
+    }
+
     /// Reads and answers requests until the client has to be waited for, in one direction or the other.
     pub(super) fn read_requests<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        cx.files.expect_change();
         while self.takes_requests(cx) && cx.budget > 0 {
             if !self.unread.is_empty() {
                 let unread = std::mem::take(&mut self.unread);
@@ -35,25 +46,31 @@ impl Connection {
             if self.input_ended {
                 break;
             }
-            let mut input = std::mem::take(&mut cx.scratch.input);
-            match cx.transport.read(&mut input) {
-                Ok(0) => self.input_ended = true,
-                Ok(count) => {
-                    cx.files.expect_change();
-                    self.parse(&input[..count], cx);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    cx.scratch.input = input;
-                    if error.kind() != ErrorKind::WouldBlock {
-                        self.close(CloseReason::Reset, cx);
-                    }
-                    break;
-                }
-            }
+            let Some(count) = self.read(cx) else { break };
+            let input = std::mem::take(&mut cx.scratch.input);
+            self.parse(&input[..count], cx);
             cx.scratch.input = input;
         }
         self.settle(cx);
+    }
+
+    /// Reads once: the number of bytes, if there are any.
+    fn read<T: Transport>(&mut self, cx: &mut Context<'_, T>) -> Option<usize> {
+        loop {
+            match cx.transport.read(&mut cx.scratch.input) {
+                Ok(0) => self.input_ended = true,
+                Ok(count) => {
+                    cx.files.expect_change();
+                    return Some(count);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => continue,
+                    ErrorKind::WouldBlock => {}
+                    _ => self.close(CloseReason::Reset, cx),
+                },
+            }
+            return None;
+        }
     }
 
     /// Reads what the client sends after its last answer and forgets it. Returns how many bytes came.

@@ -75,6 +75,11 @@ impl Socket {
         self.readable
     }
 
+    /// Forgets that nothing was there to be read: it is tried again, whatever the poll has told.
+    pub(super) fn look_again(&mut self) {
+        self.readable = true;
+    }
+
     pub(super) fn is_writable(&self) -> bool {
         self.writable
     }
@@ -90,6 +95,9 @@ impl Socket {
 
 impl Transport for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let result = self.stream.read(buffer);
         match &result {
             // Fewer bytes than there was room for: there are no more (epoll(7)). But the end has to be read too.

@@ -26,6 +26,10 @@ const MAIL: Token = Token(usize::MAX);
 /// Bytes that a client may be sent before others get their turn.
 const ROUND: usize = 512 * 1024;
 
+/// Clients whose requests are taken before the first of them is answered. Each may keep [`crate::connection::INPUT`]
+/// bytes meanwhile.
+const BATCH: usize = 64;
+
 /// How long a file that nobody asks for is kept open, at least; at most twice that.
 const AGE: Duration = Duration::from_secs(1);
 
@@ -59,6 +63,8 @@ pub(super) struct Worker {
 
 /// Why a client is looked at.
 enum Cause {
+    /// What it has sent is taken; it is answered when that of others has been taken too.
+    Received,
     Ready,
     Deadline,
     Disk(Option<Done>),
@@ -159,23 +165,7 @@ impl Worker {
             self.obey(order, now);
         }
         self.accept(now);
-        let queue = std::mem::take(&mut self.queue);
-        // Requests go before answers that are under way: most are answered in less time than a piece of those takes.
-        for sending in [false, true] {
-            for &token in &queue {
-                let its_turn =
-                    |client: &&mut Client| client.queued && sending == (client.connection.phase() == Phase::Sending);
-                if let Some(client) = self.clients.get_mut(token).filter(its_turn) {
-                    client.queued = false;
-                    self.serve(token, Cause::Ready, now);
-                }
-            }
-        }
-        // Who was put into the queue meanwhile comes after; its memory is used again.
-        let mut queue = queue;
-        queue.clear();
-        queue.append(&mut self.queue);
-        self.queue = queue;
+        self.serve_queue(now);
         while let Some((tick, token)) = self.timers.rung(now) {
             let Some(client) = self.clients.get_mut(token).filter(|client| client.alarm == Some(tick)) else {
                 continue;
@@ -192,6 +182,40 @@ impl Worker {
         let counts = |tick, token| clients.get(token).is_some_and(|client| client.alarm == Some(tick));
         self.timers.sweep(clients.len(), counts);
         self.age(now);
+    }
+
+    /// Serves the clients in the queue; those who are put into it meanwhile come in the next round.
+    fn serve_queue(&mut self, now: Instant) {
+        let mut queue = std::mem::take(&mut self.queue);
+        self.files.expect_change();
+        // Requests go before answers that are under way: most are answered in less time than a piece of those takes.
+        for batch in queue.chunks(BATCH) {
+            for &token in batch {
+                if self.is_queued(token, false) {
+                    self.serve(token, Cause::Received, now);
+                }
+            }
+            for &token in batch {
+                if self.is_queued(token, false) {
+                    self.serve(token, Cause::Ready, now);
+                }
+            }
+        }
+        for &token in &queue {
+            if self.is_queued(token, true) {
+                self.serve(token, Cause::Ready, now);
+            }
+        }
+        // Its memory is used again.
+        queue.clear();
+        queue.append(&mut self.queue);
+        self.queue = queue;
+    }
+
+    /// Whether a client is in the queue, and in the middle of an answer or not.
+    fn is_queued(&self, token: Token, sending: bool) -> bool {
+        let is = |client: &Client| client.queued && sending == (client.connection.phase() == Phase::Sending);
+        self.clients.get(token).is_some_and(is)
     }
 
     /// Closes files and the root when nobody asks for them any more.
@@ -323,16 +347,21 @@ impl Worker {
             budget: ROUND,
         };
         let connection = &mut client.connection;
+        let goes_on = !matches!(cause, Cause::Received);
         match cause {
-            Cause::Ready => {}
+            Cause::Received => connection.receive(&mut cx),
+            Cause::Ready => client.queued = false,
             Cause::Deadline => connection.handle_deadline(&mut cx),
             Cause::Disk(Some(done)) => connection.handle_disk(done, &mut cx),
             Cause::Disk(None) => connection.handle_abort(CloseReason::ReadFailed, &mut cx),
-            Cause::Drain => connection.handle_drain(&mut cx),
+            Cause::Drain => {
+                cx.transport.look_again();
+                connection.handle_drain(&mut cx);
+            }
             Cause::Reset => connection.handle_reset(&mut cx),
             Cause::Cut => connection.handle_abort(CloseReason::Cut, &mut cx),
         }
-        while cx.budget > 0 && cx.job.is_none() {
+        while goes_on && cx.budget > 0 && cx.job.is_none() {
             let events = connection.events();
             if events.run || (events.read && cx.transport.is_readable()) {
                 connection.handle_input(&mut cx);
@@ -356,7 +385,8 @@ impl Worker {
         }
         match gone {
             Some(reason) => self.remove(token, reason),
-            None => self.set_alarm(token),
+            None if goes_on => self.set_alarm(token),
+            None => {}
         }
     }
 

@@ -162,6 +162,7 @@ impl<'s> Run<'s> {
         };
         let connection = &mut self.connection;
         match cause {
+            Cause::Ready if cx.transport.readable => connection.receive(&mut cx),
             Cause::Ready => {}
             Cause::Deadline => connection.handle_deadline(&mut cx),
             Cause::Disk(Some(done)) => connection.handle_disk(done, &mut cx),
