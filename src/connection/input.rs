@@ -158,7 +158,7 @@ impl Connection {
             }
             Ok(Request::Quit) => {
                 let line = Code::Ok.line().as_bytes();
-                self.pending.extend_from_slice(line);
+                self.pending.append(line);
                 self.finish_with(Code::Ok, CloseReason::Quit, line.len(), record, cx);
             }
             Ok(Request::GetFileListing) => match cx.files.list() {
@@ -215,7 +215,7 @@ impl Connection {
         match listing {
             Ok(listing) => {
                 let before = self.pending.len();
-                self.pending.extend_from_slice(Code::Ok.line().as_bytes());
+                self.pending.append(Code::Ok.line().as_bytes());
                 self.begin(before, Body::Listing { listing, at: 0 }, record, cx);
             }
             Err(fault) => self.answer_fault(None, fault, record, cx),
@@ -261,7 +261,7 @@ impl Connection {
             answer::raw_head(&mut self.pending, size);
             Form::Raw
         } else {
-            self.pending.extend_from_slice(Code::Ok.line().as_bytes());
+            self.pending.append(Code::Ok.line().as_bytes());
             match self.encoding {
                 Encoding::Fragments => Form::Fragments { left: None },
                 Encoding::Plain => Form::Plain,
@@ -288,7 +288,7 @@ impl Connection {
     /// Answers with a code alone; after a fatal one the connection ends.
     pub(super) fn refuse<T: Transport>(&mut self, code: Code, record: Record, cx: &mut Context<'_, T>) {
         let line = code.line().as_bytes();
-        self.pending.extend_from_slice(line);
+        self.pending.append(line);
         if code.is_fatal() {
             self.finish_with(code, CloseReason::Fatal, line.len(), record, cx);
         } else {

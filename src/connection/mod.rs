@@ -20,6 +20,7 @@
 //!   completing the answer.
 
 mod body;
+mod buffer;
 mod input;
 mod output;
 mod pace;
@@ -39,6 +40,7 @@ use input::Asked;
 use output::Sending;
 use pace::Pace;
 
+pub use buffer::Buffer;
 pub use tell::{Answered, CloseReason, Event, Phase, Refusal};
 
 /// Bytes that are read at a time.
@@ -86,9 +88,9 @@ pub struct Scratch {
     /// What was received.
     pub input: Vec<u8>,
     /// What is to be sent.
-    pub out: Vec<u8>,
+    pub out: Buffer,
     /// Bytes of a file that are to be encoded.
-    pub plain: Vec<u8>,
+    pub plain: Buffer,
     /// Reads the line that is complete in what was received.
     pub reader: Option<Box<RequestReader>>,
     /// Encodes base64 (RFC 4648 section 4) with what the processor has for it.
@@ -97,7 +99,13 @@ pub struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Scratch {
-        Scratch { input: vec![0; INPUT], out: Vec::new(), plain: Vec::new(), reader: None, base64: Simd::standard(PAD) }
+        Scratch {
+            input: vec![0; INPUT],
+            out: Buffer::default(),
+            plain: Buffer::default(),
+            reader: None,
+            base64: Simd::standard(PAD),
+        }
     }
 }
 
@@ -151,9 +159,7 @@ pub struct Connection {
     /// Received, and not parsed yet: only while an answer holds it up.
     unread: Box<[u8]>,
     /// Made, and not sent yet.
-    pending: Vec<u8>,
-    /// How much of `pending` was sent.
-    sent: usize,
+    pending: Buffer,
     /// How fast it may be sent to, once there is a limit.
     pace: Option<Box<Pace>>,
 }
@@ -197,8 +203,7 @@ impl Connection {
             state: State::Idle { since: now, call: Call::First },
             input_ended: false,
             unread: Box::default(),
-            pending: Vec::new(),
-            sent: 0,
+            pending: Buffer::default(),
             pace: None,
         }
     }
@@ -206,7 +211,7 @@ impl Connection {
     /// A client that is not served: it is told `line`, and that is all.
     pub fn refused(line: &'static str, now: Instant) -> Connection {
         let mut connection = Connection::new(Encoding::Fragments, now);
-        connection.pending.extend_from_slice(line.as_bytes());
+        connection.pending.append(line.as_bytes());
         connection.state = State::Sending(Sending::farewell(CloseReason::Refused, now));
         connection
     }
@@ -367,14 +372,12 @@ impl Connection {
         match std::mem::replace(&mut self.state, State::Closed(reason)) {
             State::Closed(first) => self.state = State::Closed(first),
             State::Sending(sending) => {
-                let unsent = (self.pending.len() - self.sent) as u64;
-                sending.broken_off(unsent, cx);
+                sending.broken_off(self.pending.len() as u64, cx);
             }
             _ => {}
         }
         self.unread = Box::default();
         self.pending.clear();
-        self.sent = 0;
     }
 
     /// Shuts the write side and throws away what still comes, for a moment.
@@ -391,14 +394,12 @@ impl Connection {
     fn borrow_buffer(&mut self, scratch: &mut Scratch) {
         if self.pending.is_empty() {
             std::mem::swap(&mut self.pending, &mut scratch.out);
-            self.pending.clear();
         }
     }
 
     fn return_buffer(&mut self, scratch: &mut Scratch) {
-        let left = self.pending.split_off(self.sent.min(self.pending.len()));
+        let left = self.pending.split_off();
         let large = std::mem::replace(&mut self.pending, left);
-        self.sent = 0;
         if large.capacity() > scratch.out.capacity() {
             scratch.out = large;
         }

@@ -257,9 +257,9 @@ impl Connection {
         loop {
             let more = !matches!(sending.body, Body::Nothing);
             if !self.pending.is_empty() {
-                let before = self.pending.len() - self.sent;
+                let before = self.pending.len();
                 let sent = self.flush(more, cx);
-                if self.pending.len() - self.sent < before {
+                if self.pending.len() < before {
                     sending.moved = cx.now;
                 }
                 match sent {
@@ -330,15 +330,15 @@ impl Connection {
 
     /// Sends `pending`.
     fn flush<T: Transport>(&mut self, more: bool, cx: &mut Context<'_, T>) -> Sent {
-        while self.sent < self.pending.len() {
+        while !self.pending.is_empty() {
             let allowed = match self.allowance(cx) {
                 Ok(allowed) => allowed,
                 Err(until) => return Sent::Held(Hold::Rate(until)),
             };
-            let end = self.pending.len().min(self.sent.saturating_add(allowed));
-            match cx.transport.write(&self.pending[self.sent..end], more) {
+            let length = self.pending.len().min(allowed);
+            match cx.transport.write(&self.pending.bytes()[..length], more) {
                 Ok(count) => {
-                    self.sent += count;
+                    self.pending.advance(count);
                     self.paid(count, cx);
                 }
                 Err(error) => {
@@ -348,8 +348,6 @@ impl Connection {
                 }
             }
         }
-        self.pending.clear();
-        self.sent = 0;
         Sent::All
     }
 
@@ -382,9 +380,8 @@ impl Connection {
         if !matches!(reason, CloseReason::FileShrank | CloseReason::ReadFailed) {
             return self.close(reason, cx);
         }
-        let unsent = (self.pending.len() - self.sent) as u64;
+        let unsent = self.pending.len() as u64;
         self.pending.clear();
-        self.sent = 0;
         if let State::Sending(sending) =
             std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next })
         {

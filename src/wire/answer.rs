@@ -1,6 +1,7 @@
-//! What frames the bytes of an answer (hftp(7), ANSWERS TO GET_SLICE). Each function appends to `out`.
+//! What frames the bytes of an answer (hftp(7), ANSWERS TO GET_SLICE). Each function appends to `out`,
+//! which is memory: it takes every byte.
 
-use std::io::Write as _;
+use std::io::Write;
 
 use super::code::Code;
 use super::request::Command;
@@ -12,39 +13,43 @@ pub const CRLF: &[u8] = b"\r\n";
 pub const LAST_FRAGMENT: &[u8] = b"0 \r\n";
 
 /// The answer to `get_metadata` of a file of `size` bytes.
-pub fn metadata(out: &mut Vec<u8>, size: u64) {
-    out.extend_from_slice(Code::Ok.line().as_bytes());
+pub fn metadata(out: &mut impl Write, size: u64) {
+    put(out, Code::Ok.line().as_bytes());
     decimal(out, size);
-    out.extend_from_slice(CRLF);
+    put(out, CRLF);
 }
 
 /// The answer to `help`.
-pub fn help(out: &mut Vec<u8>) {
-    out.extend_from_slice(Code::Ok.line().as_bytes());
+pub fn help(out: &mut impl Write) {
+    put(out, Code::Ok.line().as_bytes());
     for command in Command::ALL {
-        out.extend_from_slice(command.name().as_bytes());
-        out.extend_from_slice(CRLF);
+        put(out, command.name().as_bytes());
+        put(out, CRLF);
     }
-    out.extend_from_slice(CRLF);
+    put(out, CRLF);
 }
 
 /// What precedes the bytes of a raw slice of `size` bytes.
-pub fn raw_head(out: &mut Vec<u8>, size: u64) {
-    out.extend_from_slice(Code::Ok.line().as_bytes());
-    out.extend_from_slice(b"Content-Length: ");
+pub fn raw_head(out: &mut impl Write, size: u64) {
+    put(out, Code::Ok.line().as_bytes());
+    put(out, b"Content-Length: ");
     decimal(out, size);
-    out.extend_from_slice(b"\r\n\r\n");
+    put(out, b"\r\n\r\n");
 }
 
 /// What precedes the bytes of a fragment. `length` is at least 1.
-pub fn fragment_head(out: &mut Vec<u8>, length: u64) {
+pub fn fragment_head(out: &mut impl Write, length: u64) {
     debug_assert!(length > 0, "a fragment is never empty");
     decimal(out, length);
-    out.push(b' ');
+    put(out, b" ");
 }
 
-fn decimal(out: &mut Vec<u8>, number: u64) {
-    write!(out, "{number}").expect("a vector takes every byte");
+fn put(out: &mut impl Write, bytes: &[u8]) {
+    out.write_all(bytes).expect("memory takes every byte");
+}
+
+fn decimal(out: &mut impl Write, number: u64) {
+    write!(out, "{number}").expect("memory takes every byte");
 }
 
 #[cfg(test)]
