@@ -19,13 +19,19 @@ pub struct RequestReader {
     names: Names,
     /// The longest line, without its CR LF.
     limit: u64,
-    /// Bytes of the line so far, without a CR that may be the first half of its end.
-    length: u64,
     /// The first bytes of the line.
     head: [u8; HEAD],
+    line: Line,
+}
+
+/// What is known of a line so far. Apart from the bytes that are kept, so that the next line begins at little cost.
+#[derive(Clone, Copy)]
+struct Line {
+    /// Bytes of it, without a CR that may be the first half of its end.
+    length: u64,
     /// Whether the last byte was a CR of which it is not known yet what it is.
     after_cr: bool,
-    /// Whether all of the line is spaces and tabs.
+    /// Whether all of it is spaces and tabs.
     blank: bool,
     /// Which element the next byte belongs to: 0 is the command.
     element: usize,
@@ -41,6 +47,21 @@ pub struct RequestReader {
     fault: Option<Code>,
     /// How many bytes of `raw` the fourth argument has been so far; none once it cannot become it.
     raw: Option<usize>,
+}
+
+impl Line {
+    const EMPTY: Line = Line {
+        length: 0,
+        after_cr: false,
+        blank: true,
+        element: 0,
+        command_end: 0,
+        name_end: 0,
+        name_allowed: true,
+        numbers: [Number::EMPTY; 2],
+        fault: None,
+        raw: Some(0),
+    };
 }
 
 /// One or more decimal digits.
@@ -72,69 +93,66 @@ const RAW: &[u8] = b"raw";
 impl RequestReader {
     /// A reader at the beginning of a line of at most `limit` bytes.
     pub fn new(names: Names, limit: u64) -> RequestReader {
-        RequestReader {
-            names,
-            limit,
-            length: 0,
-            head: [0; HEAD],
-            after_cr: false,
-            blank: true,
-            element: 0,
-            command_end: 0,
-            name_end: 0,
-            name_allowed: true,
-            numbers: [Number::EMPTY; 2],
-            fault: None,
-            raw: Some(0),
-        }
+        RequestReader { names, limit, head: [0; HEAD], line: Line::EMPTY }
     }
 
     /// Begins the next line, under rules that may be new.
     pub fn restart(&mut self, names: Names, limit: u64) {
-        let RequestReader { head, .. } = self;
-        *self = RequestReader { head: *head, ..RequestReader::new(names, limit) };
+        (self.names, self.limit, self.line) = (names, limit, Line::EMPTY);
     }
 
     /// Takes bytes of `input` up to the end of the line, or to the fault that ends the connection: then
     /// [`RequestReader::request`] tells what it is. Returns how many bytes were taken and whether that was the end.
     pub fn read(&mut self, input: &[u8]) -> (usize, bool) {
-        for (at, &byte) in input.iter().enumerate() {
-            let taken = match byte {
-                b'\n' if self.after_cr => {
+        let mut at = 0;
+        while let Some(&byte) = input.get(at) {
+            // A CR that no LF follows is a byte of the line like any other.
+            if self.line.after_cr && byte != b'\n' {
+                self.line.after_cr = false;
+                if self.push(b"\r") == 0 {
+                    return self.end(at + 1, Code::BadRequest);
+                }
+            }
+            match byte {
+                b'\n' if self.line.after_cr => {
                     self.end_element();
                     return (at + 1, true);
                 }
-                b'\n' => Err(Code::BadEol),
-                b'\r' if self.after_cr => self.push(b'\r'),
+                b'\n' => return self.end(at + 1, Code::BadEol),
                 b'\r' => {
-                    self.after_cr = true;
-                    Ok(())
+                    self.line.after_cr = true;
+                    at += 1;
                 }
-                _ if self.after_cr => {
-                    self.after_cr = false;
-                    self.push(b'\r').and_then(|()| self.push(byte))
+                _ => {
+                    let run = run(&input[at..]);
+                    let taken = self.push(run);
+                    at += taken;
+                    if taken < run.len() {
+                        return self.end(at + 1, Code::BadRequest);
+                    }
                 }
-                _ => self.push(byte),
-            };
-            if let Err(fault) = taken {
-                self.fault = Some(fault);
-                return (at + 1, true);
             }
         }
-        (input.len(), false)
+        (at, false)
+    }
+
+    /// The line ends with a fault, whose byte is the last of the `taken` ones.
+    fn end(&mut self, taken: usize, fault: Code) -> (usize, bool) {
+        self.line.fault = Some(fault);
+        (taken, true)
     }
 
     /// Judges the whole line, in the order in which hftp(7) ranks the faults. `Err` is the code to answer; whether it
     /// ends the connection is [`Code::is_fatal`]'s to say.
     pub fn request(&self) -> Result<Request<'_>, Code> {
-        if let Some(fault) = self.fault {
+        if let Some(fault) = self.line.fault {
             return Err(fault);
         }
-        if self.blank {
+        if self.line.blank {
             return Err(Code::BadRequest);
         }
         let command = self.command().ok_or(Code::NoSuchCommand)?;
-        if !command.takes(self.element) {
+        if !command.takes(self.line.element) {
             return Err(Code::InvalidArguments);
         }
         match command {
@@ -143,11 +161,11 @@ impl RequestReader {
             Command::Quit => Ok(Request::Quit),
             Command::GetMetadata => Ok(Request::GetMetadata { name: self.name(command)? }),
             Command::GetSlice => {
-                let raw = self.element == 4;
-                if raw && self.raw != Some(RAW.len()) {
+                let raw = self.line.element == 4;
+                if raw && self.line.raw != Some(RAW.len()) {
                     return Err(Code::InvalidArguments);
                 }
-                let [offset, size] = [self.numbers[0].get()?, self.numbers[1].get()?];
+                let [offset, size] = [self.line.numbers[0].get()?, self.line.numbers[1].get()?];
                 Ok(Request::GetSlice { name: self.name(command)?, offset, size, raw })
             }
         }
@@ -155,51 +173,53 @@ impl RequestReader {
 
     /// The line as far as it was kept, for a log: bytes that the other end chose.
     pub fn line(&self) -> &[u8] {
-        &self.head[..self.length.min(HEAD as u64) as usize]
+        &self.head[..self.line.length.min(HEAD as u64) as usize]
     }
 
-    /// Adds a byte that is not part of the line's end.
-    fn push(&mut self, byte: u8) -> Result<(), Code> {
-        if self.length >= self.limit {
-            return Err(Code::BadRequest);
+    /// Adds bytes that are not part of the line's end: a [`run`], or a CR. Returns how many of them the line may hold.
+    fn push(&mut self, run: &[u8]) -> usize {
+        let room = usize::try_from(self.limit.saturating_sub(self.line.length)).unwrap_or(usize::MAX);
+        let run = &run[..run.len().min(room)];
+        let [first, ..] = run else { return 0 };
+        if let Ok(start) = usize::try_from(self.line.length)
+            && let Some(free) = self.head.get_mut(start..)
+        {
+            let kept = run.len().min(free.len());
+            free[..kept].copy_from_slice(&run[..kept]);
         }
-        if self.length < HEAD as u64 {
-            self.head[self.length as usize] = byte;
-        }
-        self.blank &= matches!(byte, b' ' | b'\t');
-        if byte == b' ' {
+        self.line.blank = self.line.blank && run.iter().all(|byte| matches!(byte, b' ' | b'\t'));
+        if *first == b' ' {
             self.end_element();
-            self.length += 1;
-            self.element = self.element.saturating_add(1);
-            return Ok(());
+            self.line.element = self.line.element.saturating_add(1);
+        } else {
+            match self.line.element {
+                1 => self.line.name_allowed = self.line.name_allowed && run.iter().all(|&byte| self.names.allow(byte)),
+                2 | 3 => run.iter().for_each(|&byte| self.line.numbers[self.line.element - 2].push(byte)),
+                4 => self.line.raw = self.line.raw.filter(|&at| RAW[at..].starts_with(run)).map(|at| at + run.len()),
+                _ => {}
+            }
         }
-        self.length += 1;
-        match self.element {
-            1 => self.name_allowed &= self.names.allow(byte),
-            2 | 3 => self.numbers[self.element - 2].push(byte),
-            4 => self.raw = self.raw.filter(|&at| RAW.get(at) == Some(&byte)).map(|at| at + 1),
-            _ => {}
-        }
-        Ok(())
+        self.line.length += run.len() as u64;
+        run.len()
     }
 
     fn end_element(&mut self) {
-        match self.element {
-            0 => self.command_end = self.length,
-            1 => self.name_end = self.length,
+        match self.line.element {
+            0 => self.line.command_end = self.line.length,
+            1 => self.line.name_end = self.line.length,
             _ => {}
         }
     }
 
     fn command(&self) -> Option<Command> {
-        let word = self.head.get(..usize::try_from(self.command_end).ok()?)?;
+        let word = self.head.get(..usize::try_from(self.line.command_end).ok()?)?;
         Command::ALL.into_iter().find(|command| command.name().as_bytes() == word)
     }
 
     fn name(&self, command: Command) -> Result<&[u8], Code> {
         let start = command.name().len() + 1;
-        let length = self.name_end - start as u64;
-        if length == 0 || !self.name_allowed {
+        let length = self.line.name_end - start as u64;
+        if length == 0 || !self.line.name_allowed {
             return Err(Code::InvalidArguments);
         }
         if length > NAME_MAX as u64 {
@@ -207,6 +227,13 @@ impl RequestReader {
         }
         Ok(&self.head[start..start + length as usize])
     }
+}
+
+/// The bytes that are judged together: a space, or all up to the next space or what may be the end of the line.
+fn run(input: &[u8]) -> &[u8] {
+    let ends = |&byte: &u8| matches!(byte, b' ' | b'\r' | b'\n');
+    let length = input.iter().position(ends).unwrap_or(input.len());
+    &input[..length.max(1)]
 }
 
 #[cfg(test)]
