@@ -6,8 +6,8 @@ use std::io::{self, Write};
 /// to be read into would be zeroed each time, which costs a tenth of encoding a file.
 #[derive(Default)]
 pub struct Buffer {
-    /// All of the memory that was ever used.
-    bytes: Vec<u8>,
+    /// All of its memory. A box, for every connection has one of these, and most are empty.
+    bytes: Box<[u8]>,
     start: usize,
     end: usize,
 }
@@ -38,7 +38,9 @@ impl Buffer {
     pub(super) fn room(&mut self, length: usize) -> &mut [u8] {
         let end = self.end + length;
         if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
+            let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+            bytes.resize(end.max(2 * bytes.len()), 0);
+            self.bytes = bytes.into_boxed_slice();
         }
         &mut self.bytes[self.end..end]
     }
@@ -58,7 +60,7 @@ impl Buffer {
         }
     }
 
-    /// How many bytes it has held at once.
+    /// How many bytes it can hold without more memory.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.len()
     }
@@ -69,7 +71,7 @@ impl Buffer {
 
     /// The bytes that wait, in memory of their own that holds just them; they leave this.
     pub(super) fn split_off(&mut self) -> Buffer {
-        let bytes = self.bytes().to_vec();
+        let bytes: Box<[u8]> = self.bytes().into();
         self.clear();
         Buffer { start: 0, end: bytes.len(), bytes }
     }

@@ -38,7 +38,7 @@ pub enum Job {
 }
 
 /// The answer to a [`Job`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Done {
     /// To [`Job::Find`].
     Found(Result<Found, Fault>, Option<Arc<Directory>>),
@@ -60,6 +60,11 @@ pub enum Lane {
 }
 
 impl Lane {
+    /// Whether one answer may serve several of its jobs ([`Job::is_same`]).
+    pub fn is_shared(self) -> bool {
+        !matches!(self, Lane::Device(_))
+    }
+
     /// Whether it is that of a listing, of which one at a time is enough.
     pub fn is_listing(self) -> bool {
         matches!(self, Lane::Listing(_))
@@ -96,9 +101,16 @@ impl Job {
         }
     }
 
-    /// Whether one answer serves both: listings of one root.
+    /// Whether one answer serves both: listings of one root, or look-ups of one name.
     pub fn is_same(&self, other: &Job) -> bool {
-        matches!((self, other), (Job::List { policy: one }, Job::List { policy: other }) if Arc::ptr_eq(one, other))
+        match (self, other) {
+            (Job::List { policy: one }, Job::List { policy: other }) => Arc::ptr_eq(one, other),
+            (
+                Job::Find { policy: one, name, purpose },
+                Job::Find { policy: other, name: other_name, purpose: other_purpose },
+            ) => Arc::ptr_eq(one, other) && name == other_name && purpose == other_purpose,
+            _ => false,
+        }
     }
 
     /// Which lane it belongs to.

@@ -59,7 +59,7 @@ pub enum Purpose {
 }
 
 /// A regular file that was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// Bytes, when it was looked at.
     pub size: u64,

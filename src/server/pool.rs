@@ -77,7 +77,7 @@ impl Pool {
         Pool { shared: Arc::new(Shared { queue: Mutex::default(), work: Condvar::new() }) }
     }
 
-    /// Has `job` run, and `reply` told. A listing that has not begun yet serves all who ask for it meanwhile.
+    /// Has `job` run, and `reply` told. A job that has not begun yet serves all who ask for the same meanwhile.
     pub(super) fn submit(&self, job: Job, reply: Reply) {
         let mut queue = self.shared.lock();
         let can_begin = queue.push(job, reply);
@@ -152,10 +152,8 @@ impl Shared {
 fn answer(done: Done, replies: Vec<Reply>) {
     let mut replies = replies.into_iter();
     let first = replies.next();
-    if let Done::Listed(listing, directory) = &done {
-        for reply in replies {
-            reply.send(Done::Listed(listing.clone(), directory.clone()));
-        }
+    for reply in replies {
+        reply.send(done.clone());
     }
     if let Some(first) = first {
         first.send(done);
@@ -170,7 +168,7 @@ impl Queue {
         }
         let lane = job.lane();
         let entries = &mut self.lanes.entry(lane).or_default().entries;
-        if let Some(entry) = entries.iter_mut().find(|entry| lane.is_listing() && entry.job.is_same(&job)) {
+        if let Some(entry) = entries.iter_mut().find(|entry| lane.is_shared() && entry.job.is_same(&job)) {
             entry.replies.push(reply);
             return false;
         }
