@@ -32,7 +32,7 @@ use support::decode::Form;
 use tally::Kind;
 use world::World;
 
-/// Connections that stay from the beginning to the end.
+/// Connections that stay from the beginning to the end, and as many that are idle when the drain begins.
 const KEPT: usize = 20;
 
 /// What a participant does in one turn.
@@ -99,7 +99,9 @@ fn storm(world: &World, daemon: &mut Daemon, dice: &mut Dice, length: Duration) 
 }
 
 /// SIGTERM with transfers in every form under way, while files are renamed: they are finished whole.
-fn drain_under_load(world: &World, mut daemon: Daemon, kept: Vec<Client>) {
+fn drain_under_load(world: &World, mut daemon: Daemon) {
+    let mut idle: Vec<Client> = (0..KEPT).map(|number| Client::connect(world.listeners[number % 4])).collect();
+    idle.iter_mut().for_each(Client::expect_alive);
     let (name, size) = (&world.largest().name, world.largest().bytes.len() as u64);
     let transfers: Vec<(Client, Form)> = (Form::ALL.iter().cycle().take(3 * Form::ALL.len()))
         .map(|&(listener, form)| {
@@ -123,7 +125,7 @@ fn drain_under_load(world: &World, mut daemon: Daemon, kept: Vec<Client>) {
                 world.tally.add(Kind::DrainedTransfer, 1);
             });
         }
-        kept.into_iter().for_each(|mut client| client.expect_close());
+        idle.iter_mut().for_each(Client::expect_close);
     });
     assert_eq!(daemon.wait_exit().code(), Some(0));
 }
@@ -150,8 +152,10 @@ fn nothing_breaks_it_when_everything_happens_at_once() {
 
     world.tally.add(Kind::Kept, KEPT as u64);
     world.tally.answered(2 * KEPT as u64, 0);
-    levels::expect_consistent(&world.tally, &daemon.status(), KEPT);
-    drain_under_load(&world, daemon, kept);
+    drop(kept);
+    daemon.wait_connections("total", 0);
+    levels::expect_consistent(&world.tally, &daemon.status());
+    drain_under_load(&world, daemon);
     say(&format!("{seconds} s: {}", world.tally));
     world.tally.expect_everything(world.disk.is_some());
     drop(said);
