@@ -3,13 +3,13 @@
 use rustix::process::Signal;
 
 use crate::process::{Alone, freeze, open_files, start_with_files, wait_for_thread};
-use crate::slowfs::{BYTE, Hang, SIZE, SlowFs};
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::decode::{Fault, Form};
 use crate::support::run::hftpd_with;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
+use crate::support::slowfs::{BYTE, Hang, SIZE, SlowFs};
 use crate::{expect_served, reset};
 
 const SIZE_ANSWER: &str = "0 OK\r\n4194304\r\n";

@@ -8,7 +8,6 @@ mod listeners;
 mod logs;
 mod process;
 mod reloads;
-mod slowfs;
 
 #[path = "../support/mod.rs"]
 mod support;

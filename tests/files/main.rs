@@ -7,6 +7,7 @@ mod mixing;
 mod names;
 mod roots;
 mod special;
+mod swapping;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -41,7 +41,7 @@ impl Client {
         Client::from_stream(socket.into())
     }
 
-    fn from_stream(stream: TcpStream) -> Client {
+    pub(crate) fn from_stream(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_read_timeout(Some(LONG)).expect("SO_RCVTIMEO");
         stream.set_write_timeout(Some(LONG)).expect("SO_SNDTIMEO");

@@ -13,6 +13,7 @@ pub(crate) mod proc;
 pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod site;
+pub(crate) mod slowfs;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};

@@ -49,8 +49,13 @@ impl Settings {
     }
 
     /// One more listener on any free port, of base64 in lines.
-    pub(crate) fn listen_base64_line(mut self, line: &str) -> Settings {
-        self.listen.push(format!("address = \"127.0.0.1:0\"\nencoding = \"base64\"\nbase64-line = {line}\n"));
+    pub(crate) fn listen_base64_line(self, line: &str) -> Settings {
+        self.listen_base64_line_on("127.0.0.1:0", line)
+    }
+
+    pub(crate) fn listen_base64_line_on(mut self, address: impl ToString, line: &str) -> Settings {
+        let address = quoted(&address.to_string());
+        self.listen.push(format!("address = {address}\nencoding = \"base64\"\nbase64-line = {line}\n"));
         self
     }
 

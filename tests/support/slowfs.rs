@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::site::{put, set_mode};
-use crate::support::{am_root, eventually, skipped};
+use super::site::{put, set_mode};
+use super::{am_root, eventually, skipped};
 
 /// The size of each of its files, and their contents.
 pub(crate) const SIZE: usize = 4 << 20;
@@ -19,6 +19,7 @@ const PYTHON: &str = "/usr/bin/python3";
 /// A mounted file system with the files `fast`, `slow`, `eio` and `slow...`.
 pub(crate) struct SlowFs {
     server: Child,
+    root: PathBuf,
     dir: TempDir,
 }
 
@@ -37,32 +38,44 @@ pub(crate) enum Hang {
 pub(crate) struct Hanging(PathBuf);
 
 impl SlowFs {
-    /// Nothing where it cannot be had; that is said then, and is a failure under CI.
+    /// Mounts it somewhere. Nothing where it cannot be had; that is said then, and is a failure under CI.
     #[track_caller]
     pub(crate) fn mount() -> Option<SlowFs> {
+        SlowFs::mount_at(None)
+    }
+
+    /// Mounts it on an empty directory.
+    #[track_caller]
+    pub(crate) fn mount_on(root: &Path) -> Option<SlowFs> {
+        SlowFs::mount_at(Some(root))
+    }
+
+    #[track_caller]
+    fn mount_at(root: Option<&Path>) -> Option<SlowFs> {
         if let Err(why) = prerequisites() {
             skipped(&why);
             return None;
         }
         let dir = tempfile::Builder::new().prefix("hftpd-fuse-").tempdir().expect("a temporary directory");
         set_mode(dir.path(), 0o755);
-        let (root, control) = (dir.path().join("root"), dir.path().join("control"));
-        fs::create_dir(&root).expect("a mount point");
+        let (own, control) = (dir.path().join("root"), dir.path().join("control"));
+        fs::create_dir(&own).expect("a mount point");
         fs::create_dir(&control).expect("a directory");
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/slowfs.py");
+        let root = root.map_or(own, Path::to_owned);
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/slowfs.py");
         let mut command = Command::new(PYTHON);
         command.arg(program).arg(&root).arg(&control).stdin(Stdio::null());
-        let mut slow = SlowFs { server: command.spawn().expect("python"), dir };
+        let mut slow = SlowFs { server: command.spawn().expect("python"), root, dir };
         eventually("the file system is mounted", || {
             let ended = slow.server.try_wait().expect("waitpid");
             assert!(ended.is_none(), "{} has ended: {ended:?}", command.get_program().display());
-            fs::metadata(root.join("fast")).map(drop).map_err(|error| error.to_string())
+            fs::metadata(slow.root.join("fast")).map(drop).map_err(|error| error.to_string())
         });
         Some(slow)
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.dir.path().join("root")
+        self.root.clone()
     }
 
     pub(crate) fn hang(&self, what: Hang) -> Hanging {
@@ -91,7 +104,7 @@ fn prerequisites() -> Result<(), String> {
 
 impl Drop for SlowFs {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.root()).status();
+        let _ = Command::new("umount").arg("--lazy").arg(&self.root).status();
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

@@ -1,0 +1,103 @@
+//! Reloads, good and bad in turn, by the command and by SIGHUP.
+
+use std::time::{Duration, Instant};
+
+use crate::dice::Dice;
+use crate::support::daemon::Daemon;
+use crate::support::settings::Settings;
+use crate::support::site::put;
+use crate::tally::Kind;
+use crate::world::{PER_ADDRESS, World};
+
+/// How long a listener that moves stays where it is at least: its clients have to find it.
+const STAY: Duration = Duration::from_secs(2);
+
+pub(crate) fn operate(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
+    let mut place = 0;
+    let mut moved = Instant::now();
+    while !world.is_over() {
+        if moved.elapsed() > STAY {
+            (place, moved) = (1 - place, Instant::now());
+        }
+        good(world, daemon, dice, place);
+        world.rest(dice, 100, 600);
+        bad(world, daemon, dice);
+        world.rest(dice, 100, 600);
+    }
+}
+
+/// Everything is as in the beginning again, which the clients of the listener that moves must not see.
+pub(crate) fn restore(world: &World, daemon: &mut Daemon) {
+    daemon.reload(&world.settings()).expect_code(0);
+    world.tally.add(Kind::Reloaded, 1);
+}
+
+/// What may change without anybody noticing.
+fn variation(world: &World, dice: &mut Dice, place: usize) -> Settings {
+    let per_address = dice.pick(&PER_ADDRESS).to_string();
+    let mut any = |values: &[&'static str]| *dice.pick(values);
+    world
+        .settings_at(place)
+        .root(&world.site.at(any(&["root", "alias"])))
+        .set("limits.connections-per-address", &per_address)
+        .set("limits.connections", any(&["10000", "1000"]))
+        .set("limits.rate-per-connection", any(&["0", "0", "\"40 MiB\""]))
+        .set("timeouts.request", any(&["\"60s\"", "\"30s\""]))
+        .set("files.hidden", any(&["true", "false"]))
+        .set("files.names", any(&["\"portable\"", "\"printable\""]))
+        .set("log.level", any(&["\"info\"", "\"warn\""]))
+}
+
+fn good(world: &World, daemon: &mut Daemon, dice: &mut Dice, place: usize) {
+    let settings = variation(world, dice, place);
+    if dice.chance(50) {
+        daemon.reload(&settings).expect_code(0);
+        world.tally.add(Kind::Reloaded, 1);
+    } else {
+        settings.write(&world.site.config());
+        daemon.hang_up();
+        world.tally.add(Kind::HungUp, 1);
+    }
+    let status = daemon.status();
+    assert_eq!(status["last_reload"]["ok"], true, "{status}");
+    let places: Vec<String> = world.listeners.iter().chain([&world.moving[place]]).map(ToString::to_string).collect();
+    let listeners = status["listeners"].as_array().expect("listeners");
+    assert!(listeners.iter().map(|listener| &listener["address"]).eq(&places), "{status}");
+}
+
+/// Nothing of it comes into force, and the file is put right again.
+fn bad(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
+    let config = world.site.config();
+    let good = std::fs::read(&config).expect("the configuration");
+    let fresh = world.settings().set("limits.connections", "1").set("limits.deny", "[\"127.0.0.0/8\"]");
+    let taken = world.taken.local_addr().expect("its address");
+    let code = match dice.below(4) {
+        0 => {
+            fresh.set("colour", "\"red\"").write(&config);
+            78
+        }
+        1 => {
+            put(&config, b"root = \n[[[");
+            78
+        }
+        2 => {
+            fresh.root(&world.site.at("absent")).write(&config);
+            66
+        }
+        _ => {
+            fresh.listen_on(taken, "plain").write(&config);
+            71
+        }
+    };
+    if dice.chance(50) {
+        daemon.reload_command().expect_code(code);
+        world.tally.add(Kind::ReloadRefused, 1);
+        put(&config, &good);
+    } else {
+        daemon.hang_up();
+        world.tally.add(Kind::HangUpRefused, 1);
+        put(&config, &good);
+        let status = daemon.status();
+        assert_eq!(status["last_reload"]["ok"], false, "{status}");
+    }
+}

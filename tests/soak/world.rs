@@ -1,0 +1,214 @@
+//! What everybody shares: the files, the addresses, the time.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::symlink;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::dice::Dice;
+use crate::files;
+use crate::support::client::Client;
+use crate::support::content::pattern;
+use crate::support::decode::Form;
+use crate::support::own_address;
+use crate::support::settings::Settings;
+use crate::support::site::{Site, put};
+use crate::support::slowfs::SlowFs;
+use crate::tally::{Kind, Tally};
+
+/// The sizes of the files that do not change: where buffers end, and up to what takes a while.
+const SIZES: [usize; 15] =
+    [0, 1, 2, 3, 57, 1459, 4096, 65_535, 65_536, 65_537, 147_456, 1 << 20, 3_000_001, 12 << 20, 32 << 20];
+
+/// From here nobody is let in.
+pub(crate) const DENIED: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 2);
+/// From here more come than may.
+pub(crate) const CROWDED: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 2);
+/// Connections that an address may have; a reload may lower it to the other.
+pub(crate) const PER_ADDRESS: [usize; 2] = [100, 80];
+/// What a request may have.
+pub(crate) const LINE: usize = 1 << 20;
+/// How long a client may take nothing.
+pub(crate) const STALL: Duration = Duration::from_secs(3);
+
+/// A file that does not change.
+pub(crate) struct Blob {
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+pub(crate) struct World {
+    /// Goes before the site that it is mounted in.
+    pub(crate) disk: Option<SlowFs>,
+    pub(crate) site: Site,
+    pub(crate) blobs: Vec<Blob>,
+    /// As in `Settings::listen_all`.
+    pub(crate) listeners: [SocketAddr; 4],
+    /// Where one more listener is, at the one or at the other.
+    pub(crate) moving: [SocketAddr; 2],
+    /// Where nobody but the test can listen.
+    pub(crate) taken: std::net::TcpListener,
+    pub(crate) tally: Tally,
+    until: Mutex<Instant>,
+    failed: AtomicBool,
+}
+
+/// See [`World::closes_on_panic`].
+pub(crate) struct Closing<'a>(&'a World);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> World {
+        let site = Site::new();
+        let blobs: Vec<Blob> = (100_u64..)
+            .zip(SIZES)
+            .map(|(seed, size)| {
+                let blob = Blob { name: format!("blob-{size:08}"), seed, bytes: pattern(seed, 0, size) };
+                site.file(&blob.name, &blob.bytes);
+                blob
+            })
+            .collect();
+        files::VERSIONED.iter().for_each(|name| files::publish(&site, name, 0));
+        symlink("root", site.at("alias")).expect("a link");
+        let disk = SlowFs::mount_on(&site.dir("root/disk", &[]));
+        if disk.is_some() {
+            for name in ["slow", "fast", "eio"] {
+                site.link(name, format!("disk/{name}"));
+            }
+        }
+        World {
+            disk,
+            site,
+            blobs,
+            listeners: [(); 4].map(|()| own_address()),
+            moving: [(); 2].map(|()| own_address()),
+            taken: std::net::TcpListener::bind(own_address()).expect("an address of our own"),
+            tally: Tally::new(),
+            until: Mutex::new(Instant::now()),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    /// The configuration in which it begins and ends.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings_at(0)
+    }
+
+    /// The same with the listener that moves at its one place or the other.
+    pub(crate) fn settings_at(&self, place: usize) -> Settings {
+        let [fragments, plain, base64, lines] = self.listeners;
+        Settings::new(&self.site)
+            .listen_on(fragments, "fragments")
+            .listen_on(plain, "plain")
+            .listen_on(base64, "base64")
+            .listen_base64_line_on(lines, "\"48 KiB\"")
+            .listen_on(self.moving[place], "fragments")
+            .set("limits.connections-per-address", &PER_ADDRESS[0].to_string())
+            .set("limits.deny", &format!("[\"{DENIED}/32\"]"))
+            .set("limits.request-line", &LINE.to_string())
+            .set("timeouts.idle", "\"2h\"")
+            .set("timeouts.stall", &format!("\"{}s\"", STALL.as_secs()))
+            .set("timeouts.drain", "\"2m\"")
+            // The test would have to remember a line for each request.
+            .set("log.access", "false")
+    }
+
+    pub(crate) fn largest(&self) -> &Blob {
+        self.blobs.last().expect("there are files")
+    }
+
+    /// Another file takes the name of the largest.
+    pub(crate) fn publish_over_largest(&self) {
+        put(&self.site.at("over"), b"another file");
+        std::fs::rename(self.site.at("over"), self.site.root().join(&self.largest().name)).expect("rename");
+    }
+
+    /// From now on participants take turns, until then.
+    pub(crate) fn open(&self, until: Instant) {
+        *self.until.lock().expect("nobody panics with it") = until;
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) || Instant::now() >= *self.until.lock().expect("nobody panics with it")
+    }
+
+    /// Ends the time for all when a thread panics.
+    pub(crate) fn closes_on_panic(&self) -> Closing<'_> {
+        Closing(self)
+    }
+
+    /// Does nothing for so many milliseconds, so that no participant takes the processors for itself.
+    pub(crate) fn rest(&self, dice: &mut Dice, low: usize, high: usize) {
+        let end = Instant::now() + Duration::from_millis(dice.between(low, high) as u64);
+        while !self.is_over() {
+            let Some(left) = end.checked_duration_since(Instant::now()) else { break };
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
+    }
+
+    /// Any form, and a client of a listener that has it.
+    pub(crate) fn client(&self, dice: &mut Dice) -> (Client, Form) {
+        let &(listener, form) = dice.pick(&Form::ALL);
+        (Client::connect(self.listeners[listener]), form)
+    }
+
+    /// Any file, small ones more often.
+    pub(crate) fn blob(&self, dice: &mut Dice) -> &Blob {
+        let many = match dice.below(10) {
+            0..5 => 7,
+            5..8 => 12,
+            _ => self.blobs.len(),
+        };
+        dice.pick(&self.blobs[..many])
+    }
+
+    /// Takes a slice and holds every byte of it against the file.
+    #[track_caller]
+    pub(crate) fn verify(
+        &self,
+        client: &mut Client,
+        form: Form,
+        blob: &Blob,
+        offset: usize,
+        size: usize,
+        wait: Duration,
+    ) {
+        let wanted = &blob.bytes[offset..offset + size];
+        let mut taken = 0;
+        let outcome = client.answer(form, size as u64, &mut |bytes| {
+            let right = wanted.get(taken..taken + bytes.len()) == Some(bytes);
+            assert!(right, "{form:?}: wrong bytes of {} after {taken} from {offset}", blob.name);
+            taken += bytes.len();
+            if !wait.is_zero() {
+                std::thread::sleep(wait);
+            }
+        });
+        let Blob { name, .. } = blob;
+        outcome
+            .unwrap_or_else(|fault| panic!("{form:?}, {size} bytes of {name} from {offset}, after {taken}: {fault}"));
+        assert_eq!(taken, size, "{form:?}: bytes of {name} from {offset}");
+        self.tally.answered(1, size as u64);
+        self.count(form);
+    }
+
+    /// A verified slice in this form.
+    pub(crate) fn count(&self, form: Form) {
+        let kind = match form {
+            Form::Fragments => Kind::Fragments,
+            Form::Plain => Kind::Plain,
+            Form::Base64 { line: 0 } => Kind::Base64,
+            Form::Base64 { .. } => Kind::Base64Lines,
+            Form::Raw => Kind::Raw,
+        };
+        self.tally.add(kind, 1);
+    }
+}
