@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use signal_hook::consts::SIGHUP;
 
@@ -122,8 +122,8 @@ fn serve(
     // Only now is it known whose eyes the root is seen with.
     reload::check_root(config)?;
     let sandbox = sandbox::enter(config.control.as_deref());
-    let system = |error| Failure::system("cannot start the log", &error);
-    let log = log::start(&config.log, start.daemon).map_err(system)?;
+    let no_log = |error| Failure::system("cannot start the log's thread (see TasksMax, `ulimit -u`)", &error);
+    let log = log::start(&config.log, start.daemon).map_err(no_log)?;
     raise_descriptor_limit(config);
     let count = workers(config.workers);
     let berths: Vec<Berth> = (0..count)
@@ -135,6 +135,7 @@ fn serve(
         gate: Gate::default(),
         loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
         root_is_lost: AtomicBool::new(false),
+        complaint: Mutex::new(log::Every::minute()),
         pool: Pool::new(),
     });
     let setups = reload::setups(config, &endpoints, count)?;

@@ -327,7 +327,7 @@ impl Worker {
             Cause::Ready => {}
             Cause::Deadline => connection.handle_deadline(&mut cx),
             Cause::Disk(Some(done)) => connection.handle_disk(done, &mut cx),
-            Cause::Disk(None) => connection.handle_abort(CloseReason::ReadFailed, &mut cx),
+            Cause::Disk(None) => connection.handle_no_disk(&mut cx),
             Cause::Drain => connection.handle_drain(&mut cx),
             Cause::Reset => connection.handle_reset(&mut cx),
             Cause::Cut => connection.handle_abort(CloseReason::Cut, &mut cx),

@@ -1,14 +1,18 @@
 //! Faults that really happen to the real daemon: disks that hang, descriptors that run out, clients that misbehave, logs
 //! that nobody reads, signals at the wrong moment. Each test waits for what the daemon promises in spite of them.
 
+mod accepting;
 mod clients;
+mod clocks;
 mod descriptors;
 mod disks;
 mod listeners;
 mod logs;
 mod process;
 mod reloads;
+mod shim;
 mod slowfs;
+mod threads;
 
 #[path = "../support/mod.rs"]
 mod support;
