@@ -15,6 +15,7 @@
 mod accept;
 mod client;
 mod control;
+mod early;
 mod gate;
 mod listener;
 mod mailbox;

@@ -12,6 +12,7 @@ mod process;
 mod reloads;
 mod shim;
 mod slowfs;
+mod starts;
 mod threads;
 
 #[path = "../support/mod.rs"]
