@@ -4,8 +4,11 @@
 mod accepting;
 mod clients;
 mod clocks;
+mod crowds;
 mod descriptors;
 mod disks;
+mod files;
+mod floods;
 mod listeners;
 mod logs;
 mod process;
