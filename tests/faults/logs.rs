@@ -90,13 +90,13 @@ fn a_log_daemon_that_is_restarted_is_found_again() {
             }
         };
         assert!(found.starts_with('<'), "{found}");
-        // Two that leave nothing behind, and one that leaves its socket.
         drop(log);
-        if round < 2 {
+        // The first leaves its socket behind, and the second is missed before the third is there.
+        if round == 1 {
             fs::remove_file(site.at("dev/log")).expect("rm");
+            daemon.client().ask("get_metadata meanwhile\r\n", "202 FILE NOT FOUND\r\n");
+            daemon.wait_stderr(0, "meanwhile");
         }
-        daemon.client().ask("get_metadata meanwhile\r\n", "202 FILE NOT FOUND\r\n");
-        daemon.wait_stderr(0, "meanwhile");
         log = log_daemon(&site);
     }
 }
