@@ -1,5 +1,6 @@
 //! Clients that do what they should not, and what that costs the others.
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::support::proc::anonymous_kib;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::{allow_open_files, in_parallel, proc, skipped};
-use crate::{expect_served, reset};
+use crate::{TEN_THOUSAND, expect_served, reset};
 
 const LARGE: u64 = 48 << 20;
 
@@ -96,6 +97,7 @@ fn one_client_that_never_reads_costs_200_others_nothing() {
 fn ten_thousand_lines_without_an_end_fit_into_64_mib() {
     const CLIENTS: usize = 10_000;
     const THREADS: usize = 4;
+    let _alone = TEN_THOUSAND.lock().unwrap_or_else(PoisonError::into_inner);
     if !allow_open_files(CLIENTS as u64 + 1000) {
         return skipped("not enough open files are allowed");
     }

@@ -1,6 +1,7 @@
 //! More clients than anybody asked for.
 
 use std::net::Ipv4Addr;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,12 @@ use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::slow::{expect_whole, slow, slow_in_all_forms};
 use crate::support::{allow_open_files, meanwhile, skipped};
-use crate::{expect_served, reset};
+use crate::{TEN_THOUSAND, expect_served, reset};
 
 #[test]
 fn ten_thousand_clients_that_say_nothing_cost_less_than_a_kib_each() {
     const CLIENTS: usize = 10_000;
+    let _alone = TEN_THOUSAND.lock().unwrap_or_else(PoisonError::into_inner);
     if !allow_open_files(CLIENTS as u64 + 1000) {
         return skipped("not enough open files are allowed");
     }

@@ -21,10 +21,14 @@ mod threads;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use support::client::Client;
 use support::daemon::Daemon;
+
+/// Held by who needs so many open files that there is no room for two.
+static TEN_THOUSAND: Mutex<()> = Mutex::new(());
 
 /// Closes the connection with a reset.
 fn reset(client: Client) {

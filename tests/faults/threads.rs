@@ -18,7 +18,7 @@ fn settings(site: &Site, number: u32) -> Option<(u32, Settings)> {
         return None;
     }
     set_mode(&site.at("run"), 0o777);
-    let uid = 100_000 + std::process::id() * 10 + number;
+    let uid = 20_000 + std::process::id() % 4000 * 10 + number;
     let user = format!("\"{uid}\"");
     Some((uid, Settings::new(site).set("user", &user).set("group", &user).set("workers", "2")))
 }
