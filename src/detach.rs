@@ -21,6 +21,9 @@ const SOFTWARE: u8 = 70;
 const OSERR: u8 = 71;
 const NOPERM: u8 = 77;
 
+/// How the crate begins to say that the pid file was locked, but not written.
+const NOT_WRITTEN: &str = "unable to write self pid to pid file";
+
 /// What the daemon may do to files that it makes: nothing for others, no writing for the group.
 const UMASK: u32 = 0o027;
 
@@ -78,6 +81,12 @@ pub fn detach(pid_file: Option<&Path>) -> Result<Detached, Error> {
         }
         Outcome::Child(Ok(_)) => Ok(Detached { outcome: Some(writer), null, pid_file }),
         Outcome::Child(Err(error)) => {
+            if let Some(path) = &pid_file
+                && error.to_string().starts_with(NOT_WRITTEN)
+            {
+                // It is ours, for it is locked, and names nobody, or half of a number.
+                remove_regular(path);
+            }
             let error = Error::of(&error, pid_file.as_deref());
             // It is the started process's to print it; that one may be gone.
             let _ = Report::Failed(error.exit_code, error.message).write(&writer);
@@ -114,9 +123,8 @@ impl Detached {
     /// that stays is not locked any more and is in nobody's way.
     fn remove_pid_file(&mut self) {
         let Some(path) = self.pid_file.take() else { return };
-        let regular = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-        if regular && read_pid(&path) == Some(std::process::id()) {
-            let _ = fs::remove_file(&path);
+        if read_pid(&path) == Some(std::process::id()) {
+            remove_regular(&path);
         }
     }
 }
@@ -224,6 +232,13 @@ impl Report {
             let _ = writeln!(stderr, "hftpd: error: {line}");
         }
         std::process::exit(i32::from(exit_code))
+    }
+}
+
+/// Removes a file, but no device that somebody named instead.
+fn remove_regular(path: &Path) {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        let _ = fs::remove_file(path);
     }
 }
 

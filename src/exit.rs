@@ -60,6 +60,7 @@ impl From<&LoadError> for Exit {
     fn from(error: &LoadError) -> Exit {
         match error {
             LoadError::Unreadable { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Exit::Permission,
+            error if error.is_shortage() => Exit::System,
             LoadError::Unreadable { .. } | LoadError::Findings(_) => Exit::Config,
         }
     }

@@ -54,8 +54,9 @@
 //! * For the time of a **reload**, a thread that reads, checks and prepares. All that can fail happens there; what
 //!   comes of it is handed to the supervisor whole, which only has to pass it on.
 //!
-//! Threads talk by messages. What they share is four things: who is connected (the limits count over all workers), how
-//! many clients each worker has, whether the root was lost, and the pool's queue.
+//! Threads talk by messages. What they share is five things: who is connected (the limits count over all workers), how
+//! many clients each worker has, whether the root was lost, when it was said last that nobody can be accepted, and the
+//! pool's queue.
 //!
 //! # Who imports whom
 //!

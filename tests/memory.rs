@@ -2,13 +2,11 @@
 //!
 //! Numbers are of the daemon's own memory; what the kernel holds in its socket buffers is not among them.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use support::client::Client;
 use support::daemon::Daemon;
 use support::settings::Settings;
 use support::site::Site;
-use support::{in_parallel, proc, skipped};
+use support::{allow_open_files, in_parallel, proc, skipped};
 
 mod support;
 
@@ -25,15 +23,6 @@ fn peak_growth(daemon: &Daemon, work: impl FnOnce()) -> u64 {
     let after = proc::peak_kib(daemon.pid());
     println!("VmHWM: {before} KiB before, {after} KiB after");
     after.saturating_sub(before)
-}
-
-/// Lets this process have so many files open; the daemon inherits it.
-fn allow_open_files(count: u64) -> bool {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= count) {
-        return true;
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum }).is_ok()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{self, Path, PathBuf};
 
 use super::findings::{Finding, Findings};
 use super::{Config, Listener, field, file};
-use crate::os::files;
+use crate::os::{files, limits};
 
 /// The configuration file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/hftp.toml";
@@ -59,6 +59,14 @@ pub enum LoadError {
     Findings(Findings),
 }
 
+impl LoadError {
+    /// Whether the file may be as it should, and there was no descriptor to read it with.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, LoadError::Unreadable { error, .. } if limits::is_without_descriptor(error))
+    }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,6 +74,9 @@ impl fmt::Display for LoadError {
                 write!(f, "cannot read {}: {error}", path.display())?;
                 if *default && error.kind() == io::ErrorKind::NotFound {
                     f.write_str("; -c FILE names another, -d DIR serves a directory without one")?;
+                }
+                if self.is_shortage() {
+                    f.write_str("; raise LimitNOFILE, or lower limits.connections")?;
                 }
                 Ok(())
             }

@@ -310,6 +310,23 @@ impl Connection {
         self.return_buffer(cx.scratch);
     }
 
+    /// Nobody can answer [`Context::job`]: the system gives no thread for it.
+    pub fn handle_no_disk<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        self.borrow_buffer(cx.scratch);
+        match std::mem::replace(&mut self.state, State::Closed(CloseReason::Client)) {
+            State::Waiting(waiting) => {
+                self.state = State::Idle { since: cx.now, call: Call::Next };
+                self.refuse(Code::InternalError, waiting.record, cx);
+                self.settle(cx);
+            }
+            state => {
+                self.state = state;
+                self.close(CloseReason::ReadFailed, cx);
+            }
+        }
+        self.return_buffer(cx.scratch);
+    }
+
     /// [`Connection::deadline`] has come.
     pub fn handle_deadline<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
         self.borrow_buffer(cx.scratch);

@@ -18,3 +18,8 @@ pub fn allow_open_files(wanted: u64) -> io::Result<u64> {
     setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum })?;
     Ok(possible)
 }
+
+/// Whether the process or the system has no descriptor left.
+pub fn is_without_descriptor(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}

@@ -71,9 +71,24 @@ pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Whether accepting failed because the system has no room, and not because of the client or the network.
-pub fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+/// Whether accepting failed for one connection alone, which is gone with that: the client's end of it failed, or the
+/// network did (accept(2)). Anything else would fail again at once.
+pub fn is_connections_own(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EOPNOTSUPP
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::ENONET
+        )
+    )
 }
 
 /// Where a socket is bound.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,7 @@ use super::slots::NOT_A_SLOT;
 use super::worker::Worker;
 use super::{NewClient, Order};
 use crate::connection::{Connection, Refusal};
-use crate::log::Every;
-use crate::os::sockets;
+use crate::os::{limits, sockets};
 use crate::wire::Encoding;
 
 /// Clients that are accepted from a listener before others are served.
@@ -48,7 +48,6 @@ pub(super) struct Accepting {
     pub(super) paused: Option<Instant>,
     /// Given up for a moment, so that a client can be accepted and told that there is no room.
     spare: Option<File>,
-    complaint: Every,
     /// Clients that are being told why they are not served.
     pub(super) turned_away: usize,
     /// Whether the supervisor is to be told once all listeners that were given up are closed.
@@ -58,14 +57,7 @@ pub(super) struct Accepting {
 impl Accepting {
     pub(super) fn new() -> Accepting {
         let spare = File::open("/dev/null").ok();
-        Accepting {
-            listeners: Vec::new(),
-            paused: None,
-            spare,
-            complaint: Every::minute(),
-            turned_away: 0,
-            reports: false,
-        }
+        Accepting { listeners: Vec::new(), paused: None, spare, turned_away: 0, reports: false }
     }
 
     /// The next time that something is to be done without an event.
@@ -175,16 +167,18 @@ impl Worker {
                     }
                     self.admit(stream, peer, encoding, now);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Nobody is there, or the socket has been [stopped](sockets::stop) and nobody will be.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::InvalidInput) => {
                     listening.ready = false;
                     return true;
                 }
-                Err(error) if sockets::is_shortage(&error) => {
+                Err(error) if sockets::is_connections_own(&error) => {
+                    ::log::debug!("a client went before it was accepted: {error}");
+                }
+                Err(error) => {
                     self.pause(at, &error, now);
                     return false;
                 }
-                // The client's end of it failed, or the network did (accept(2)): the next one may do better.
-                Err(error) => ::log::debug!("a client went before it was accepted: {error}"),
             }
         }
         true
@@ -225,15 +219,19 @@ impl Worker {
         }
     }
 
-    /// The system has no room for another client. Those who wait are told so with the help of the spare descriptor, and
-    /// after a while it is tried again.
+    /// Nobody can be accepted, most likely because the system has no room. Those who wait are told so with the help of
+    /// the spare descriptor, and after a while it is tried again.
     fn pause(&mut self, at: usize, error: &io::Error, now: Instant) {
         self.tally.accept_pauses += 1;
         self.accepting.paused = Some(now + PAUSE);
-        if let Some(suppressed) = self.accepting.complaint.tick(now) {
+        let complaint = self.shared.complaint.lock().unwrap_or_else(PoisonError::into_inner).tick(now);
+        if let Some(suppressed) = complaint {
+            let cure = match limits::is_without_descriptor(error) {
+                true => "raise LimitNOFILE or lower limits.connections",
+                false => "it is tried again until the system allows it",
+            };
             ::log::error!(
-                "cannot accept clients: {error}; raise LimitNOFILE or lower limits.connections ({} are connected, \
-                 {suppressed} like messages were left out)",
+                "cannot accept clients: {error}; {cure} ({} are connected, {suppressed} like messages were left out)",
                 self.shared.gate.inside()
             );
         }

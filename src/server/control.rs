@@ -2,6 +2,7 @@
 //!
 //! A client sends one word and a newline; the daemon answers with an exit code and a newline, then a text, and closes.
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as StdStream;
@@ -12,6 +13,7 @@ use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use super::slots::Slots;
+use crate::os::limits;
 
 /// Clients at a time; more wait in the socket's queue.
 const CLIENTS: usize = 64;
@@ -75,6 +77,8 @@ pub(super) struct Control {
     ready: bool,
     /// When accepting is tried again after the system had no room.
     again: Option<Instant>,
+    /// Given up for a client when the system has no descriptor for it, and taken back when one goes.
+    spare: Option<File>,
 }
 
 struct Asking {
@@ -118,7 +122,8 @@ impl Control {
         if let Some((uid, gid)) = owner {
             std::os::unix::fs::chown(path, Some(uid), Some(gid))?;
         }
-        Ok(Control { listener, path: path.to_owned(), clients: Slots::new(), ready: false, again: None })
+        let path = path.to_owned();
+        Ok(Control { listener, path, clients: Slots::new(), ready: false, again: None, spare: spare() })
     }
 
     /// Has the poll of `registry` tell of clients.
@@ -140,8 +145,8 @@ impl Control {
 
     fn accept(&mut self, registry: &Registry, now: Instant, asked: &mut Vec<(Token, Question)>) {
         while self.ready && self.clients.len() < CLIENTS {
-            let mut stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
+            let mut stream = match self.accept_one() {
+                Ok(stream) => stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready = false;
                     break;
@@ -157,6 +162,24 @@ impl Control {
                 self.clients.insert(Asking { stream, state: State::Asks(Vec::new()), until: now + PATIENCE });
                 self.serve(token, asked);
             }
+        }
+    }
+
+    /// An operator wants to know how things stand above all when descriptors have run out.
+    fn accept_one(&mut self) -> io::Result<UnixStream> {
+        let accepted = match self.listener.accept() {
+            Err(error) if limits::is_without_descriptor(&error) && self.spare.take().is_some() => {
+                self.listener.accept()
+            }
+            accepted => accepted,
+        };
+        accepted.map(|(stream, _)| stream)
+    }
+
+    fn remove(&mut self, token: Token) {
+        self.clients.remove(token);
+        if self.spare.is_none() {
+            self.spare = spare();
         }
     }
 
@@ -180,7 +203,7 @@ impl Control {
         for token in self.clients.tokens() {
             let late = |asking: &mut Asking| !matches!(asking.state, State::Waits) && asking.until <= now;
             if self.clients.get_mut(token).is_some_and(late) {
-                self.clients.remove(token);
+                self.remove(token);
             }
         }
         let mut asked = Vec::new();
@@ -198,11 +221,13 @@ impl Control {
         match asking.step() {
             Ok(Some(question)) => asked.push((token, question)),
             Ok(None) => {}
-            Err(_) => {
-                self.clients.remove(token);
-            }
+            Err(_) => self.remove(token),
         }
     }
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 impl Drop for Control {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::service;
 use crate::config;
 use crate::os::service::Given;
-use crate::os::sockets;
+use crate::os::{limits, sockets};
 use crate::wire::Encoding;
 
 /// A socket that listens, for what the configuration wants there.
@@ -54,6 +54,7 @@ impl std::fmt::Display for BindError {
                 write!(f, " (a port below 1024 needs CAP_NET_BIND_SERVICE or a start as root)")
             }
             io::ErrorKind::AddrNotAvailable => write!(f, " (no interface has this address)"),
+            _ if limits::is_without_descriptor(&self.error) => write!(f, " (raise LimitNOFILE)"),
             _ => Ok(()),
         }
     }

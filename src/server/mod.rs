@@ -15,6 +15,7 @@
 mod accept;
 mod client;
 mod control;
+mod early;
 mod gate;
 mod listener;
 mod mailbox;
@@ -29,8 +30,8 @@ mod timers;
 mod worker;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use mio::Token;
 use mio::net::TcpStream;
@@ -38,6 +39,7 @@ use mio::net::TcpStream;
 use crate::config::{Config, Limits};
 use crate::connection::Settings;
 use crate::handle::{Done, Policy};
+use crate::log::Every;
 use crate::metrics::Tally;
 use crate::wire::Encoding;
 
@@ -58,6 +60,8 @@ struct Shared {
     loads: Vec<AtomicUsize>,
     /// Whether the root could not be reached when it was needed last.
     root_is_lost: AtomicBool,
+    /// When it was said last that nobody can be accepted.
+    complaint: Mutex<Every>,
     pool: Pool,
 }
 

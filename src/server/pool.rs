@@ -8,10 +8,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Reply;
 use crate::handle::{Done, Job, Lane};
+use crate::log::Every;
 
 /// The most threads.
 pub(super) const THREADS: usize = 32;
@@ -53,7 +54,6 @@ struct Line {
     has_turn: bool,
 }
 
-#[derive(Default)]
 struct Queue {
     /// Jobs that wait, by lane; no lane is empty.
     lanes: HashMap<Lane, Line>,
@@ -70,11 +70,24 @@ struct Queue {
     idle: usize,
     /// Threads that were woken and do not run yet.
     woken: usize,
+    complaint: Every,
 }
 
 impl Pool {
     pub(super) fn new() -> Pool {
-        Pool { shared: Arc::new(Shared { queue: Mutex::default(), work: Condvar::new() }) }
+        let queue = Queue {
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            waiting: 0,
+            sweep_at: 0,
+            busy: HashMap::new(),
+            roots: HashMap::new(),
+            threads: 0,
+            idle: 0,
+            woken: 0,
+            complaint: Every::minute(),
+        };
+        Pool { shared: Arc::new(Shared { queue: Mutex::new(queue), work: Condvar::new() }) }
     }
 
     /// Has `job` run, and `reply` told. A job that has not begun yet serves all who ask for the same meanwhile.
@@ -82,7 +95,7 @@ impl Pool {
         let mut queue = self.shared.lock();
         let can_begin = queue.push(job, reply);
         if !can_begin {
-            // A thread that is at work in this lane takes it afterwards.
+            // A thread that is at work in this lane or root takes it afterwards.
         } else if queue.idle > 0 {
             queue.idle -= 1;
             queue.woken += 1;
@@ -105,12 +118,20 @@ impl Pool {
     }
 }
 
-/// The system gives no thread. With others at work the job waits for them; without, it is dropped, and its connection
-/// with it.
+/// The system gives no thread. With others at work the job waits for them; without, it is dropped, and who asked is told
+/// that there is no answer.
 fn without_thread(mut queue: MutexGuard<'_, Queue>, error: &io::Error) {
-    if queue.threads == 0 {
-        *queue = Queue::default();
-        ::log::error!("cannot start a thread that reads from the disk: {error}; raise TasksMax or `ulimit -u`");
+    if queue.threads > 0 {
+        return;
+    }
+    queue.lanes.clear();
+    queue.turns.clear();
+    queue.waiting = 0;
+    if let Some(suppressed) = queue.complaint.tick(Instant::now()) {
+        ::log::error!(
+            "cannot start a thread that reads from the disk: {error}; raise TasksMax or `ulimit -u` ({suppressed} like \
+             messages were left out)"
+        );
     }
 }
 
@@ -161,12 +182,12 @@ fn answer(done: Done, replies: Vec<Reply>) {
 }
 
 impl Queue {
-    /// Returns whether the job can begin, as far as its lane is concerned.
+    /// Returns whether the job can begin, as far as its lane and its root are concerned.
     fn push(&mut self, job: Job, reply: Reply) -> bool {
         if self.waiting >= self.sweep_at.max(SWEEP) {
             self.sweep();
         }
-        let lane = job.lane();
+        let (lane, root) = (job.lane(), job.root());
         let entries = &mut self.lanes.entry(lane).or_default().entries;
         if let Some(entry) = entries.iter_mut().find(|entry| lane.is_shared() && entry.job.is_same(&job)) {
             entry.replies.push(reply);
@@ -175,7 +196,7 @@ impl Queue {
         entries.push_back(Entry { job, replies: vec![reply] });
         self.waiting += 1;
         self.give_turn(lane);
-        self.busy.get(&lane).is_none_or(|&busy| busy < most(lane))
+        self.has_room(lane) && self.root_has_room(root)
     }
 
     /// The next job for which there is room.
@@ -183,7 +204,7 @@ impl Queue {
         for _ in 0..self.turns.len() {
             let lane = self.turns.pop_front()?;
             let root = self.lanes.get(&lane).and_then(|line| line.entries.front()).and_then(|entry| entry.job.root());
-            if root.is_some_and(|root| self.roots.get(&root).is_some_and(|&busy| busy >= ROOT)) {
+            if !self.root_has_room(root) {
                 self.turns.push_back(lane);
                 continue;
             }
@@ -215,11 +236,19 @@ impl Queue {
 
     /// Sees to it that a lane with jobs and room gets its turn.
     fn give_turn(&mut self, lane: Lane) {
-        let has_room = self.busy.get(&lane).is_none_or(|&busy| busy < most(lane));
+        let has_room = self.has_room(lane);
         if let Some(line) = self.lanes.get_mut(&lane).filter(|line| has_room && !line.has_turn) {
             line.has_turn = true;
             self.turns.push_back(lane);
         }
+    }
+
+    fn has_room(&self, lane: Lane) -> bool {
+        self.busy.get(&lane).is_none_or(|&busy| busy < most(lane))
+    }
+
+    fn root_has_room(&self, root: Option<usize>) -> bool {
+        root.and_then(|root| self.roots.get(&root)).is_none_or(|&busy| busy < ROOT)
     }
 
     /// Drops jobs whose clients have all gone.

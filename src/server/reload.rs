@@ -75,7 +75,8 @@ pub(super) fn check_root(config: &Config) -> Result<(), Failure> {
             _ if Fault::Root(errno).is_shortage() => "raise LimitNOFILE, or lower limits.connections",
             _ => "see whether its file system is mounted",
         };
-        Failure { exit: Exit::Root, message: format!("root {root}: {error}; {cure}") }
+        let exit = if Fault::Root(errno).is_shortage() { Exit::System } else { Exit::Root };
+        Failure { exit, message: format!("root {root}: {error}; {cure}") }
     })
 }
 

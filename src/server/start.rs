@@ -2,12 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use signal_hook::consts::SIGHUP;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use super::control::Control;
+use super::early::EarlySignals;
 use super::listener::{self, Endpoint};
 use super::reload;
 use super::supervisor::Supervisor;
@@ -63,7 +62,8 @@ const DESCRIPTORS: u64 = 512;
 ///
 /// The daemon does not serve, and has changed nothing.
 pub fn run(start: Start) -> Result<(), Failure> {
-    let early = EarlyHangUp::watch().map_err(|error| Failure::system("cannot handle signals", &error))?;
+    let unheard = |error| Failure::system("cannot handle signals", &error);
+    let mut early = EarlySignals::watch_hang_up().map_err(unheard)?;
     reload::check_root(&start.config)?;
     let mut given = given_sockets();
     // A socket unit's socket that was also kept comes twice: the unit's is taken, the other let go without a word.
@@ -86,7 +86,8 @@ pub fn run(start: Start) -> Result<(), Failure> {
             daemon.map_err(|error| Failure { exit: Exit::of_code(error.exit_code()), message: error.to_string() })?,
         );
     }
-    match serve(start, endpoints, &mut detached, early) {
+    let served = early.watch_end().map_err(unheard).and_then(|()| serve(start, endpoints, &mut detached, early));
+    match served {
         Ok(()) => Ok(()),
         Err(failure) => match detached {
             // The process that was started says it.
@@ -103,7 +104,7 @@ fn serve(
     start: Start,
     endpoints: Vec<Endpoint>,
     detached: &mut Option<Detached>,
-    early: EarlyHangUp,
+    early: EarlySignals,
 ) -> Result<(), Failure> {
     let config = &start.config;
     let identity = if privileges::is_root() { Some(identity(&start)?) } else { None };
@@ -122,8 +123,8 @@ fn serve(
     // Only now is it known whose eyes the root is seen with.
     reload::check_root(config)?;
     let sandbox = sandbox::enter(config.control.as_deref());
-    let system = |error| Failure::system("cannot start the log", &error);
-    let log = log::start(&config.log, start.daemon).map_err(system)?;
+    let no_log = |error| Failure::system("cannot start the log's thread (see TasksMax, `ulimit -u`)", &error);
+    let log = log::start(&config.log, start.daemon).map_err(no_log)?;
     raise_descriptor_limit(config);
     let count = workers(config.workers);
     let berths: Vec<Berth> = (0..count)
@@ -135,6 +136,7 @@ fn serve(
         gate: Gate::default(),
         loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
         root_is_lost: AtomicBool::new(false),
+        complaint: Mutex::new(log::Every::minute()),
         pool: Pool::new(),
     });
     let setups = reload::setups(config, &endpoints, count)?;
@@ -145,7 +147,7 @@ fn serve(
     };
     let supervisor = Supervisor::new(start, endpoints, control, peers.clone(), shared.clone(), sandbox, log)?;
     // From here on the supervisor sees every signal.
-    let reload = early.end();
+    let early = early.end();
     for (id, (berth, setup)) in berths.into_iter().zip(setups).enumerate() {
         let worker = Worker::new(id, berth, peers.clone(), supervisor.mailbox(), shared.clone(), setup);
         std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run()).map_err(|error| {
@@ -161,7 +163,7 @@ fn serve(
     if let Some(detached) = detached {
         detached.ready().map_err(|error| Failure::system("cannot give up standard error", &error))?;
     }
-    supervisor.run(reload);
+    supervisor.run(early);
     Ok(())
 }
 
@@ -169,26 +171,6 @@ fn workers(workers: Workers) -> usize {
     match workers {
         Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
         Workers::Count(count) => usize::from(count.get()),
-    }
-}
-
-/// A reload that is asked for before there is anything to reload comes after the start, and does not end it.
-struct EarlyHangUp {
-    seen: Arc<AtomicBool>,
-    action: signal_hook::SigId,
-}
-
-impl EarlyHangUp {
-    fn watch() -> io::Result<EarlyHangUp> {
-        let seen = Arc::new(AtomicBool::new(false));
-        let action = signal_hook::flag::register(SIGHUP, seen.clone())?;
-        Ok(EarlyHangUp { seen, action })
-    }
-
-    /// Whether one came. Later ones are somebody else's to see.
-    fn end(self) -> bool {
-        signal_hook::low_level::unregister(self.action);
-        self.seen.load(Ordering::Relaxed)
     }
 }
 

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::control::{self, Control, Question};
+use super::early::Early;
 use super::listener::{self, Endpoint};
 use super::mailbox::Mailbox;
 use super::start::{Failure, Start};
@@ -194,10 +195,12 @@ impl Supervisor {
         service::ready(&self.serving());
     }
 
-    /// Runs until the daemon is told to end and has drained. `reload` says that a reload has been asked for already.
-    pub(super) fn run(mut self, reload: bool) {
-        if reload {
-            self.begin_reload(Vec::new(), Instant::now());
+    /// Runs until the daemon is told to end and has drained. `early` is what it has been told already.
+    pub(super) fn run(mut self, early: Early) {
+        match early {
+            Early::Nothing => {}
+            Early::Reload => self.begin_reload(Vec::new(), Instant::now()),
+            Early::End => self.handle_end(Instant::now()),
         }
         let mut events = Events::with_capacity(64);
         while !matches!(self.stage, Stage::Over) {

@@ -353,7 +353,7 @@ impl Worker {
             Cause::Ready => client.queued = false,
             Cause::Deadline => connection.handle_deadline(&mut cx),
             Cause::Disk(Some(done)) => connection.handle_disk(done, &mut cx),
-            Cause::Disk(None) => connection.handle_abort(CloseReason::ReadFailed, &mut cx),
+            Cause::Disk(None) => connection.handle_no_disk(&mut cx),
             Cause::Drain => {
                 cx.transport.look_again();
                 connection.handle_drain(&mut cx);

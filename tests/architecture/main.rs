@@ -167,6 +167,27 @@ fn unsafe_code_stands_in_os_only() {
     }
 }
 
+/// Who may know the time of day, and what for. It can be set, so nothing may be due by it.
+const KNOW_THE_TIME_OF_DAY: &[(&str, &str)] = &[
+    ("src/os/clock.rs", "for the log daemon, before each message"),
+    ("src/handle/listing.rs", "to compare with the times of a directory, which are by the same clock"),
+];
+
+#[test]
+fn nothing_is_due_by_the_time_of_day() {
+    for source in sources() {
+        let all = tokens(&source.text);
+        let words = ["SystemTime", "UNIX_EPOCH", "time_t", "gettimeofday", "clock_gettime", "REALTIME", "Realtime"];
+        let found = tokens::without_tests(&all).into_iter().find(|token| words.contains(&token.text));
+        let may = KNOW_THE_TIME_OF_DAY.iter().find(|(path, _)| *path == source.path);
+        match (found, may) {
+            (Some(token), None) => panic!("{}:{}: {}: use Instant", source.path, token.line, token.text),
+            (None, Some((path, what))) => panic!("{path} does not ask for the time of day {what}: remove its line"),
+            _ => {}
+        }
+    }
+}
+
 #[test]
 fn no_file_has_outgrown_itself() {
     let long: Vec<String> = sources()

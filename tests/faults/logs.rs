@@ -1,13 +1,15 @@
 //! Logs that nobody reads, and a service manager that is not there.
 
+use std::fs::{self, File};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use crate::process::behind;
+use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
 use crate::support::site::{Site, set_mode};
-use crate::support::{am_root, skipped};
+use crate::support::{LONG, am_root, skipped};
 use crate::{expect_served, reset};
 
 /// The answer to many requests, each of which is a line in the log.
@@ -30,33 +32,108 @@ fn expect_to_be_none_the_worse(daemon: &mut Daemon) {
     assert!(begin.elapsed() < Duration::from_secs(8), "it took {:?} to end", begin.elapsed());
 }
 
-#[test]
-fn standard_error_that_nobody_reads_holds_nothing_up() {
-    let site = Site::of_the_examples();
+/// A daemon whose standard error is a FIFO, and the end of it that somebody would read.
+fn start_with_fifo(site: &Site) -> (File, Daemon) {
     let fifo = site.at("stderr");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).expect("a FIFO");
-    // Opened both ways, so that it has a reader who does not read.
-    let _reader = std::fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("the FIFO");
-    Settings::new(&site).set("log.target", "\"stderr\"").write(&site.config());
+    // Opened both ways, so that nobody waits for it.
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("the FIFO");
+    Settings::new(site).set("log.target", "\"stderr\"").write(&site.config());
     let script = format!("exec 2>{}; exec \"$@\"", fifo.display());
-    let mut daemon = Daemon::spawn(&site, &mut behind(&["sh", "-c", &script, "sh"], &site.config()));
+    (reader, Daemon::spawn(site, &mut behind(&["sh", "-c", &script, "sh"], &site.config())))
+}
+
+#[test]
+fn standard_error_that_nobody_reads_holds_nothing_up() {
+    let site = Site::of_the_examples();
+    let (_reader, mut daemon) = start_with_fifo(&site);
     expect_to_be_none_the_worse(&mut daemon);
+}
+
+/// A log daemon at the socket that a daemon of [`start_with_log_daemon`] knows.
+fn log_daemon(site: &Site) -> UnixDatagram {
+    let path = site.at("dev/log");
+    let _ = fs::remove_file(&path);
+    let log = UnixDatagram::bind(&path).expect("a socket");
+    log.set_read_timeout(Some(LONG)).expect("SO_RCVTIMEO");
+    set_mode(&path, 0o666);
+    log
+}
+
+/// A daemon with a `/dev/log` of its own, and who listens there.
+fn start_with_log_daemon(site: &Site) -> Option<(UnixDatagram, Daemon)> {
+    if !am_root() {
+        skipped("only root can give the daemon a /dev/log of its own");
+        return None;
+    }
+    let dev = site.dir("dev", &[("null", b"")]);
+    let log = log_daemon(site);
+    Settings::new(site).set("log.target", "\"syslog\"").write(&site.config());
+    let script = format!("mount --bind /dev/null {0}/null && mount --rbind {0} /dev && exec \"$@\"", dev.display());
+    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    Some((log, Daemon::spawn(site, &mut behind(&wrapper, &site.config()))))
+}
+
+#[test]
+fn a_log_daemon_that_is_restarted_is_found_again() {
+    let site = Site::of_the_examples();
+    let Some((mut log, daemon)) = start_with_log_daemon(&site) else { return };
+    for round in 0..3 {
+        daemon.client().ask(format!("get_metadata round-{round}\r\n"), "202 FILE NOT FOUND\r\n");
+        let mut message = [0; 1024];
+        let found = loop {
+            let length = log.recv(&mut message).expect("a line for the request");
+            let text = String::from_utf8_lossy(&message[..length]);
+            if text.contains(&format!("round-{round}")) {
+                break text.into_owned();
+            }
+        };
+        assert!(found.starts_with('<'), "{found}");
+        drop(log);
+        // The first leaves its socket behind, and the second is missed before the third is there.
+        if round == 1 {
+            fs::remove_file(site.at("dev/log")).expect("rm");
+            daemon.client().ask("get_metadata meanwhile\r\n", "202 FILE NOT FOUND\r\n");
+            daemon.wait_stderr(0, "meanwhile");
+        }
+        log = log_daemon(&site);
+    }
+}
+
+/// Nothing that a client gets is a log line, and nobody dies of a line that cannot be written.
+#[test]
+fn a_daemon_without_standard_streams_serves() {
+    let site = Site::of_the_examples();
+    Settings::new(&site).set("log.target", "\"stderr\"").write(&site.config());
+    let wrapper = ["sh", "-c", "exec <&- >&- 2>&-; exec \"$@\"", "sh"];
+    let mut daemon = Daemon::spawn(&site, &mut behind(&wrapper, &site.config()));
+    let mut clients: Vec<Client> = (0..10).map(|_| expect_served(&daemon)).collect();
+    make_noise(&daemon);
+    for stream in 0..=2 {
+        let file = fs::read_link(format!("/proc/{}/fd/{stream}", daemon.pid())).expect("a file");
+        assert_eq!(file.to_string_lossy(), "/dev/null", "descriptor {stream}");
+    }
+    clients.iter_mut().for_each(Client::expect_alive);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn standard_error_whose_reader_has_gone_is_not_missed() {
+    let site = Site::of_the_examples();
+    let (reader, mut daemon) = start_with_fifo(&site);
+    drop(reader);
+    make_noise(&daemon);
+    daemon.wait_status("log lines are lost", |status| status["log_lost"].as_u64() > Some(0));
+    expect_served(&daemon);
+    daemon.hang_up();
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
 fn a_log_daemon_that_does_not_read_holds_nothing_up() {
-    if !am_root() {
-        return skipped("only root can give the daemon a /dev/log of its own");
-    }
     let site = Site::of_the_examples();
-    let dev = site.dir("dev", &[("null", b"")]);
-    let log = UnixDatagram::bind(dev.join("log")).expect("a socket");
-    set_mode(&dev.join("log"), 0o666);
-    Settings::new(&site).set("log.target", "\"syslog\"").write(&site.config());
-    let script = format!("mount --bind /dev/null {0}/null && mount --rbind {0} /dev && exec \"$@\"", dev.display());
-    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
-    let mut daemon = Daemon::spawn(&site, &mut behind(&wrapper, &site.config()));
+    let Some((log, mut daemon)) = start_with_log_daemon(&site) else { return };
     expect_to_be_none_the_worse(&mut daemon);
     let mut message = [0; 1024];
     let length = log.recv(&mut message).expect("what was sent before it was full");
@@ -68,7 +145,7 @@ fn a_service_manager_that_has_gone_is_not_missed() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site);
     let mut daemon = Daemon::start(&site, &settings);
-    std::fs::remove_file(site.at("notify")).expect("the notify socket");
+    fs::remove_file(site.at("notify")).expect("the notify socket");
     let fresh = settings.set("limits.connections", "77");
     fresh.write(&site.config());
     let mark = daemon.stderr_mark();

@@ -1,21 +1,33 @@
 //! Faults that really happen to the real daemon: disks that hang, descriptors that run out, clients that misbehave, logs
 //! that nobody reads, signals at the wrong moment. Each test waits for what the daemon promises in spite of them.
 
+mod accepting;
 mod clients;
+mod clocks;
+mod crowds;
 mod descriptors;
 mod disks;
+mod files;
+mod floods;
 mod listeners;
 mod logs;
 mod process;
 mod reloads;
+mod shim;
+mod starts;
+mod threads;
 
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use support::client::Client;
 use support::daemon::Daemon;
+
+/// Held by who needs so many open files that there is no room for two.
+static TEN_THOUSAND: Mutex<()> = Mutex::new(());
 
 /// Closes the connection with a reset.
 fn reset(client: Client) {

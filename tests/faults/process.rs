@@ -43,10 +43,17 @@ pub(crate) fn open_files(pid: u32) -> usize {
 }
 
 /// The processor time that the process took while `work` was done, as a share of the time that passed.
-pub(crate) fn load_during(pid: u32, work: impl FnOnce()) -> f64 {
+fn load_during(pid: u32, work: impl FnOnce()) -> f64 {
     let (begin, before) = (Instant::now(), processor_time(pid));
     work();
     (processor_time(pid) - before).as_secs_f64() / begin.elapsed().as_secs_f64()
+}
+
+/// Nothing spins: over a second the daemon takes less than 5 % of a processor.
+#[track_caller]
+pub(crate) fn expect_calm(daemon: &Daemon) {
+    let load = load_during(daemon.pid(), || std::thread::sleep(Duration::from_secs(1)));
+    assert!(load < 0.05, "the daemon takes {:.0} % of a processor", load * 100.0);
 }
 
 fn processor_time(pid: u32) -> Duration {

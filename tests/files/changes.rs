@@ -9,6 +9,7 @@ use crate::support::daemon::Daemon;
 use crate::support::decode::{Fault, Form};
 use crate::support::settings::Settings;
 use crate::support::site::{Site, put};
+use crate::support::slow::{expect_whole, slow_in_all_forms};
 use crate::support::{in_parallel, show};
 use crate::{holds, not_found};
 
@@ -64,23 +65,11 @@ fn an_answer_under_way_keeps_the_file_that_was_opened() {
     let path = site.root().join("f");
     content::write(&path, 1, LARGE);
     let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
-    let mut clients: Vec<_> = Form::ALL
-        .iter()
-        .map(|&(listener, form)| {
-            let mut client = Client::connect_narrow(daemon.address(listener));
-            client.send(form.request("f", 0, LARGE));
-            (client, form)
-        })
-        .collect();
-    daemon.wait_connections("sending", clients.len() as u64);
+    let mut clients = slow_in_all_forms(&daemon, "f", LARGE);
     content::write(&site.at("fresh"), 2, LARGE / 2);
     fs::rename(site.at("fresh"), &path).expect("rename");
+    expect_whole(&mut clients, 1, LARGE);
     for (client, form) in &mut clients {
-        let mut checker = Checker::new(1, 0);
-        client
-            .answer(*form, LARGE, &mut |bytes| checker.take(bytes))
-            .unwrap_or_else(|fault| panic!("{form:?}: {fault}"));
-        assert_eq!(checker.wrong_at, None, "{form:?}: a byte that is not the old file's");
         assert_eq!(client.size("f"), Ok(LARGE / 2), "{form:?}: the next request sees the new file");
     }
 }

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::client::Client;
-use crate::support::content::{self, Checker};
+use crate::support::content;
 use crate::support::daemon::Daemon;
 use crate::support::decode::{Fault, Form};
 use crate::support::eventually;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
+use crate::support::slow::{expect_whole, slow, slow_in_all_forms};
 
 const LARGE: u64 = 100 << 20;
 
@@ -22,14 +22,6 @@ fn started(drain: &str) -> (Site, Daemon) {
     let settings = Settings::new(&site).listen_all().set("timeouts.drain", &format!("{drain:?}"));
     let daemon = Daemon::start(&site, &settings);
     (site, daemon)
-}
-
-/// A client that has asked for everything and takes nothing yet.
-#[track_caller]
-fn slow(daemon: &Daemon, listener: usize, form: Form) -> Client {
-    let mut client = Client::connect_narrow(daemon.address(listener));
-    client.send(form.request("large", 0, LARGE));
-    client
 }
 
 #[track_caller]
@@ -45,8 +37,7 @@ fn eventually_refused(daemon: &Daemon) {
 fn answers_under_way_are_finished_and_idle_connections_closed_at_once() {
     for signal in [Signal::TERM, Signal::INT] {
         let (_site, mut daemon) = started("5m");
-        let mut clients = Form::ALL.map(|(listener, form)| (slow(&daemon, listener, form), form));
-        daemon.wait_connections("sending", clients.len() as u64);
+        let mut clients = slow_in_all_forms(&daemon, "large", LARGE);
         let mut never_asked = daemon.client();
         let mut asked = daemon.client();
         asked.expect_alive();
@@ -61,13 +52,8 @@ fn answers_under_way_are_finished_and_idle_connections_closed_at_once() {
         }
         eventually_refused(&daemon);
         assert!(daemon.is_running(), "ended with answers under way");
-        for (client, form) in &mut clients {
-            let mut checker = Checker::new(1, 0);
-            let outcome = client.answer(*form, LARGE, &mut |bytes| checker.take(bytes));
-            outcome.unwrap_or_else(|fault| panic!("{form:?}, {} of {LARGE} bytes: {fault}", checker.offset));
-            assert_eq!(checker.wrong_at, None, "{form:?}: a wrong byte");
-            client.expect_close();
-        }
+        expect_whole(&mut clients, 1, LARGE);
+        clients.iter_mut().for_each(|(client, _)| client.expect_close());
         assert_eq!(daemon.wait_exit().code(), Some(0));
     }
 }
@@ -75,7 +61,7 @@ fn answers_under_way_are_finished_and_idle_connections_closed_at_once() {
 #[test]
 fn the_service_manager_and_the_status_are_told() {
     let (_site, mut daemon) = started("5m");
-    let mut client = slow(&daemon, 0, Form::Raw);
+    let mut client = slow(&daemon, 0, Form::Raw, "large", LARGE);
     daemon.wait_connections("sending", 1);
     daemon.drain();
     daemon.wait_status("the state is draining", |status| status["state"] == "draining");
@@ -87,7 +73,7 @@ fn the_service_manager_and_the_status_are_told() {
 #[test]
 fn requests_not_begun_are_not_answered() {
     let (_site, mut daemon) = started("5m");
-    let mut client = slow(&daemon, 0, Form::Fragments);
+    let mut client = slow(&daemon, 0, Form::Fragments, "large", LARGE);
     client.send("get_metadata large\r\nget_file_listing\r\nget_slice large 0 1\r\n");
     daemon.wait_connections("sending", 1);
     daemon.drain();
@@ -107,8 +93,7 @@ fn with_nobody_there_it_ends_at_once() {
 #[test]
 fn what_is_left_at_the_deadline_is_cut() {
     let (_site, mut daemon) = started("1s");
-    let mut clients = Form::ALL.map(|(listener, form)| (slow(&daemon, listener, form), form));
-    daemon.wait_connections("sending", clients.len() as u64);
+    let mut clients = slow_in_all_forms(&daemon, "large", LARGE);
     let start = Instant::now();
     assert_eq!(daemon.stop(), Some(0));
     let took = start.elapsed();
@@ -122,7 +107,7 @@ fn what_is_left_at_the_deadline_is_cut() {
 #[test]
 fn a_second_signal_ends_it_now() {
     let (_site, mut daemon) = started("5m");
-    let mut client = slow(&daemon, 0, Form::Plain);
+    let mut client = slow(&daemon, 0, Form::Plain, "large", LARGE);
     daemon.wait_connections("sending", 1);
     daemon.drain();
     assert!(daemon.is_running(), "one signal ended it with an answer under way");
@@ -135,7 +120,7 @@ fn a_second_signal_ends_it_now() {
 #[test]
 fn a_reload_does_not_stop_a_drain() {
     let (_site, mut daemon) = started("5m");
-    let mut client = slow(&daemon, 0, Form::Raw);
+    let mut client = slow(&daemon, 0, Form::Raw, "large", LARGE);
     daemon.wait_connections("sending", 1);
     daemon.drain();
     daemon.signal(Signal::HUP);

@@ -4,11 +4,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::client::Client;
-use crate::support::content::{self, Checker};
+use crate::support::content;
 use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
+use crate::support::slow::{expect_whole, slow_in_all_forms};
 use crate::support::{eventually, meanwhile, own_address};
 
 const LARGE: u64 = 48 << 20;
@@ -98,23 +98,11 @@ fn the_root_is_changed_and_transfers_finish_with_the_old_file() {
     content::write(&site.dir("next", &[]).join("f"), 2, LARGE / 2);
     let settings = Settings::new(&site).listen_all();
     let mut daemon = Daemon::start(&site, &settings);
-    let mut clients: Vec<_> = Form::ALL
-        .iter()
-        .map(|&(listener, form)| {
-            let mut client = Client::connect_narrow(daemon.address(listener));
-            client.send(form.request("f", 0, LARGE));
-            (client, form)
-        })
-        .collect();
-    daemon.wait_connections("sending", clients.len() as u64);
+    let mut clients = slow_in_all_forms(&daemon, "f", LARGE);
     daemon.reload(&settings.root(&site.at("next"))).expect_code(0);
     assert_eq!(daemon.client().size("f"), Ok(LARGE / 2));
+    expect_whole(&mut clients, 1, LARGE);
     for (client, form) in &mut clients {
-        let mut checker = Checker::new(1, 0);
-        client
-            .answer(*form, LARGE, &mut |bytes| checker.take(bytes))
-            .unwrap_or_else(|fault| panic!("{form:?}: {fault}"));
-        assert_eq!(checker.wrong_at, None, "{form:?}: a byte that is not the old file's");
         assert_eq!(client.size("f"), Ok(LARGE / 2), "{form:?}: the next request sees the new root");
     }
     assert_eq!(daemon.status()["root"], site.at("next").to_string_lossy().as_ref());

@@ -7,6 +7,7 @@ use crate::support::daemon::Daemon;
 use crate::support::decode::{Fault, Form};
 use crate::support::settings::Settings;
 use crate::support::site::Site;
+use crate::support::slow::slow_in_all_forms;
 use crate::support::{content, in_parallel};
 
 const LARGE: u64 = 48 << 20;
@@ -57,15 +58,7 @@ fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
     content::write(&site.root().join("large"), 1, LARGE);
     let settings = Settings::new(&site).listen_all().set("timeouts.stall", "\"1s\"");
     let daemon = Daemon::start(&site, &settings);
-    let mut clients: Vec<_> = Form::ALL
-        .iter()
-        .map(|&(listener, form)| {
-            let mut client = Client::connect_narrow(daemon.address(listener));
-            client.send(form.request("large", 0, LARGE));
-            (client, form)
-        })
-        .collect();
-    daemon.wait_connections("sending", clients.len() as u64);
+    let mut clients = slow_in_all_forms(&daemon, "large", LARGE);
     daemon.wait_connections("total", 0);
     for (client, form) in &mut clients {
         let outcome = client.answer(*form, LARGE, &mut |_| {});

@@ -13,11 +13,14 @@ pub(crate) mod proc;
 pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod site;
+pub(crate) mod slow;
 pub(crate) mod slowfs;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How long anything may take before it counts as never. No test waits this long unless it fails.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -31,6 +34,15 @@ pub(crate) fn am_root() -> bool {
 pub(crate) fn skipped(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "this must run in CI: {why}");
     eprintln!("SKIPPED: {why}");
+}
+
+/// Lets this process have so many files open; the daemon inherits it. False where that is not allowed.
+pub(crate) fn allow_open_files(count: u64) -> bool {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= count) {
+        return true;
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum }).is_ok()
 }
 
 /// Bytes as a person can read them, the middle left out when there are many.

@@ -42,7 +42,11 @@ impl Supervisor {
             mailbox.send(Notice::Prepared { serial, result });
         });
         if let Err(error) = spawned {
-            self.prepared(serial, Err(Failure::system("cannot start a thread that reloads", &error)), now);
+            self.prepared(
+                serial,
+                Err(Failure::system("cannot start a thread that reloads (see TasksMax, `ulimit -u`)", &error)),
+                now,
+            );
         }
     }
 

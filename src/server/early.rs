@@ -1,0 +1,58 @@
+//! Signals that come while the daemon starts.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{SigId, flag};
+
+/// What is asked for before there is anybody to do it is done after the start: a reload does not end the daemon, and
+/// the end leaves nothing half made behind. Whoever asks for the end twice has it at once.
+pub(super) struct EarlySignals {
+    hang_up: Arc<AtomicBool>,
+    end: Arc<AtomicBool>,
+    actions: Vec<SigId>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Early {
+    Nothing,
+    Reload,
+    End,
+}
+
+impl EarlySignals {
+    /// Watches for reloads from here on.
+    pub(super) fn watch_hang_up() -> io::Result<EarlySignals> {
+        let hang_up = Arc::new(AtomicBool::new(false));
+        let actions = vec![flag::register(SIGHUP, hang_up.clone())?];
+        Ok(EarlySignals { hang_up, end: Arc::default(), actions })
+    }
+
+    /// Watches for the end from here on. Not before there is something to leave behind: until then a start that hangs
+    /// ends by the first signal.
+    pub(super) fn watch_end(&mut self) -> io::Result<()> {
+        for signal in [SIGTERM, SIGINT] {
+            // In this order: the first signal finds the flag down.
+            self.actions.push(flag::register_conditional_default(signal, self.end.clone())?);
+            self.actions.push(flag::register(signal, self.end.clone())?);
+        }
+        Ok(())
+    }
+
+    /// What was asked for. Later signals are somebody else's to see.
+    pub(super) fn end(self) -> Early {
+        for action in self.actions {
+            signal_hook::low_level::unregister(action);
+        }
+        if self.end.load(Ordering::Relaxed) {
+            Early::End
+        } else if self.hang_up.load(Ordering::Relaxed) {
+            Early::Reload
+        } else {
+            Early::Nothing
+        }
+    }
+}

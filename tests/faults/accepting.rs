@@ -1,0 +1,57 @@
+//! Accepting that fails, whatever the kernel's reason.
+
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use crate::expect_served;
+use crate::process::expect_calm;
+use crate::shim::Shim;
+use crate::support::client::Client;
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+
+const ALWAYS: i64 = i64::MAX;
+
+/// How long it may take until clients are accepted again.
+const SOON: Duration = Duration::from_secs(1);
+
+#[test]
+fn who_cannot_be_accepted_waits_and_is_served_when_the_system_allows_it() {
+    // The last one is what a security module answers.
+    for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::PERM] {
+        let site = Site::of_the_examples();
+        let (shim, daemon) = Shim::start(&site, &Settings::new(&site).set("workers", "2"));
+        let mut before = expect_served(&daemon);
+        shim.fail_accepting(errno, ALWAYS);
+        let mut waiting: Vec<Client> = (0..20).map(|_| daemon.client()).collect();
+        waiting.iter_mut().for_each(|client| client.send("get_metadata a10\r\n"));
+        daemon.wait_status("accepting has failed", |status| status["accept_pauses"].as_u64() > Some(2));
+        expect_calm(&daemon);
+        before.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+        shim.accept_again();
+        let begin = Instant::now();
+        waiting.iter_mut().for_each(|client| client.expect("0 OK\r\n10\r\n"));
+        assert!(begin.elapsed() < SOON, "{errno:?}: accepted again after {:?}", begin.elapsed());
+        let mut complaints = daemon.stderr_lines();
+        complaints.retain(|line| line.contains("cannot accept clients"));
+        assert_eq!(complaints.len(), 1, "of two workers in less than a minute: {complaints:#?}");
+        assert!(!complaints[0].contains("LimitNOFILE"), "{errno:?} is no lack of descriptors: {}", complaints[0]);
+    }
+}
+
+#[test]
+fn a_client_that_went_before_it_was_accepted_holds_nobody_up() {
+    const GONE: usize = 50;
+    const STAY: usize = 100;
+    let site = Site::of_the_examples();
+    let (shim, daemon) = Shim::start(&site, &Settings::new(&site));
+    shim.fail_accepting(Errno::CONNABORTED, i64::try_from(GONE).expect("few"));
+    let mut clients: Vec<Client> = (0..GONE + STAY).map(|_| daemon.client()).collect();
+    clients.iter_mut().for_each(|client| client.send_if_possible(b"quit\r\n"));
+    let served = clients.iter_mut().filter_map(|client| (client.drain() > 0).then_some(())).count();
+    assert_eq!(served, STAY);
+    assert_eq!(daemon.status()["accept_pauses"], 0);
+    let lines = daemon.stderr_lines();
+    assert!(!lines.iter().any(|line| line.contains("accept")), "the log: {lines:#?}");
+}

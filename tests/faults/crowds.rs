@@ -1,0 +1,119 @@
+//! A directory with a million entries.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::expect_served;
+use crate::support::client::Client;
+use crate::support::daemon::Daemon;
+use crate::support::proc::{self, anonymous_kib};
+use crate::support::run::run;
+use crate::support::settings::Settings;
+use crate::support::site::{Site, put, set_mode};
+use crate::support::{am_root, eventually, skipped};
+
+const ENTRIES: usize = 1_000_000;
+
+/// Bytes of a name.
+const NAME: usize = 10;
+
+/// A directory in memory, which is faster to fill and to remove.
+struct Crowd(TempDir);
+
+impl Crowd {
+    #[track_caller]
+    fn mount() -> Crowd {
+        let dir = tempfile::Builder::new().prefix("hftpd-crowd-").tempdir().expect("a temporary directory");
+        let options = "nr_inodes=0,size=100m,mode=755";
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(dir.path())).expect_code(0);
+        let crowd = Crowd(dir);
+        let first = put(&crowd.name(0), b"0123456789");
+        set_mode(&first, 0o644);
+        for number in 1..ENTRIES {
+            fs::hard_link(&first, crowd.name(number)).expect("a hard link");
+        }
+        crowd
+    }
+
+    fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn name(&self, number: usize) -> PathBuf {
+        self.root().join(format!("{number:0NAME$}"))
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.root()).status();
+    }
+}
+
+#[test]
+fn a_million_names_are_listed_while_others_are_served_and_cost_their_own_size() {
+    const CLIENTS: usize = 10;
+    if !am_root() {
+        return skipped("only root may mount a directory in memory");
+    }
+    let begin = Instant::now();
+    let crowd = Crowd::mount();
+    println!("{ENTRIES} names were made in {:?}", begin.elapsed());
+    let site = Site::new();
+    // With one event loop nobody is served by another while this one is held up.
+    let settings = Settings::new(&site).root(crowd.root()).set("workers", "1").set("log.access", "false");
+    let daemon = Daemon::start(&site, &settings);
+    expect_served(&daemon).ask("get_metadata 0000000000\r\n", "0 OK\r\n10\r\n");
+    let before = anonymous_kib(daemon.pid());
+    proc::reset_peak(daemon.pid());
+
+    let wanted = (NAME + 2) * ENTRIES;
+    let is_made = AtomicBool::new(false);
+    let (mut slowest, mut served, mut served_before) = (Duration::ZERO, 0, 0);
+    std::thread::scope(|scope| {
+        let begin = Instant::now();
+        let mut clients: Vec<Client> = (0..CLIENTS).map(|_| daemon.client()).collect();
+        clients.iter_mut().for_each(|client| client.send("get_file_listing\r\n"));
+        let is_made = &is_made;
+        let list = scope.spawn(move || {
+            for client in &mut clients {
+                client.expect("0 OK\r\n");
+                is_made.store(true, Ordering::Relaxed);
+                let names = client.exactly(wanted);
+                let mut each = names.chunks(NAME + 2).enumerate();
+                assert!(each.all(|(number, name)| name == format!("{number:0NAME$}\r\n").as_bytes()), "wrong names");
+                client.expect("\r\n");
+            }
+        });
+        // In the same root.
+        let mut other = daemon.client();
+        while !list.is_finished() {
+            let begin = Instant::now();
+            other.ask("get_slice 0000999999 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
+            slowest = slowest.max(begin.elapsed());
+            served += 1;
+            if !is_made.load(Ordering::Relaxed) {
+                served_before = served;
+            }
+        }
+        list.join().expect("all names in order");
+        println!("{CLIENTS} listings took {:?}", begin.elapsed());
+    });
+    println!("{served} others were served, {served_before} before a listing was made, in {slowest:?} at most");
+    assert!(served_before > 10, "{served_before} others were served while a listing was made");
+    assert!(slowest < Duration::from_secs(1), "another client waited for {slowest:?}");
+
+    let peak = proc::peak_kib(daemon.pid()).saturating_sub(before);
+    println!("{peak} KiB at most, for a text of {} KiB", wanted / 1024);
+    // The text, and while it is made the names, where each is, and the order; clients share it.
+    assert!(peak < 8 * (wanted / 1024) as u64, "{CLIENTS} listings of {wanted} bytes cost {peak} KiB");
+    eventually("the memory is given back", || match anonymous_kib(daemon.pid()).saturating_sub(before) {
+        left if left < 2 * (wanted / 1024) as u64 => Ok(()),
+        left => Err(format!("{left} KiB")),
+    });
+}

@@ -1,0 +1,71 @@
+//! System calls that fail when they are told to, and a clock that jumps (`shim.c`).
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::io::Errno;
+
+use crate::support::daemon::Daemon;
+use crate::support::run::{hftpd_with, run};
+use crate::support::settings::Settings;
+use crate::support::site::{Site, put, set_mode};
+
+/// What the daemon's calls do; shared with it.
+pub(crate) struct Shim {
+    knobs: File,
+}
+
+/// The fields of `struct knobs`.
+#[derive(Clone, Copy)]
+enum Knob {
+    AcceptError,
+    AcceptTimes,
+    ClockOffset,
+    ClockAsked,
+}
+
+impl Shim {
+    /// A daemon whose calls pass through a shim.
+    #[track_caller]
+    pub(crate) fn start(site: &Site, settings: &Settings) -> (Shim, Daemon) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/shim.c");
+        let library = site.at("shim.so");
+        run(Command::new("gcc").args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source))
+            .expect_code(0);
+        set_mode(&library, 0o755);
+        let path = put(&site.at("knobs"), &[0; 32]);
+        let knobs = OpenOptions::new().read(true).write(true).open(&path).expect("the knobs");
+        settings.write(&site.config());
+        let mut command = hftpd_with(&[], &site.config());
+        command.env("LD_PRELOAD", library).env("HFTPD_SHIM", path).current_dir(site.path());
+        (Shim { knobs }, Daemon::spawn(site, &mut command))
+    }
+
+    /// Accepting fails with this so many times.
+    pub(crate) fn fail_accepting(&self, errno: Errno, times: i64) {
+        self.set(Knob::AcceptTimes, times);
+        self.set(Knob::AcceptError, i64::from(errno.raw_os_error()));
+    }
+
+    pub(crate) fn accept_again(&self) {
+        self.set(Knob::AcceptError, 0);
+    }
+
+    /// The time of day is off by so many seconds.
+    pub(crate) fn set_clock(&self, offset: i64) {
+        self.set(Knob::ClockOffset, offset);
+    }
+
+    /// How often the daemon has asked for the time of day.
+    pub(crate) fn times_asked(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.knobs.read_exact_at(&mut bytes, Knob::ClockAsked as u64 * 8).expect("the knobs");
+        i64::from_ne_bytes(bytes)
+    }
+
+    fn set(&self, knob: Knob, value: i64) {
+        self.knobs.write_all_at(&value.to_ne_bytes(), knob as u64 * 8).expect("the knobs");
+    }
+}

@@ -1,0 +1,177 @@
+//! Starts that are disturbed: by signals, by a full disk, by a directory that is not there.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::process::behind;
+use crate::support::client::Client;
+use crate::support::daemon::Daemon;
+use crate::support::run::{self, hftpd_with, run};
+use crate::support::settings::Settings;
+use crate::support::site::{Site, put};
+use crate::support::{LONG, am_root, eventually, own_address, proc, skipped};
+use crate::{expect_served, reset};
+
+const STARTS: u32 = 60;
+
+/// A signal at another moment of the start each time, but not before the daemon handles signal `after`.
+#[track_caller]
+fn signal_while_starting(pid: u32, after: Signal, signal: Signal, round: u32) {
+    let bit = 1_u64 << (after.as_raw() - 1);
+    let start = Instant::now();
+    while u64::from_str_radix(&proc::status_line(&pid.to_string(), "SigCgt"), 16).expect("a mask") & bit == 0 {
+        assert!(start.elapsed() < LONG, "it does not handle {after:?}");
+    }
+    // From at once to when it serves.
+    std::thread::sleep(Duration::from_micros(u64::from(round) * 100));
+    kill_process(Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid"), signal).expect("a signal");
+}
+
+fn spawn(site: &Site) -> Child {
+    let mut command = hftpd_with(&[], &site.config());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the daemon")
+}
+
+#[track_caller]
+fn wait(child: &mut Child) -> ExitStatus {
+    let status = run::wait(child, LONG);
+    let _ = child.kill();
+    status.expect("it ends")
+}
+
+#[track_caller]
+fn eventually_serves(address: SocketAddr) {
+    eventually("it serves", || TcpStream::connect(address).map(drop).map_err(|error| error.to_string()));
+    Client::connect(address).expect_alive();
+}
+
+#[test]
+fn a_reload_that_comes_while_it_starts_is_done_after_the_start() {
+    let site = Site::of_the_examples();
+    let address = own_address();
+    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    for round in 0..STARTS {
+        let mut child = spawn(&site);
+        signal_while_starting(child.id(), Signal::HUP, Signal::HUP, round);
+        eventually_serves(address);
+        eventually("the reload is done", || {
+            let status = run(&mut hftpd_with(&["status", "--json"], &site.config())).stdout;
+            if status.contains("\"succeeded\":1") { Ok(()) } else { Err(status) }
+        });
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
+        assert_eq!(wait(&mut child).code(), Some(0), "round {round}");
+    }
+}
+
+#[test]
+fn an_end_that_comes_while_it_starts_is_clean() {
+    let site = Site::of_the_examples();
+    let address = own_address();
+    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    for round in 0..STARTS {
+        let mut child = spawn(&site);
+        let signal = if round % 2 == 0 { Signal::TERM } else { Signal::INT };
+        signal_while_starting(child.id(), Signal::HUP, signal, round);
+        let status = wait(&mut child);
+        // While there is nothing to leave behind, the signal may end it as it ends any process.
+        let is_clean = status.code() == Some(0) || status.signal() == Some(signal.as_raw());
+        assert!(is_clean, "round {round}: {status}");
+        assert!(!site.control().exists(), "round {round}: a control socket is left");
+    }
+    eventually("nobody listens", || TcpStream::connect(address).map_or(Ok(()), |_| Err("connected".to_owned())));
+}
+
+#[test]
+fn a_daemon_that_is_ended_while_it_starts_in_the_background_leaves_nothing_in_the_way() {
+    let site = Site::of_the_examples();
+    let address = own_address();
+    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    let pid_file = site.at("pid");
+    for round in 0..STARTS {
+        put(&pid_file, b"");
+        let mut command = hftpd_with(&["--daemon"], &site.config());
+        let mut child =
+            command.arg("--pid-file").arg(&pid_file).stderr(Stdio::piped()).spawn().expect("the daemon's starter");
+        let pid = daemon_of(&pid_file);
+        signal_while_starting(pid, Signal::TERM, Signal::TERM, round);
+        assert_eq!(wait(&mut child).code(), Some(0), "round {round}");
+        eventually("the daemon ends", || if proc::is_alive(pid) { Err(format!("{pid} lives")) } else { Ok(()) });
+        assert!(!site.control().exists(), "round {round}: a control socket is left");
+    }
+}
+
+/// The process of the pid file, once it is written.
+#[track_caller]
+fn daemon_of(pid_file: &Path) -> u32 {
+    let start = Instant::now();
+    loop {
+        let text = fs::read_to_string(pid_file).expect("the pid file");
+        match text.strip_suffix('\n').map(str::parse) {
+            Some(Ok(pid)) => return pid,
+            _ => assert!(start.elapsed() < LONG, "no process in the pid file: {text:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_under_the_pid_file_is_71_and_leaves_no_daemon() {
+    if !am_root() {
+        return skipped("only root may mount a small disk");
+    }
+    let site = Site::of_the_examples();
+    let address = own_address();
+    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    let disk = site.dir("disk", &[]);
+    // What is left on the disk when the daemon has gone is told at the end.
+    let script = format!(
+        "mount -t tmpfs -o size=4k none {0} && head -c 4096 /dev/zero >{0}/fill && \"$@\" --daemon --pid-file {0}/pid; \
+         code=$?; ls {0}; exit $code",
+        disk.display()
+    );
+    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    let finished = run(&mut behind(&wrapper, &site.config())).expect_code(71);
+    assert!(finished.stderr.contains("No space left on device"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("disk/pid"), "{}", finished.stderr);
+    assert_eq!(finished.stdout, "fill\n", "a pid file that names nobody is left");
+    assert!(TcpStream::connect(address).is_err(), "somebody listens");
+}
+
+#[test]
+fn without_the_control_sockets_directory_it_says_so_and_serves() {
+    let site = Site::of_the_examples();
+    let absent = site.at("absent/control");
+    let settings = Settings::new(&site).set("control", &format!("{absent:?}"));
+    let mut daemon = Daemon::start(&site, &settings);
+    let line = daemon.wait_stderr(0, "no control socket at ");
+    assert!(line.contains(&*absent.to_string_lossy()), "{line}");
+    daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+    for command in ["status", "reload"] {
+        run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
+    }
+    settings.set("limits.request-line", "2048").write(&site.config());
+    daemon.hang_up();
+    daemon.wait_stderr(0, "reloaded: limits.request-line");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_control_sockets_directory_that_is_removed_takes_the_commands_with_it_and_nothing_else() {
+    let site = Site::of_the_examples();
+    let mut daemon = Daemon::start(&site, &Settings::new(&site));
+    daemon.status();
+    fs::rename(site.at("run"), site.at("gone")).expect("rename");
+    for command in ["status", "reload"] {
+        run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
+    }
+    daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+    daemon.hang_up();
+    reset(expect_served(&daemon));
+    put(&site.at("run"), b"not even a directory");
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -1,0 +1,86 @@
+//! A system that gives no thread.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+
+use crate::expect_served;
+use crate::process::behind;
+use crate::support::daemon::Daemon;
+use crate::support::run::run;
+use crate::support::settings::Settings;
+use crate::support::site::{Site, set_mode};
+use crate::support::{am_root, skipped};
+
+/// The limit counts a user's threads, so each test needs a user for whom nobody else runs one.
+fn settings(site: &Site, number: u32) -> Option<(u32, Settings)> {
+    if !am_root() {
+        skipped("only root can give the daemon a user of its own");
+        return None;
+    }
+    set_mode(&site.at("run"), 0o777);
+    let uid = 20_000 + std::process::id() % 4000 * 10 + number;
+    let user = format!("\"{uid}\"");
+    Some((uid, Settings::new(site).set("user", &user).set("group", &user).set("workers", "2")))
+}
+
+#[test]
+fn a_start_without_threads_fails_and_says_what_to_raise() {
+    let site = Site::of_the_examples();
+    let Some((_, settings)) = settings(&site, 1) else { return };
+    settings.write(&site.config());
+    // The main thread, then the log's, then those of two event loops.
+    for threads in 1..=3 {
+        let limit = format!("--nproc={threads}:{threads}");
+        let finished = run(&mut behind(&["prlimit", &limit], &site.config())).expect_code(71);
+        assert!(finished.stderr.contains("TasksMax"), "{threads} threads: {}", finished.stderr);
+        assert!(!site.control().exists(), "a control socket is left of a start with {threads} threads");
+    }
+}
+
+/// Threads of the daemon's user that are not the daemon's. Dropped, they end.
+struct Crowd(Vec<Child>);
+
+impl Crowd {
+    #[track_caller]
+    fn of(uid: u32, count: usize) -> Crowd {
+        let spawn = || Command::new("sleep").arg("600").uid(uid).gid(uid).spawn().expect("sleep");
+        Crowd((0..count).map(|_| spawn()).collect())
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn without_a_thread_for_the_disk_clients_are_told_and_later_ones_served() {
+    const THREADS: usize = 10;
+    let site = Site::of_the_examples();
+    let Some((uid, settings)) = settings(&site, 2) else { return };
+    settings.write(&site.config());
+    let limit = format!("--nproc={THREADS}:{THREADS}");
+    let mut daemon = Daemon::spawn(&site, &mut behind(&["prlimit", &limit], &site.config()));
+    let crowd = Crowd::of(uid, THREADS);
+    let mut kept = expect_served(&daemon);
+    for _ in 0..20 {
+        let mut client = daemon.client();
+        client.ask("get_metadata a10\r\n", "199 INTERNAL SERVER ERROR\r\n");
+        client.expect_close();
+    }
+    let settings = settings.set("timeouts.idle", "\"4m\"");
+    daemon.reload(&settings).expect_code(71).expect_says("TasksMax");
+    let mut complaints = daemon.stderr_lines();
+    complaints.retain(|line| line.contains("thread that reads"));
+    assert_eq!(complaints.len(), 1, "in less than a minute: {complaints:#?}");
+
+    drop(crowd);
+    daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+    daemon.reload(&settings).expect_code(0);
+    kept.expect_alive();
+    assert_eq!(daemon.stop(), Some(0));
+}
