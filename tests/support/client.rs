@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
+use hftpd::wire::answer_reader::Event;
+use hftpd::wire::{AnswerReader, Encoding, Request};
 use socket2::{Domain, Socket, Type};
 
 use super::decode::{self, Fault, Form};
@@ -140,8 +142,16 @@ impl Client {
     /// The names in the answer to `get_file_listing`, which it sends.
     #[track_caller]
     pub(crate) fn listing(&mut self) -> Vec<String> {
-        self.ask("get_file_listing\r\n", "0 OK\r\n");
-        std::iter::from_fn(|| Some(self.line()).filter(|name| !name.is_empty())).collect()
+        self.send("get_file_listing\r\n");
+        let mut names = Vec::new();
+        let answer = AnswerReader::new(Request::GetFileListing, Encoding::Plain);
+        decode::answer(&mut self.reader, answer, &mut |event| {
+            if let Event::Name(name) = event {
+                names.push(String::from_utf8_lossy(name).into_owned());
+            }
+        })
+        .unwrap_or_else(|fault| panic!("a listing: {fault}"));
+        names
     }
 
     /// Everything until the daemon closes; a reset is a failure.
@@ -217,11 +227,13 @@ impl Client {
     /// Asks for the size of a file; the first line if it is not 0 OK.
     pub(crate) fn size(&mut self, name: &str) -> Result<u64, Fault> {
         self.send(format!("get_metadata {name}\r\n"));
-        let head = decode::line(&mut self.reader)?;
-        if head != "0 OK" {
-            return Err(Fault::Refused(head));
-        }
-        let size = decode::line(&mut self.reader)?;
-        size.parse().map_err(|_| Fault::Wrong(format!("{size:?} where a size belongs")))
+        let request = Request::GetMetadata { name: name.as_bytes() };
+        let mut told = None;
+        decode::answer(&mut self.reader, AnswerReader::new(request, Encoding::Plain), &mut |event| {
+            if let Event::Size(size) = event {
+                told = Some(size);
+            }
+        })?;
+        told.ok_or_else(|| Fault::Wrong("an answer without a size".to_owned()))
     }
 }
