@@ -1,7 +1,7 @@
 //! A client that sends bytes and wants bytes.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 
 use hftpd::wire::answer_reader::Event;
 use hftpd::wire::{AnswerReader, Encoding, Request};
@@ -25,11 +25,12 @@ impl Client {
         Client::from_stream(TcpStream::connect(address).unwrap_or_else(|error| panic!("connect to {address}: {error}")))
     }
 
-    /// Connects from another loopback address.
+    /// Connects from another address of this machine.
     #[track_caller]
-    pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into()).expect("bind to a loopback address");
+    pub(crate) fn connect_from(source: impl Into<IpAddr>, address: SocketAddr) -> Client {
+        let source = source.into();
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap_or_else(|error| panic!("bind to {source}: {error}"));
         socket.connect(&address.into()).unwrap_or_else(|error| panic!("connect from {source} to {address}: {error}"));
         Client::from_stream(socket.into())
     }
