@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::client::Client;
 use crate::support::content;
@@ -122,48 +122,59 @@ fn clients_of_ipv4_are_known_by_their_ipv4_addresses_on_a_listener_for_both() {
     expect_unwelcome(&mut Client::connect_from(of(2), address));
 }
 
-/// What the rate is measured over.
-const TEN_SECONDS: Duration = Duration::from_secs(10);
+/// What a rate is measured over.
+const TEN_SECONDS: u64 = 10;
 
-/// How long this many bytes take from the first that comes.
-fn time_of(client: &mut Client, bytes: usize) -> Duration {
-    client.exactly(1);
-    let start = Instant::now();
-    client.exactly(bytes);
-    start.elapsed()
+/// How many times as long as it should it takes the daemon to answer ten seconds' worth of bytes at this rate.
+fn slowness(address: SocketAddr, rate: u64, request: &str) -> f64 {
+    let mut client = Client::connect(address);
+    let mut speaker = client.stream().try_clone().expect("a second handle");
+    let took = std::thread::scope(|scope| {
+        // The daemon takes no more requests than it answers at this rate.
+        scope.spawn(move || speaker.write_all(request.as_bytes()));
+        client.exactly(1);
+        let start = Instant::now();
+        for _ in 0..TEN_SECONDS * 4 {
+            client.exactly(usize::try_from(rate / 4).expect("a rate"));
+        }
+        let took = start.elapsed();
+        let _ = client.stream().shutdown(Shutdown::Both);
+        took
+    });
+    took.as_secs_f64() / TEN_SECONDS as f64
 }
 
 #[test]
 fn a_rate_is_kept_within_five_percent_over_ten_seconds() {
-    const RATE: usize = 200 << 10;
-    const BYTES: usize = RATE * TEN_SECONDS.as_secs() as usize;
+    const RATES: [(&str, u64); 3] = [("1 KiB", 1 << 10), ("200 KiB", 200 << 10), ("20 MiB", 20 << 20)];
+    const SIZE: u64 = 250 << 20;
     let site = Site::new();
-    content::write(&site.root().join("f"), 1, 2 * BYTES as u64);
-    let settings = Settings::new(&site).listen_all().set("limits.rate-per-connection", "\"200 KiB\"");
-    let daemon = Daemon::start(&site, &settings);
-    let requests = |form: Form| form.request("f", 0, 2 * BYTES as u64);
-    let small = "get_metadata f\r\n".repeat(2 * BYTES / "0 OK\r\n4096000\r\n".len());
-    let mut jobs: Vec<(usize, String)> = Form::ALL.map(|(listener, form)| (listener, requests(form))).to_vec();
-    jobs.push((0, small));
-    in_parallel(jobs.len(), &jobs, |(listener, request)| {
-        let first: String = request.chars().take(60).collect();
+    content::write(&site.root().join("f"), 1, SIZE);
+    let sites = RATES.map(|_| Site::new());
+    let daemons: Vec<Daemon> = std::iter::zip(&sites, RATES)
+        .map(|(own, (rate, _))| {
+            let settings = Settings::new(own).root(&site.root()).listen_all();
+            Daemon::start(own, &settings.set("limits.rate-per-connection", &format!("{rate:?}")))
+        })
+        .collect();
+    let whole = |form: Form| form.request("f", 0, SIZE);
+    let small = "get_metadata f\r\n".repeat(200_000);
+    let mut jobs: Vec<(usize, usize, String)> =
+        Form::ALL.into_iter().map(|(listener, form)| (1, listener, whole(form))).collect();
+    jobs.extend([(0, 0, whole(Form::Raw)), (0, 3, whole(Form::Base64 { line: 0 })), (1, 0, small)]);
+    jobs.push((2, 0, whole(Form::Raw)));
+    in_parallel(jobs.len(), &jobs, |(daemon, listener, request)| {
+        let (text, rate) = RATES[*daemon];
+        let what = format!("{text} a second of {:?}, listener {listener}", request.lines().next().unwrap_or_default());
         // A machine that has other work makes it slower, and nothing makes it faster.
         for last in [false, false, true] {
-            let mut client = daemon.client_of(*listener);
-            let mut speaker = client.stream().try_clone().expect("a second handle");
-            let took = std::thread::scope(|scope| {
-                // The daemon takes no more requests than it answers at this rate.
-                scope.spawn(move || speaker.write_all(request.as_bytes()));
-                let took = time_of(&mut client, BYTES);
-                let _ = client.stream().shutdown(Shutdown::Both);
-                took
-            });
-            let ratio = took.as_secs_f64() / TEN_SECONDS.as_secs_f64();
-            assert!(ratio > 0.95, "{first:?}: {BYTES} bytes in {took:?}, too fast");
-            if ratio < 1.05 {
+            let slowness = slowness(daemons[*daemon].address(*listener), rate, request);
+            println!("{what}: {slowness:.4} times as long");
+            assert!(slowness > 0.95, "{what}: too fast, {slowness} times as long as it should");
+            if slowness < 1.05 {
                 return;
             }
-            assert!(!last, "{first:?}: {BYTES} bytes in {took:?}, too slow three times");
+            assert!(!last, "{what}: three times too slow, {slowness} times as long as it should");
         }
     });
 }
