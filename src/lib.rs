@@ -7,7 +7,7 @@
 //! | [`server`] | the threads: it polls, accepts, dispatches, reloads and drains |
 //! | [`connection`] | one client: bytes and the time go in, bytes and events come out |
 //! | [`handle`] | the root, its names and the bytes of its files; knows nothing of the protocol |
-//! | [`wire`] | the grammar of requests, the codes, what frames an answer; values alone |
+//! | [`wire`] | the grammar of requests and of answers, for both ends; values alone |
 //! | [`config`] | `/etc/hftp.toml`: reading, checking, and telling two configurations apart |
 //! | [`log`](mod@log) | a queue and the thread that writes it, to standard error or to syslog |
 //! | [`metrics`] | what is counted |
@@ -78,7 +78,7 @@
 //! * **A command of the protocol**: [`wire::Command`] and [`wire::Request`] (`wire/request.rs`), the reader beside them
 //!   (`wire/reader.rs`), `Connection::answer` in `connection/input.rs`, hftp(7), and `tests/protocol`.
 //! * **The form of an answer**: [`wire::Encoding`] and [`wire::answer`], and `connection/body.rs`, which makes it a
-//!   piece at a time.
+//!   piece at a time; [`wire::AnswerReader`], by which a client reads it.
 //! * **A setting**: its line in [`config::SETTINGS`], its place in [`config::Config`], `etc/hftp.toml` and
 //!   hftp.toml(5). From there `Setup` in `server/mod.rs` carries it to connections
 //!   ([`connection::Settings`]) or to files ([`handle::Policy`]).

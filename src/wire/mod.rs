@@ -1,14 +1,17 @@
 //! HFTP on the wire, for both ends: the grammar of requests and the forms of answers (hftp(7)). Bytes in, values
 //! out; no input or output, and nothing from outside the standard library.
 //!
-//! [`request`] is what a client may ask, [`reader`] gets it from a stream, [`code`] holds the codes and their texts, [`answer`] writes what frames the
-//! bytes of an answer.
+//! [`request`] is what a client may ask, [`reader`] gets it from a stream, [`code`] holds the codes and their texts,
+//! [`answer`] writes what frames the bytes of an answer, [`answer_reader`] gets an answer from a stream.
 
 pub mod answer;
+pub mod answer_reader;
+mod base64;
 pub mod code;
 pub mod reader;
 pub mod request;
 
+pub use answer_reader::AnswerReader;
 pub use code::Code;
 pub use reader::RequestReader;
 pub use request::{Command, Names, Request};

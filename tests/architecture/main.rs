@@ -4,6 +4,7 @@
 //! stands in [`BREACHES`], each with what mends it; a breach that is gone must leave the list. Unit tests may import
 //! what they like.
 
+mod advisories;
 mod imports;
 mod scanner;
 mod tokens;

@@ -23,7 +23,8 @@ use crate::support::{in_parallel, show};
 const BATCH: usize = 250;
 
 /// The forms of the listeners of `Settings::listen_all`, in their order.
-const FORMS: [Form; 4] = [Form::Fragments, Form::Plain, Form::Base64 { line: 0 }, Form::Base64 { line: 48 << 10 }];
+pub(super) const FORMS: [Form; 4] =
+    [Form::Fragments, Form::Plain, Form::Base64 { line: 0 }, Form::Base64 { line: 48 << 10 }];
 
 fn wanted() -> usize {
     if let Ok(text) = std::env::var("HFTPD_TEST_REQUESTS") {
@@ -79,10 +80,10 @@ fn catalogue(tree: &Tree) -> Catalogue {
 }
 
 /// Where a batch goes.
-struct Target {
-    address: SocketAddr,
-    form: Form,
-    rules: Rules,
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
+    pub(super) form: Form,
+    pub(super) rules: Rules,
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn batch(dice: &mut Dice, catalogue: &Catalogue) -> Vec<u8> {
 }
 
 /// Says it all, in one piece or in a few, and hears what comes until the close.
-fn converse(address: SocketAddr, batch: &[u8]) -> Vec<u8> {
+pub(super) fn converse(address: SocketAddr, batch: &[u8]) -> Vec<u8> {
     let mut stream = std::net::TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(crate::support::LONG)).expect("SO_RCVTIMEO");
     let mut speaker = stream.try_clone().expect("a second handle");
@@ -166,7 +167,7 @@ fn converse(address: SocketAddr, batch: &[u8]) -> Vec<u8> {
 }
 
 /// Goes through the answers one by one. Returns their codes.
-fn compare(batch: &[u8], said: &[u8], target: &Target, tree: &Tree) -> Result<Vec<u16>, String> {
+pub(super) fn compare(batch: &[u8], said: &[u8], target: &Target, tree: &Tree) -> Result<Vec<u16>, String> {
     let (mut asked, mut heard, mut codes) = (batch, said, Vec::new());
     let mut last = false;
     while let Some((line, length)) = first_line(asked, target.rules.request_line)

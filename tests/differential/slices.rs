@@ -1,9 +1,13 @@
 //! Random slices of random files, in every form, against the files.
 
+use std::sync::Arc;
+
+use super::requests::{FORMS, Target, compare, converse};
 use crate::sim::dice::Dice;
+use crate::sim::model::answer::Form;
+use crate::sim::model::{Node, Rules, Tree};
 use crate::support::content::pattern;
 use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
 use crate::support::in_parallel;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
@@ -22,31 +26,38 @@ fn size(dice: &mut Dice) -> usize {
 fn a_slice_is_those_bytes_of_the_file() {
     let site = Site::new();
     let mut dice = Dice::seeded(1);
-    let files: Vec<(String, usize)> = (0..40).map(|number| (format!("file-{number}"), size(&mut dice))).collect();
-    for (seed, (name, size)) in files.iter().enumerate() {
-        site.file(name, &pattern(seed as u64, 0, *size));
+    let mut tree = Tree::new();
+    let mut files = Vec::new();
+    for number in 0..40 {
+        let (name, size) = (format!("file-{number}"), size(&mut dice));
+        let bytes = pattern(number, 0, size);
+        site.file(&name, &bytes);
+        tree.insert(name.clone().into_bytes(), Node::File { bytes: Arc::new(bytes), size });
+        files.push((name, size));
     }
     let settings = Settings::new(&site).listen_all().listen_base64_line("7").listen_base64_line("100000");
     let daemon = Daemon::start(&site, &settings);
-    let mut forms = Form::ALL.to_vec();
-    forms.extend([(4, Form::Base64 { line: 7 }), (5, Form::Base64 { line: 100_000 })]);
+    let rules = Rules { printable: false, hidden: false, links: true, request_line: 8 << 20 };
+    let forms = FORMS.into_iter().chain([Form::Base64 { line: 6 }, Form::Base64 { line: 99_999 }]);
+    let target = |(at, form)| Target { address: daemon.address(at), form, rules };
+    let targets: Vec<Target> = forms.enumerate().map(target).collect();
     let large = std::env::var("HFTPD_TEST_LARGE").as_deref() == Ok("1");
     let jobs: Vec<u64> = (0..if large { 400 } else { 40 }).collect();
     in_parallel(4, &jobs, |&job| {
         let mut dice = Dice::seeded(1000 + job);
-        let (listener, form) = *dice.pick(&forms);
-        let mut client = daemon.client_of(listener);
+        let target = dice.pick(&targets);
+        let mut batch = String::new();
         for _ in 0..25 {
-            let seed = dice.below(files.len());
-            let (name, whole) = &files[seed];
+            let (name, whole) = dice.pick(&files);
             let offset = dice.below(whole + 1);
             let rest = whole - offset;
             let length = if dice.chance(20) { rest } else { rest.min(size(&mut dice)) };
-            let got = client.slice(form, name, offset as u64, length as u64);
-            let what = format!("job {job}: {form:?}, {length} bytes of {name} from {offset}");
-            let got = got.unwrap_or_else(|fault| panic!("{what}: {fault}"));
-            assert!(got == pattern(seed as u64, offset as u64, length), "{what}: wrong bytes");
+            let raw = if dice.chance(20) { " raw" } else { "" };
+            batch += &format!("get_slice {name} {offset} {length}{raw}\r\n");
         }
-        client.expect_alive();
+        let said = converse(target.address, batch.as_bytes());
+        let codes = compare(batch.as_bytes(), &said, target, &tree)
+            .unwrap_or_else(|error| panic!("job {job} ({:?}): {error}", target.form));
+        assert_eq!(codes, [0; 25], "job {job}");
     });
 }

@@ -75,6 +75,11 @@ fn requests() {
 }
 
 #[test]
+fn answers() {
+    fuzz("answers", targets::ANSWERS, targets::answers);
+}
+
+#[test]
 fn configuration() {
     fuzz("configuration", targets::CONFIGURATIONS, targets::configuration);
 }

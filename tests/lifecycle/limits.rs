@@ -1,17 +1,20 @@
 //! A full house, and clients that are not welcome.
 
-use std::net::Ipv4Addr;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::time::Instant;
 
 use crate::support::client::Client;
 use crate::support::content;
 use crate::support::daemon::Daemon;
-use crate::support::eventually;
+use crate::support::decode::Form;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
+use crate::support::{eventually, in_parallel, skipped};
 
 /// Reads a 199 line and the close.
 #[track_caller]
-fn expect_unwelcome(client: &mut Client) {
+pub(super) fn expect_unwelcome(client: &mut Client) {
     let line = client.line();
     assert!(line.starts_with("199 ") && line.len() > 4, "{line:?}");
     client.expect_close();
@@ -19,7 +22,7 @@ fn expect_unwelcome(client: &mut Client) {
 
 /// A client that is in and has been answered.
 #[track_caller]
-fn admitted(daemon: &Daemon) -> Client {
+pub(super) fn admitted(daemon: &Daemon) -> Client {
     let mut client = daemon.client();
     client.expect_alive();
     client
@@ -93,18 +96,85 @@ fn addresses_are_welcome_or_not() {
 }
 
 #[test]
-fn a_rate_is_kept() {
-    const SIZE: usize = 600_000;
+fn clients_of_ipv4_are_known_by_their_ipv4_addresses_on_a_listener_for_both() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return skipped("there is no IPv6");
+    }
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site).listen_on("[::]:0", "fragments");
+    let of = |last| Ipv4Addr::new(127, 0, 1, last);
+
+    let lists = settings.clone().set("limits.allow", "[\"127.0.1.0/24\"]").set("limits.deny", "[\"127.0.1.2\"]");
+    let daemon = Daemon::start(&site, &lists);
+    let port = daemon.address(0).port();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Client::connect_from(of(1), address).expect_alive();
+    expect_unwelcome(&mut Client::connect_from(of(2), address));
+    expect_unwelcome(&mut Client::connect(address));
+    expect_unwelcome(&mut Client::connect(SocketAddr::from((Ipv6Addr::LOCALHOST, port))));
+    drop(daemon);
+
+    // As IPv6 addresses they would all be of one /64.
+    let daemon = Daemon::start(&site, &settings.set("limits.connections-per-address", "1"));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, daemon.address(0).port()));
+    let mut inside = [1, 2, 3].map(|last| Client::connect_from(of(last), address));
+    inside.iter_mut().for_each(Client::expect_alive);
+    expect_unwelcome(&mut Client::connect_from(of(2), address));
+}
+
+/// What a rate is measured over.
+const TEN_SECONDS: u64 = 10;
+
+/// How many times as long as it should it takes the daemon to answer ten seconds' worth of bytes at this rate.
+fn slowness(address: SocketAddr, rate: u64, request: &str) -> f64 {
+    let mut client = Client::connect(address);
+    let mut speaker = client.stream().try_clone().expect("a second handle");
+    let took = std::thread::scope(|scope| {
+        // The daemon takes no more requests than it answers at this rate.
+        scope.spawn(move || speaker.write_all(request.as_bytes()));
+        client.exactly(1);
+        let start = Instant::now();
+        for _ in 0..TEN_SECONDS * 4 {
+            client.exactly(usize::try_from(rate / 4).expect("a rate"));
+        }
+        let took = start.elapsed();
+        let _ = client.stream().shutdown(Shutdown::Both);
+        took
+    });
+    took.as_secs_f64() / TEN_SECONDS as f64
+}
+
+#[test]
+fn a_rate_is_kept_within_five_percent_over_ten_seconds() {
+    const RATES: [(&str, u64); 3] = [("1 KiB", 1 << 10), ("200 KiB", 200 << 10), ("20 MiB", 20 << 20)];
+    const SIZE: u64 = 250 << 20;
     let site = Site::new();
-    content::write(&site.root().join("f"), 1, SIZE as u64);
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.rate-per-connection", "\"200 KiB\""));
-    let mut client = daemon.client();
-    let start = std::time::Instant::now();
-    client.send(format!("get_slice f 0 {SIZE} raw\r\n"));
-    client.expect(format!("0 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
-    assert!(client.exactly(SIZE) == content::pattern(1, 0, SIZE), "other bytes than the file's");
-    // A burst of a second's worth is nobody's harm.
-    let seconds = start.elapsed().as_secs_f64();
-    assert!(seconds > 1.5, "{SIZE} bytes in {seconds} s");
-    client.expect_alive();
+    content::write(&site.root().join("f"), 1, SIZE);
+    let sites = RATES.map(|_| Site::new());
+    let daemons: Vec<Daemon> = std::iter::zip(&sites, RATES)
+        .map(|(own, (rate, _))| {
+            let settings = Settings::new(own).root(&site.root()).listen_all();
+            Daemon::start(own, &settings.set("limits.rate-per-connection", &format!("{rate:?}")))
+        })
+        .collect();
+    let whole = |form: Form| form.request("f", 0, SIZE);
+    let small = "get_metadata f\r\n".repeat(200_000);
+    let mut jobs: Vec<(usize, usize, String)> =
+        Form::ALL.into_iter().map(|(listener, form)| (1, listener, whole(form))).collect();
+    jobs.extend([(0, 0, whole(Form::Raw)), (0, 3, whole(Form::Base64 { line: 0 })), (1, 0, small)]);
+    jobs.push((2, 0, whole(Form::Raw)));
+    in_parallel(jobs.len(), &jobs, |(daemon, listener, request)| {
+        let (text, rate) = RATES[*daemon];
+        let what = format!("{text} a second of {:?}, listener {listener}", request.lines().next().unwrap_or_default());
+        // A machine that has other work makes it slower, and nothing makes it faster.
+        for last in [false, false, true] {
+            let slowness = slowness(daemons[*daemon].address(*listener), rate, request);
+            println!("{what}: {slowness:.4} times as long");
+            assert!(slowness > 0.95, "{what}: too fast, {slowness} times as long as it should");
+            if slowness < 1.05 {
+                return;
+            }
+            assert!(!last, "{what}: three times too slow, {slowness} times as long as it should");
+        }
+    });
 }

@@ -1,8 +1,10 @@
 //! The daemon's life: how it starts and does not, reloads, times out, refuses, and ends.
 
+mod addresses;
 mod background;
 mod drain;
 mod limits;
+mod limits_reloaded;
 mod privileges;
 mod reload;
 mod reload_refused;

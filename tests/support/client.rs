@@ -1,8 +1,10 @@
 //! A client that sends bytes and wants bytes.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 
+use hftpd::wire::answer_reader::Event;
+use hftpd::wire::{AnswerReader, Encoding, Request};
 use socket2::{Domain, Socket, Type};
 
 use super::decode::{self, Fault, Form};
@@ -23,11 +25,12 @@ impl Client {
         Client::from_stream(TcpStream::connect(address).unwrap_or_else(|error| panic!("connect to {address}: {error}")))
     }
 
-    /// Connects from another loopback address.
+    /// Connects from another address of this machine.
     #[track_caller]
-    pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into()).expect("bind to a loopback address");
+    pub(crate) fn connect_from(source: impl Into<IpAddr>, address: SocketAddr) -> Client {
+        let source = source.into();
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap_or_else(|error| panic!("bind to {source}: {error}"));
         socket.connect(&address.into()).unwrap_or_else(|error| panic!("connect from {source} to {address}: {error}"));
         Client::from_stream(socket.into())
     }
@@ -140,8 +143,16 @@ impl Client {
     /// The names in the answer to `get_file_listing`, which it sends.
     #[track_caller]
     pub(crate) fn listing(&mut self) -> Vec<String> {
-        self.ask("get_file_listing\r\n", "0 OK\r\n");
-        std::iter::from_fn(|| Some(self.line()).filter(|name| !name.is_empty())).collect()
+        self.send("get_file_listing\r\n");
+        let mut names = Vec::new();
+        let answer = AnswerReader::new(Request::GetFileListing, Encoding::Plain);
+        decode::answer(&mut self.reader, answer, &mut |event| {
+            if let Event::Name(name) = event {
+                names.push(String::from_utf8_lossy(name).into_owned());
+            }
+        })
+        .unwrap_or_else(|fault| panic!("a listing: {fault}"));
+        names
     }
 
     /// Everything until the daemon closes; a reset is a failure.
@@ -217,11 +228,13 @@ impl Client {
     /// Asks for the size of a file; the first line if it is not 0 OK.
     pub(crate) fn size(&mut self, name: &str) -> Result<u64, Fault> {
         self.send(format!("get_metadata {name}\r\n"));
-        let head = decode::line(&mut self.reader)?;
-        if head != "0 OK" {
-            return Err(Fault::Refused(head));
-        }
-        let size = decode::line(&mut self.reader)?;
-        size.parse().map_err(|_| Fault::Wrong(format!("{size:?} where a size belongs")))
+        let request = Request::GetMetadata { name: name.as_bytes() };
+        let mut told = None;
+        decode::answer(&mut self.reader, AnswerReader::new(request, Encoding::Plain), &mut |event| {
+            if let Event::Size(size) = event {
+                told = Some(size);
+            }
+        })?;
+        told.ok_or_else(|| Fault::Wrong("an answer without a size".to_owned()))
     }
 }

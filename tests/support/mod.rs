@@ -1,5 +1,5 @@
-//! What the black-box tests share: a directory to publish, the daemon that publishes it, a client that speaks bytes,
-//! and decoders written from hftp(7) alone, so that they agree with the daemon by the protocol and not by its code.
+//! What the black-box tests share: a directory to publish, the daemon that publishes it, and a client that speaks bytes
+//! and reads answers as clients do.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 

@@ -1,5 +1,7 @@
 //! What is fuzzed: each target takes bytes and panics when something is wrong.
 
+mod answers;
+
 use std::cell::OnceCell;
 
 use hftpd::config::Config;
@@ -10,6 +12,8 @@ use crate::sim::model::Rules;
 use crate::sim::model::request::{self as model, first_line, judge};
 use crate::sim::steps::live;
 use crate::sim::world::Store;
+
+pub(crate) use answers::{ANSWERS, answers};
 
 /// Where fuzzing [`requests`] begins.
 pub(crate) const REQUESTS: &[&[u8]] = &[

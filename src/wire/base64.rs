@@ -1,0 +1,148 @@
+//! Decodes base64 (RFC 4648 section 4, padded) as it comes.
+
+/// The value of each character; [`NONE`] for what is none.
+const VALUES: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut values = [NONE; 256];
+    let mut value = 0;
+    while value < alphabet.len() {
+        values[alphabet[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+/// Larger than every value by a bit that no value has.
+const NONE: u8 = 0x80;
+
+/// Text that no encoder makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotBase64;
+
+/// Decodes one line after the other.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Decoder {
+    /// The characters of a group that is not complete, 6 bits each.
+    group: u32,
+    /// How many of them have come, padding too.
+    held: u8,
+    /// How many of those were padding. After a group that has some the line is over.
+    padding: u8,
+}
+
+/// Up to 3 bytes.
+pub(super) struct Group {
+    bytes: [u8; 3],
+    length: usize,
+}
+
+impl Group {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Decoder {
+    /// Decodes as many whole groups at the beginning of `text` as are right, have no padding and find room in `out`.
+    /// Returns how many that are: each takes 4 characters and makes 3 bytes.
+    pub(super) fn groups(&self, text: &[u8], out: &mut [u8]) -> usize {
+        if self.held > 0 || self.padding > 0 {
+            return 0;
+        }
+        let mut count = 0;
+        for (characters, bytes) in text.chunks_exact(4).zip(out.chunks_exact_mut(3)) {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|at| VALUES[usize::from(characters[at])]);
+            if (a | b | c | d) & NONE != 0 {
+                break;
+            }
+            let group = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+            bytes.copy_from_slice(&group.to_be_bytes()[1..]);
+            count += 1;
+        }
+        count
+    }
+
+    /// Takes one character; returns what it makes complete.
+    pub(super) fn push(&mut self, character: u8) -> Result<Option<Group>, NotBase64> {
+        if self.held == 0 && self.padding > 0 {
+            return Err(NotBase64);
+        }
+        let value = if character == b'=' && self.held >= 2 {
+            self.padding += 1;
+            0
+        } else {
+            VALUES[usize::from(character)]
+        };
+        if value == NONE || (self.padding > 0 && character != b'=') {
+            return Err(NotBase64);
+        }
+        self.group = self.group << 6 | u32::from(value);
+        self.held += 1;
+        if self.held < 4 {
+            return Ok(None);
+        }
+        let [_, bytes @ ..] = self.group.to_be_bytes();
+        let length = 3 - usize::from(self.padding);
+        (self.group, self.held) = (0, 0);
+        // What padding stands for must be zero, or two texts would stand for the same bytes.
+        if bytes[length..].iter().any(|&byte| byte != 0) { Err(NotBase64) } else { Ok(Some(Group { bytes, length })) }
+    }
+
+    /// The line ends, and with it the padding; the next is decoded alone.
+    pub(super) fn end_line(&mut self) -> Result<(), NotBase64> {
+        self.padding = 0;
+        if self.held == 0 { Ok(()) } else { Err(NotBase64) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(text: &[u8]) -> Result<Vec<u8>, NotBase64> {
+        let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+        for &character in text {
+            if let Some(group) = decoder.push(character)? {
+                out.extend_from_slice(group.bytes());
+            }
+        }
+        decoder.end_line()?;
+        Ok(out)
+    }
+
+    #[test]
+    fn the_vectors_of_rfc_4648_and_every_value() {
+        for (text, bytes) in
+            [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("Zm9vYmFy", "foobar")]
+        {
+            assert_eq!(decode(text.as_bytes()).as_deref(), Ok(bytes.as_bytes()), "{text}");
+        }
+        let text = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let bytes = decode(text).expect("the alphabet");
+        let mut at_once = [0; 48];
+        assert_eq!(Decoder::default().groups(text, &mut at_once), 16);
+        assert_eq!(bytes, at_once);
+        for (at, bits) in (0..64).enumerate() {
+            let (byte, shift) = (at * 6 / 8, at * 6 % 8);
+            let two = u16::from_be_bytes([bytes[byte], bytes.get(byte + 1).copied().unwrap_or(0)]);
+            assert_eq!(two << shift >> 10, bits, "character {at}");
+        }
+    }
+
+    #[test]
+    fn what_no_encoder_makes_is_refused() {
+        for text in ["Z", "Zg", "Zg=", "Zg=a", "=", "Z===", "====", "Zh==", "Zm9=", "Zg==Zg==", "Zg===", "Zm9 ", "Zm-_"]
+        {
+            assert_eq!(decode(text.as_bytes()), Err(NotBase64), "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_groups_stop_where_a_look_is_needed() {
+        let decoder = Decoder::default();
+        let mut out = [0; 9];
+        for (text, count) in [("Zm9vYg==", 1), ("Zm9vZm9vZm9vZm9v", 3), ("Zm9vZm9\r\n", 1), ("Zm9", 0), ("Z\r\nZ", 0)] {
+            assert_eq!(decoder.groups(text.as_bytes(), &mut out), count, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Answers, as a client reads them: what the server's own code writes, and what a hostile one may.
+
+use std::cell::OnceCell;
+use std::time::{Duration, Instant};
+
+use hftpd::connection::{Connection, Context, Scratch, Settings};
+use hftpd::handle::Files;
+use hftpd::wire::answer_reader::{Event, LINE, Malformed};
+use hftpd::wire::{AnswerReader, Encoding, Names, Request};
+
+use crate::sim::dice::Dice;
+use crate::sim::model::answer::{Answer, Form, Part};
+use crate::sim::model::request::{self as model, first_line, judge};
+use crate::sim::model::{Node, Tree};
+use crate::sim::wire::{Mood, Wire};
+use crate::sim::world::{Store, World};
+
+/// Where fuzzing [`answers`] begins.
+pub(crate) const ANSWERS: &[&[u8]] = &[
+    b"\x00\x02\x050 OK\r\n4 3456\r\n6 789012\r\n0 \r\n",
+    b"\x01\x02\x040 OK\r\n3456\r\n",
+    b"\x02\x02\x040 OK\r\nMzQ1Ng==\r\n",
+    b"\x03\x02\x050 OK\r\nMzQ1\r\nNjc4\r\nMzQ1Ng==\r\n",
+    b"\x00\x03\x040 OK\r\nContent-Length: 4\r\n\r\n3456",
+    b"\x00\x00\x000 OK\r\na10\r\nempty\r\n\r\n",
+    b"\x00\x01\x000 OK\r\n18446744073709551615\r\n",
+    b"\x00\x05\x00199 TOO MANY CONNECTIONS\r\n",
+    b"\x04\x01ask the server for something",
+    b"\x05\x02ask the server for something else",
+    b"\x06\x03\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80",
+    b"\x07\x04",
+];
+
+const SIZES: [u64; 8] = [0, 1, 3, 4, 10, 1000, 1 << 40, u64::MAX];
+
+/// What was read of an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Heard {
+    status: Option<(u16, Vec<u8>)>,
+    size: Option<u64>,
+    names: Vec<Vec<u8>>,
+    bytes: Vec<u8>,
+    /// How many bytes the answer has, and whether the server closes then.
+    end: Option<(usize, bool)>,
+    malformed: Option<Malformed>,
+}
+
+/// Reads an answer in one piece and in many, which must make no difference. The first byte chooses the encoding, and
+/// whether the rest is an answer (after what was asked: a byte, and its size: a byte) or chance, by which a request is
+/// made that the server answers; that answer has to be right, and then is damaged.
+pub(crate) fn answers(input: &[u8]) {
+    let [flags, kind, rest @ ..] = input else { return };
+    let place = usize::from(flags & 3);
+    if flags & 4 == 0 {
+        let [size, stream @ ..] = rest else { return };
+        let size = SIZES[usize::from(size & 7)];
+        let request = match kind % 6 {
+            0 => Request::GetFileListing,
+            1 => Request::GetMetadata { name: b"a" },
+            2 => Request::GetSlice { name: b"a", offset: 0, size, raw: false },
+            3 => Request::GetSlice { name: b"a", offset: 0, size, raw: true },
+            4 => Request::Help,
+            _ => Request::Quit,
+        };
+        let most = usize::try_from(size).unwrap_or(usize::MAX);
+        hear(request, ENCODINGS[place], stream, most, &mut Dice::from_bytes(stream));
+    } else {
+        thread_local! {
+            static STORE: OnceCell<Store> = const { OnceCell::new() };
+        }
+        STORE.with(|store| ask(place, store.get_or_init(|| Store::new(None)), &mut Dice::from_bytes(&input[1..])));
+    }
+}
+
+const ENCODINGS: [Encoding; 4] =
+    [Encoding::Fragments, Encoding::Plain, Encoding::Base64 { line: 0 }, Encoding::Base64 { line: 999 }];
+const FORMS: [Form; 4] = [Form::Fragments, Form::Plain, Form::Base64 { line: 0 }, Form::Base64 { line: 999 }];
+
+/// Has the server answer a request, and reads the answer: as it is, and with a few bytes changed.
+fn ask(place: usize, store: &Store, dice: &mut Dice) {
+    let rules = store.rules();
+    let script = store.catalogue.request(dice, 10);
+    let Some((line, _)) = first_line(&script, rules.request_line) else { return };
+    let asked = judge(line, &rules);
+    let (request, most) = match &asked {
+        Ok(model::Request::Slice { size, .. }) if *size > 200_000 => return,
+        Ok(model::Request::Slice { name, size, raw, .. }) => {
+            let size = usize::try_from(*size).expect("a small size");
+            (Request::GetSlice { name, offset: 0, size: size as u64, raw: *raw }, size)
+        }
+        Ok(model::Request::Metadata { name }) => (Request::GetMetadata { name }, 0),
+        Ok(model::Request::Help) => (Request::Help, 0),
+        Ok(model::Request::Quit) => (Request::Quit, 0),
+        Ok(model::Request::Listing) | Err(_) => (Request::GetFileListing, 0),
+    };
+    let world = World::new(store, rules);
+    let tree = world.now().tree.clone().expect("the root is there");
+    let mut written = serve(world, &script, ENCODINGS[place]);
+    let wanted = Answer::to(asked.clone(), &rules, Some(&tree), FORMS[place]);
+    let mut heard = hear(request, ENCODINGS[place], &written, most, dice);
+    let what = || format!("{} answered with {}", script.escape_ascii(), written.escape_ascii());
+    assert_eq!(heard.malformed, None, "{}", what());
+    assert_eq!(heard.status.take().map(|(code, _)| code), Some(wanted.code), "{}", what());
+    assert_eq!(heard.end.map(|(_, closes)| closes), Some(wanted.last), "{}", what());
+    if wanted.code == 0 {
+        check_content(&heard, &asked.expect("it was answered with 0"), &wanted, &tree);
+    }
+    for _ in 0..dice.between(1, 4) {
+        let at = dice.below(written.len());
+        match dice.below(3) {
+            0 => written[at] = dice.below(256) as u8,
+            1 => drop(written.remove(at)),
+            _ => written.insert(at, *dice.pick(b"\r\n 0=A")),
+        }
+    }
+    hear(request, ENCODINGS[place], &written, most, dice);
+}
+
+fn check_content(heard: &Heard, asked: &model::Request<'_>, wanted: &Answer, tree: &Tree) {
+    match asked {
+        model::Request::Slice { name, offset, size, .. } => {
+            let Some(Node::File { bytes, .. } | Node::Link { bytes, .. }) = tree.get(*name) else {
+                panic!("bytes of no file")
+            };
+            let range = *offset as usize..(offset + size) as usize;
+            assert!(heard.bytes == bytes[range], "other bytes than the file's");
+        }
+        _ => {
+            let mut text = heard.size.map_or_else(String::new, |size| format!("{size}\r\n")).into_bytes();
+            let empty = matches!(asked, model::Request::Listing | model::Request::Help).then_some(&b""[..]);
+            for name in heard.names.iter().map(Vec::as_slice).chain(empty) {
+                text.extend_from_slice(name);
+                text.extend_from_slice(b"\r\n");
+            }
+            let of_model = wanted.parts[1..].iter().flat_map(|part| match part {
+                Part::Text(text) => text.iter().copied(),
+                Part::Bytes(..) | Part::Fragments(..) => unreachable!("only slices have bytes"),
+            });
+            assert_eq!(text, of_model.collect::<Vec<u8>>());
+        }
+    }
+}
+
+/// What the server writes to a client that says this, shuts its side and takes everything.
+fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
+    let policy = world.policy();
+    let rules = world.now().rules;
+    let long = Duration::from_secs(60);
+    let settings = Settings {
+        names: Names::Portable,
+        request_line: rules.request_line as u64,
+        rate: 0,
+        idle: long,
+        request: long,
+        stall: long,
+    };
+    let now = Instant::now();
+    let mut wire = Wire::new(Dice::seeded(0), Mood { window: 1 << 30, ..Mood::default() }, world, script.to_vec());
+    wire.deliver(usize::MAX);
+    wire.ended = true;
+    let mut files = Files::new(policy.clone());
+    let (mut scratch, mut events) = (Scratch::default(), Vec::new());
+    let mut connection = Connection::new(encoding, now);
+    let mut done = None;
+    while connection.to_remove().is_none() {
+        let mut cx = Context {
+            transport: &mut wire,
+            files: &mut files,
+            settings: &settings,
+            now,
+            draining: false,
+            record: false,
+            scratch: &mut scratch,
+            events: &mut events,
+            job: None,
+            budget: 512 << 10,
+        };
+        match done.take() {
+            Some(done) => connection.handle_disk(done, &mut cx),
+            None if connection.events().write => connection.handle_output(&mut cx),
+            None => connection.handle_input(&mut cx),
+        }
+        if let Some(job) = cx.job.take() {
+            let answer = job.run();
+            files.learn(&policy, &answer);
+            done = Some(answer);
+        }
+    }
+    wire.written
+}
+
+/// Reads a stream in one piece, and in pieces of which some are taken past the reader.
+fn hear(request: Request<'_>, encoding: Encoding, stream: &[u8], most: usize, dice: &mut Dice) -> Heard {
+    let mut reader = AnswerReader::new(request, encoding);
+    let mut heard = Heard::default();
+    take(&mut reader, &mut heard, stream, 0);
+    assert!(heard.bytes.len() <= most, "{} bytes came of {most}", heard.bytes.len());
+
+    let mut reader = AnswerReader::new(request, encoding);
+    let (mut in_pieces, mut at) = (Heard::default(), 0);
+    while at < stream.len() && in_pieces.end.is_none() && in_pieces.malformed.is_none() {
+        let length = *dice.pick(&[1, 3, 50, 100_000]);
+        let length = dice.between(1, length).min(stream.len() - at);
+        let run = usize::try_from(reader.run()).unwrap_or(usize::MAX).min(length);
+        if run > 0 && dice.chance(50) {
+            in_pieces.bytes.extend_from_slice(&stream[at..at + run]);
+            reader.pass(run as u64);
+            at += run;
+            // Nothing need come for the end to be told.
+            take(&mut reader, &mut in_pieces, b"", at);
+        } else {
+            take(&mut reader, &mut in_pieces, &stream[at..at + length], at);
+            at += length;
+        }
+    }
+    assert_eq!(in_pieces, heard, "{}", stream.escape_ascii());
+    heard
+}
+
+/// Takes all events that there are in `input`, which begins at `base` of the answer.
+fn take(reader: &mut AnswerReader, heard: &mut Heard, input: &[u8], base: usize) {
+    let mut at = 0;
+    loop {
+        match reader.read(&input[at..]) {
+            Err(malformed) => {
+                assert!(malformed.at < (base + input.len()) as u64, "it shows at a byte that has not come");
+                heard.malformed = Some(malformed);
+                return;
+            }
+            Ok((taken, event)) => {
+                at += taken;
+                assert!(heard.end.is_none() || event.is_none(), "{event:?} after the end");
+                let status = matches!(event, Some(Event::Status { .. }));
+                assert!(event.is_none() || status == heard.status.is_none(), "{event:?}, after {heard:?}");
+                match event {
+                    None => {
+                        assert!(at == input.len() || heard.end.is_some(), "bytes were left");
+                        return;
+                    }
+                    Some(Event::Status { code, text }) => heard.status = Some((code, text.to_vec())),
+                    Some(Event::Size(size)) => heard.size = Some(size),
+                    Some(Event::Name(name)) => {
+                        assert!((1..=LINE).contains(&name.len()), "a name of {} bytes", name.len());
+                        heard.names.push(name.to_vec());
+                    }
+                    Some(Event::Bytes(bytes)) => {
+                        assert!(!bytes.is_empty(), "no bytes");
+                        heard.bytes.extend_from_slice(bytes);
+                    }
+                    Some(Event::End { closes }) => heard.end = Some((base + at, closes)),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Clients of many IPv6 addresses, in a network namespace that has them on its loopback interface.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::process::Command;
+
+use super::limits::expect_unwelcome;
+use crate::support::client::Client;
+use crate::support::daemon::Daemon;
+use crate::support::run::run;
+use crate::support::settings::Settings;
+use crate::support::site::Site;
+use crate::support::{am_root, skipped};
+
+/// Set in the run of this binary that is in the namespace.
+const INSIDE: &str = "HFTPD_TEST_ADDRESSES";
+
+/// Makes the addresses, then becomes the test.
+const SCRIPT: &str = "ip link set lo up &&
+    for address in fd00:0:0:1::1 fd00:0:0:1:8000::2 fd00:0:0:1::3 fd00:0:0:2::1 fd01:0:0:1::1; do
+        ip address add $address/128 dev lo nodad || exit
+    done && exec \"$0\" \"$@\"";
+
+/// Runs a test of this binary in a network namespace of its own.
+#[track_caller]
+fn run_inside(test: &str) {
+    let namespace: &[&str] =
+        if am_root() { &["--net"] } else { &["--user", "--map-current-user", "--keep-caps", "--net"] };
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(namespace);
+        command
+    };
+    if !unshare().args(["ip", "link", "set", "lo", "up"]).status().is_ok_and(|status| status.success()) {
+        return skipped("no network namespace of its own: unshare(1) or ip(8) is missing, or it is not allowed");
+    }
+    let this = std::env::current_exe().expect("this binary");
+    let mut command = unshare();
+    command.args(["sh", "-c", SCRIPT]).arg(this).args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
+    let finished = run(&mut command).expect_code(0);
+    assert!(finished.stdout.contains("1 passed"), "the test did not run: {}", finished.output());
+}
+
+fn from(source: &str, daemon: &Daemon) -> Client {
+    let source: Ipv6Addr = source.parse().expect("an address");
+    Client::connect_from(source, SocketAddr::from((Ipv6Addr::LOCALHOST, daemon.address(0).port())))
+}
+
+#[test]
+fn an_ipv6_client_counts_by_its_64() {
+    if std::env::var_os(INSIDE).is_none() {
+        return run_inside("addresses::an_ipv6_client_counts_by_its_64");
+    }
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site).listen_on("[::]:0", "fragments");
+    let mut daemon = Daemon::start(&site, &settings.clone().set("limits.connections-per-address", "2"));
+    let mut inside = ["fd00:0:0:1::1", "fd00:0:0:1:8000::2"].map(|source| from(source, &daemon));
+    inside.iter_mut().for_each(Client::expect_alive);
+    for source in ["fd00:0:0:1::1", "fd00:0:0:1::3"] {
+        expect_unwelcome(&mut from(source, &daemon));
+    }
+    // Networks that differ in the last and in the first bits of the 64.
+    for source in ["fd00:0:0:2::1", "fd01:0:0:1::1", "::1"] {
+        let mut others = [(); 2].map(|()| from(source, &daemon));
+        others.iter_mut().for_each(Client::expect_alive);
+        expect_unwelcome(&mut from(source, &daemon));
+    }
+    let networks = settings.set("limits.allow", "[\"fd00::/16\"]").set("limits.deny", "[\"fd00:0:0:1::/64\"]");
+    daemon.reload(&networks).expect_code(0);
+    from("fd00:0:0:2::1", &daemon).expect_alive();
+    for source in ["fd00:0:0:1::3", "fd01:0:0:1::1", "::1"] {
+        expect_unwelcome(&mut from(source, &daemon));
+    }
+    inside.iter_mut().for_each(Client::expect_alive);
+}
