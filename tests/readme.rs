@@ -192,3 +192,46 @@ fn block(beginning: &str) -> &'static str {
 fn without_command(block: &str) -> String {
     block.split_once('\n').map(|(_, printed)| format!("{printed}\n")).unwrap_or_default()
 }
+
+/// The table of what it survives names tests; each of them is there.
+#[test]
+fn the_tests_that_show_a_promise_exist() {
+    let section = README.split("## What it survives").nth(1).expect("the section").split("\n## ").next().unwrap_or("");
+    let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let mut named = 0;
+    for row in rows {
+        let shown_by = row.trim_end_matches(" |").rsplit(" | ").next().expect("a last column");
+        let mut program = "";
+        for quoted in shown_by.split('`').skip(1).step_by(2) {
+            let name = match quoted.split_once(": ") {
+                Some((before, name)) => {
+                    program = before;
+                    name
+                }
+                None => quoted,
+            };
+            assert!(tests_of(program).iter().any(|test| test == name), "{program} has no test {name}: {row}");
+            named += 1;
+        }
+    }
+    assert!(named >= 50, "only {named} tests are named");
+}
+
+/// The names of the tests in `tests/<program>` or `tests/<program>.rs`.
+fn tests_of(program: &str) -> Vec<String> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut found = Vec::new();
+    let mut to_read = vec![tests.join(program), tests.join(format!("{program}.rs"))];
+    while let Some(path) = to_read.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("a directory");
+            to_read.extend(entries.map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|end| end == "rs") && path.exists() {
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            let after = text.split("#[test]\n").skip(1);
+            let names = after.filter_map(|rest| rest.split_once("fn ")?.1.split_once('('));
+            found.extend(names.map(|(name, _)| name.to_owned()));
+        }
+    }
+    found
+}
