@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -33,16 +33,30 @@ fn signal_while_starting(pid: u32, after: Signal, signal: Signal, round: u32) {
     kill_process(Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid"), signal).expect("a signal");
 }
 
-fn spawn(site: &Site) -> Child {
-    let mut command = hftpd_with(&[], &site.config());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the daemon")
+/// A process that is started and nothing else. Dropped, it is killed.
+struct Started(Child);
+
+impl Started {
+    fn spawn(command: &mut Command) -> Started {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Started(command.spawn().expect("the daemon"))
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    #[track_caller]
+    fn wait(&mut self) -> ExitStatus {
+        run::wait(&mut self.0, LONG).expect("it ends")
+    }
 }
 
-#[track_caller]
-fn wait(child: &mut Child) -> ExitStatus {
-    let status = run::wait(child, LONG);
-    let _ = child.kill();
-    status.expect("it ends")
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[track_caller]
@@ -57,15 +71,15 @@ fn a_reload_that_comes_while_it_starts_is_done_after_the_start() {
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
     for round in 0..STARTS {
-        let mut child = spawn(&site);
-        signal_while_starting(child.id(), Signal::HUP, Signal::HUP, round);
+        let mut daemon = Started::spawn(&mut hftpd_with(&[], &site.config()));
+        signal_while_starting(daemon.pid(), Signal::HUP, Signal::HUP, round);
         eventually_serves(address);
         eventually("the reload is done", || {
             let status = run(&mut hftpd_with(&["status", "--json"], &site.config())).stdout;
             if status.contains("\"succeeded\":1") { Ok(()) } else { Err(status) }
         });
-        kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
-        assert_eq!(wait(&mut child).code(), Some(0), "round {round}");
+        kill_process(Pid::from_child(&daemon.0), Signal::TERM).expect("a signal");
+        assert_eq!(daemon.wait().code(), Some(0), "round {round}");
     }
 }
 
@@ -75,10 +89,10 @@ fn an_end_that_comes_while_it_starts_is_clean() {
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
     for round in 0..STARTS {
-        let mut child = spawn(&site);
+        let mut daemon = Started::spawn(&mut hftpd_with(&[], &site.config()));
         let signal = if round % 2 == 0 { Signal::TERM } else { Signal::INT };
-        signal_while_starting(child.id(), Signal::HUP, signal, round);
-        let status = wait(&mut child);
+        signal_while_starting(daemon.pid(), Signal::HUP, signal, round);
+        let status = daemon.wait();
         // While there is nothing to leave behind, the signal may end it as it ends any process.
         let is_clean = status.code() == Some(0) || status.signal() == Some(signal.as_raw());
         assert!(is_clean, "round {round}: {status}");
@@ -96,11 +110,10 @@ fn a_daemon_that_is_ended_while_it_starts_in_the_background_leaves_nothing_in_th
     for round in 0..STARTS {
         put(&pid_file, b"");
         let mut command = hftpd_with(&["--daemon"], &site.config());
-        let mut child =
-            command.arg("--pid-file").arg(&pid_file).stderr(Stdio::piped()).spawn().expect("the daemon's starter");
+        let mut daemon = Started::spawn(command.arg("--pid-file").arg(&pid_file));
         let pid = daemon_of(&pid_file);
         signal_while_starting(pid, Signal::TERM, Signal::TERM, round);
-        assert_eq!(wait(&mut child).code(), Some(0), "round {round}");
+        assert_eq!(daemon.wait().code(), Some(0), "round {round}");
         eventually("the daemon ends", || if proc::is_alive(pid) { Err(format!("{pid} lives")) } else { Ok(()) });
         assert!(!site.control().exists(), "round {round}: a control socket is left");
     }
