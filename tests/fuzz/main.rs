@@ -76,7 +76,7 @@ fn requests() {
 
 #[test]
 fn answers() {
-    fuzz("answers", targets::ANSWERS, targets::answers);
+    fuzz("answers", targets::answers::ANSWERS, targets::answers::answers);
 }
 
 #[test]

@@ -7,4 +7,4 @@ mod sim;
 #[allow(dead_code, reason = "each target uses its own part of it")]
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::answers(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::answers::answers(input));

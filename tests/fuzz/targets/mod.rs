@@ -1,6 +1,6 @@
 //! What is fuzzed: each target takes bytes and panics when something is wrong.
 
-mod answers;
+pub(crate) mod answers;
 
 use std::cell::OnceCell;
 
@@ -12,8 +12,6 @@ use crate::sim::model::Rules;
 use crate::sim::model::request::{self as model, first_line, judge};
 use crate::sim::steps::live;
 use crate::sim::world::Store;
-
-pub(crate) use answers::{ANSWERS, answers};
 
 /// Where fuzzing [`requests`] begins.
 pub(crate) const REQUESTS: &[&[u8]] = &[
