@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,13 +33,15 @@ fn signal_while_starting(pid: u32, after: Signal, signal: Signal, round: u32) {
     kill_process(Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid"), signal).expect("a signal");
 }
 
-/// A process that is started and nothing else. Dropped, it is killed.
-struct Started(Child);
+/// A process that is started and nothing else. Dropped, it is killed; by a failing test, what it said is shown.
+struct Started(Child, PathBuf);
 
 impl Started {
-    fn spawn(command: &mut Command) -> Started {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Started(command.spawn().expect("the daemon"))
+    fn spawn(site: &Site, command: &mut Command) -> Started {
+        let said = site.at("said");
+        let stderr = fs::File::create(&said).expect("a file for standard error");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        Started(command.spawn().expect("the daemon"), said)
     }
 
     fn pid(&self) -> u32 {
@@ -56,6 +58,9 @@ impl Drop for Started {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        if std::thread::panicking() {
+            eprintln!("it said:\n{}", fs::read_to_string(&self.1).unwrap_or_default());
+        }
     }
 }
 
@@ -71,7 +76,7 @@ fn a_reload_that_comes_while_it_starts_is_done_after_the_start() {
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
     for round in 0..STARTS {
-        let mut daemon = Started::spawn(&mut hftpd_with(&[], &site.config()));
+        let mut daemon = Started::spawn(&site, &mut hftpd_with(&[], &site.config()));
         signal_while_starting(daemon.pid(), Signal::HUP, Signal::HUP, round);
         eventually_serves(address);
         eventually("the reload is done", || {
@@ -89,7 +94,7 @@ fn an_end_that_comes_while_it_starts_is_clean() {
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
     for round in 0..STARTS {
-        let mut daemon = Started::spawn(&mut hftpd_with(&[], &site.config()));
+        let mut daemon = Started::spawn(&site, &mut hftpd_with(&[], &site.config()));
         let signal = if round % 2 == 0 { Signal::TERM } else { Signal::INT };
         signal_while_starting(daemon.pid(), Signal::HUP, signal, round);
         let status = daemon.wait();
@@ -110,8 +115,8 @@ fn a_daemon_that_is_ended_while_it_starts_in_the_background_leaves_nothing_in_th
     for round in 0..STARTS {
         put(&pid_file, b"");
         let mut command = hftpd_with(&["--daemon"], &site.config());
-        let mut daemon = Started::spawn(command.arg("--pid-file").arg(&pid_file));
-        let pid = daemon_of(&pid_file);
+        let mut daemon = Started::spawn(&site, command.arg("--pid-file").arg(&pid_file));
+        let pid = daemon_of(&pid_file, &mut daemon);
         signal_while_starting(pid, Signal::TERM, Signal::TERM, round);
         assert_eq!(daemon.wait().code(), Some(0), "round {round}");
         eventually("the daemon ends", || if proc::is_alive(pid) { Err(format!("{pid} lives")) } else { Ok(()) });
@@ -121,13 +126,15 @@ fn a_daemon_that_is_ended_while_it_starts_in_the_background_leaves_nothing_in_th
 
 /// The process of the pid file, once it is written.
 #[track_caller]
-fn daemon_of(pid_file: &Path) -> u32 {
+fn daemon_of(pid_file: &Path, starting: &mut Started) -> u32 {
     let start = Instant::now();
     loop {
+        // Asked before the file is read: once it has ended, the file is as it stays.
+        let ended = starting.0.try_wait().expect("the start");
         let text = fs::read_to_string(pid_file).expect("the pid file");
         match text.strip_suffix('\n').map(str::parse) {
             Some(Ok(pid)) => return pid,
-            _ => assert!(start.elapsed() < LONG, "no process in the pid file: {text:?}"),
+            _ => assert!(ended.is_none() && start.elapsed() < LONG, "{text:?} is no process; the start: {ended:?}"),
         }
     }
 }

@@ -37,10 +37,14 @@ pub(crate) fn threads(pid: u32) -> Vec<String> {
     tasks.map(|entry| format!("{pid}/task/{}", entry.expect("a thread").file_name().to_string_lossy())).collect()
 }
 
-/// Whether the process is there and has not ended.
+/// Whether the process is there and has not ended. The first thread may have: what the process holds, the others hold
+/// until they have too.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    matches!(state(&stat), Some(state) if !matches!(state, 'Z' | 'X'))
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    threads.flatten().any(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        matches!(state(&stat), Some(state) if !matches!(state, 'Z' | 'X'))
+    })
 }
 
 /// Whether a thread sleeps in the kernel; `thread` is what `/proc/thread-self` said in it.
