@@ -15,9 +15,9 @@ pub(super) struct EarlySignals {
     actions: Vec<SigId>,
 }
 
-/// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Early {
+/// What signals ask for. Whoever asks for both wants the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asked {
     Nothing,
     Reload,
     End,
@@ -34,25 +34,27 @@ impl EarlySignals {
     /// Watches for the end from here on. Not before there is something to leave behind: until then a start that hangs
     /// ends by the first signal.
     pub(super) fn watch_end(&mut self) -> io::Result<()> {
+        let once = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            // In this order: the first signal finds the flag down.
-            self.actions.push(flag::register_conditional_default(signal, self.end.clone())?);
+            // In this order: a signal that comes between two of them is not lost, and the first finds `once` down.
             self.actions.push(flag::register(signal, self.end.clone())?);
+            self.actions.push(flag::register_conditional_default(signal, once.clone())?);
+            self.actions.push(flag::register(signal, once.clone())?);
         }
         Ok(())
     }
 
     /// What was asked for. Later signals are somebody else's to see.
-    pub(super) fn end(self) -> Early {
+    pub(super) fn end(self) -> Asked {
         for action in self.actions {
             signal_hook::low_level::unregister(action);
         }
         if self.end.load(Ordering::Relaxed) {
-            Early::End
+            Asked::End
         } else if self.hang_up.load(Ordering::Relaxed) {
-            Early::Reload
+            Asked::Reload
         } else {
-            Early::Nothing
+            Asked::Nothing
         }
     }
 }

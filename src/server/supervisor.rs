@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::control::{self, Control, Question};
-use super::early::Early;
+use super::early::Asked;
 use super::listener::{self, Endpoint};
 use super::mailbox::Mailbox;
 use super::start::{Failure, Start};
@@ -196,12 +196,10 @@ impl Supervisor {
     }
 
     /// Runs until the daemon is told to end and has drained. `early` is what it has been told already.
-    pub(super) fn run(mut self, early: Early) {
-        match early {
-            Early::Nothing => {}
-            Early::Reload => self.begin_reload(Vec::new(), Instant::now()),
-            Early::End => self.handle_end(Instant::now()),
-        }
+    pub(super) fn run(mut self, early: Asked) {
+        // A signal that came while both watched was seen twice, and is one.
+        let early = early.max(self.heard());
+        self.handle(early, Instant::now());
         let mut events = Events::with_capacity(64);
         while !matches!(self.stage, Stage::Over) {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
@@ -212,7 +210,10 @@ impl Supervisor {
             let now = Instant::now();
             for event in &events {
                 match event.token() {
-                    SIGNALS => self.handle_signals(now),
+                    SIGNALS => {
+                        let heard = self.heard();
+                        self.handle(heard, now);
+                    }
                     token if control::is_control(token) => {
                         let asked = match &mut self.control {
                             Some(control) => control.notice(token, self.poll.registry(), now),
@@ -268,19 +269,17 @@ impl Supervisor {
         }
     }
 
-    fn handle_signals(&mut self, now: Instant) {
-        let (mut end, mut hang_up) = (false, false);
-        for signal in self.signals.pending() {
-            match signal {
-                SIGHUP => hang_up = true,
-                _ => end = true,
-            }
-        }
-        // Whoever says both wants the end.
-        if end {
-            self.handle_end(now);
-        } else if hang_up {
-            self.begin_reload(Vec::new(), now);
+    /// What signals have asked for since it was looked at last.
+    fn heard(&mut self) -> Asked {
+        let asked = self.signals.pending().map(|signal| if signal == SIGHUP { Asked::Reload } else { Asked::End });
+        asked.max().unwrap_or(Asked::Nothing)
+    }
+
+    fn handle(&mut self, asked: Asked, now: Instant) {
+        match asked {
+            Asked::Nothing => {}
+            Asked::Reload => self.begin_reload(Vec::new(), now),
+            Asked::End => self.handle_end(now),
         }
     }
 
