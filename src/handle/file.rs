@@ -49,8 +49,9 @@ impl OpenFile {
 
     /// Whether `length` bytes from `offset` can be sent without waiting for a disk.
     ///
-    /// The file system is asked about a byte of every 16 KiB, which costs a hundredth of sending them. A page that
-    /// is thrown out of memory between two that are kept is missed: then the wait is for that page.
+    /// The file system is asked about a byte of every 64 KiB. A page that is thrown out of memory between two that
+    /// are kept is missed: then the wait is for that page. Four times as many questions would take a third of the time
+    /// of sending, for each fetches a byte from memory that sending itself never looks at.
     pub fn is_in_memory(&self, offset: u64, length: u64) -> bool {
         if self.medium == Medium::Memory {
             return true;
@@ -87,8 +88,9 @@ impl OpenFile {
     }
 }
 
-/// How far apart the bytes are that [`OpenFile::is_in_memory`] asks about: 4 pages.
-const STRIDE: u64 = 16 * 1024;
+/// How far apart the bytes are that [`OpenFile::is_in_memory`] asks about: half of what the kernel reads ahead at a time
+/// by default, so that a piece of a file that is on its way from the disk is noticed.
+const STRIDE: u64 = 64 * 1024;
 
 impl AsFd for OpenFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
