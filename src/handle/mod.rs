@@ -6,7 +6,8 @@
 //!
 //! **The root is a path.** [`Files`] holds a descriptor of the directory that the path led to, and looks at the path
 //! again after [`Files::expect_change`], which a connection calls when it has received something: so a request that was
-//! sent after the root was replaced sees the new one, and a hundred requests that came in one piece cost one look.
+//! sent after the root was replaced sees the new one, and a hundred requests that came in one piece cost one look. So do
+//! those of many clients, for an event loop receives what they have sent before it answers one of them.
 
 mod file;
 mod files;
