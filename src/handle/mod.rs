@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use crate::os::limits;
+
 pub use file::OpenFile;
 pub use files::{Answer, Directory, Files};
 pub use job::{Done, Job, Lane};
@@ -81,8 +83,11 @@ pub enum Fault {
 
 impl Fault {
     /// Whether the process or the system has no descriptor left.
-    pub(crate) fn is_shortage(&self) -> bool {
-        matches!(self, Fault::Root(Errno::MFILE | Errno::NFILE) | Fault::Unreadable(Errno::MFILE | Errno::NFILE))
+    fn is_shortage(&self) -> bool {
+        match self {
+            Fault::Root(errno) | Fault::Unreadable(errno) => limits::is_without_descriptor(&(*errno).into()),
+            Fault::NotFound => false,
+        }
     }
 }
 

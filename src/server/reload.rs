@@ -11,7 +11,8 @@ use super::start::Failure;
 use super::{Setup, listener::BindError};
 use crate::config::{self, Changes, Config, LoadError, Overrides, Source};
 use crate::exit::Exit;
-use crate::handle::{Directory, Fault};
+use crate::handle::Directory;
+use crate::os::limits;
 
 /// A configuration that can be put into force.
 pub(super) struct Prepared {
@@ -66,16 +67,17 @@ pub(super) fn check_root(config: &Config) -> Result<(), Failure> {
     checked.map_err(|errno| {
         let root = config.root.display();
         let error = std::io::Error::from(errno);
+        let without_descriptor = limits::is_without_descriptor(&error);
         let cure = match error.kind() {
             std::io::ErrorKind::NotFound => "make the directory, or set another root",
             std::io::ErrorKind::NotADirectory => "set root to a directory",
             std::io::ErrorKind::PermissionDenied => {
                 "give the daemon's user r-x on it, and --x on each directory above it"
             }
-            _ if Fault::Root(errno).is_shortage() => "raise LimitNOFILE, or lower limits.connections",
+            _ if without_descriptor => "raise LimitNOFILE, or lower limits.connections",
             _ => "see whether its file system is mounted",
         };
-        let exit = if Fault::Root(errno).is_shortage() { Exit::System } else { Exit::Root };
+        let exit = if without_descriptor { Exit::System } else { Exit::Root };
         Failure { exit, message: format!("root {root}: {error}; {cure}") }
     })
 }

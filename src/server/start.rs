@@ -50,6 +50,11 @@ impl Failure {
     pub(super) fn system(what: &str, error: &io::Error) -> Failure {
         Failure { exit: Exit::System, message: format!("{what}: {error}") }
     }
+
+    /// There is no thread for `whose`.
+    pub(super) fn no_thread(whose: &str, error: &io::Error) -> Failure {
+        Failure::system(&format!("cannot start {whose} (see TasksMax, `ulimit -u`)"), error)
+    }
 }
 
 /// Descriptors that are needed beside those of clients, who take two each, themselves and the file of an answer:
@@ -123,7 +128,7 @@ fn serve(
     // Only now is it known whose eyes the root is seen with.
     reload::check_root(config)?;
     let sandbox = sandbox::enter(config.control.as_deref());
-    let no_log = |error| Failure::system("cannot start the log's thread (see TasksMax, `ulimit -u`)", &error);
+    let no_log = |error| Failure::no_thread("the log's thread", &error);
     let log = log::start(&config.log, start.daemon).map_err(no_log)?;
     raise_descriptor_limit(config);
     let count = workers(config.workers);
@@ -150,9 +155,8 @@ fn serve(
     let early = early.end();
     for (id, (berth, setup)) in berths.into_iter().zip(setups).enumerate() {
         let worker = Worker::new(id, berth, peers.clone(), supervisor.mailbox(), shared.clone(), setup);
-        std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run()).map_err(|error| {
-            Failure::system("cannot start an event loop's thread (see TasksMax, `ulimit -u`)", &error)
-        })?;
+        let spawned = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run());
+        spawned.map_err(|error| Failure::no_thread("an event loop's thread", &error))?;
     }
     let serving = supervisor.serving();
     ::log::info!("{serving}");

@@ -125,10 +125,7 @@ fn answers(c: &mut Criterion) {
                     match done.take() {
                         Some(done) => connection.handle_disk(done, &mut cx),
                         None if connection.events().write => connection.handle_output(&mut cx),
-                        None => {
-                            cx.files.expect_change();
-                            connection.handle_input(&mut cx);
-                        }
+                        None => connection.handle_input(&mut cx),
                     }
                     if let Some(job) = cx.job.take() {
                         let answer = job.run();

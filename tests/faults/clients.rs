@@ -1,6 +1,5 @@
 //! Clients that do what they should not, and what that costs the others.
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,8 +10,8 @@ use crate::support::decode::Form;
 use crate::support::proc::anonymous_kib;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
-use crate::support::{allow_open_files, in_parallel, proc, skipped};
-use crate::{TEN_THOUSAND, expect_served, reset};
+use crate::support::{in_parallel, proc};
+use crate::{expect_served, for_ten_thousand, reset};
 
 const LARGE: u64 = 48 << 20;
 
@@ -97,13 +96,7 @@ fn one_client_that_never_reads_costs_200_others_nothing() {
 fn ten_thousand_lines_without_an_end_fit_into_64_mib() {
     const CLIENTS: usize = 10_000;
     const THREADS: usize = 4;
-    let _alone = TEN_THOUSAND.lock().unwrap_or_else(PoisonError::into_inner);
-    if !allow_open_files(CLIENTS as u64 + 1000) {
-        return skipped("not enough open files are allowed");
-    }
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).set("limits.connections", "10100").set("log.access", "false");
-    let daemon = Daemon::start(&site, &settings);
+    let Some((_alone, _site, daemon)) = for_ten_thousand() else { return };
     let much = vec![b'x'; 16 << 10];
     let parts: Vec<usize> = (0..THREADS).collect();
     let clients = std::sync::Mutex::new(Vec::with_capacity(CLIENTS));

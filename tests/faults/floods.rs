@@ -1,7 +1,6 @@
 //! More clients than anybody asked for.
 
 use std::net::Ipv4Addr;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,23 +9,17 @@ use crate::support::client::Client;
 use crate::support::content;
 use crate::support::daemon::Daemon;
 use crate::support::decode::Form;
+use crate::support::meanwhile;
 use crate::support::proc::anonymous_kib;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::slow::{expect_whole, slow, slow_in_all_forms};
-use crate::support::{allow_open_files, meanwhile, skipped};
-use crate::{TEN_THOUSAND, expect_served, reset};
+use crate::{expect_served, for_ten_thousand, reset};
 
 #[test]
 fn ten_thousand_clients_that_say_nothing_cost_less_than_a_kib_each() {
     const CLIENTS: usize = 10_000;
-    let _alone = TEN_THOUSAND.lock().unwrap_or_else(PoisonError::into_inner);
-    if !allow_open_files(CLIENTS as u64 + 1000) {
-        return skipped("not enough open files are allowed");
-    }
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).set("limits.connections", "10100").set("log.access", "false");
-    let daemon = Daemon::start(&site, &settings);
+    let Some((_alone, _site, daemon)) = for_ten_thousand() else { return };
     expect_served(&daemon);
     let before = anonymous_kib(daemon.pid());
     let clients: Vec<Client> = (0..CLIENTS).map(|_| daemon.client()).collect();

@@ -20,14 +20,29 @@ mod threads;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use support::client::Client;
 use support::daemon::Daemon;
+use support::settings::Settings;
+use support::site::Site;
+use support::{allow_open_files, skipped};
 
-/// Held by who needs so many open files that there is no room for two.
-static TEN_THOUSAND: Mutex<()> = Mutex::new(());
+/// A daemon for ten thousand clients, and a place that there is for one such test alone: two need more open files than
+/// there may be. None, and the test is skipped, where not even one may have them.
+fn for_ten_thousand() -> Option<(MutexGuard<'static, ()>, Site, Daemon)> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !allow_open_files(11_000) {
+        skipped("not enough open files are allowed");
+        return None;
+    }
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site).set("limits.connections", "10100").set("log.access", "false");
+    let daemon = Daemon::start(&site, &settings);
+    Some((alone, site, daemon))
+}
 
 /// Closes the connection with a reset.
 fn reset(client: Client) {

@@ -42,11 +42,7 @@ impl Supervisor {
             mailbox.send(Notice::Prepared { serial, result });
         });
         if let Err(error) = spawned {
-            self.prepared(
-                serial,
-                Err(Failure::system("cannot start a thread that reloads (see TasksMax, `ulimit -u`)", &error)),
-                now,
-            );
+            self.prepared(serial, Err(Failure::no_thread("a thread that reloads", &error)), now);
         }
     }
 
