@@ -1,17 +1,20 @@
 //! The root as one event loop sees it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::directory::{Directory, Sighting};
 use super::job::{Done, Job};
 use super::kept::{Entry, Hold, Kept};
+use super::known::Known;
 use super::listing::Listing;
-use super::{Fault, Found, OpenFile, Policy, Purpose, Symlinks};
-use crate::os::files::{self, Access, Kind, Medium, Stat, Wait};
+use super::{Fault, Found, Policy, Purpose};
+use crate::os::files::{self, Medium, Stat, Wait};
+
+#[cfg(test)]
+mod tests;
 
 /// An answer that is there, or a job that will bring it.
 #[derive(Debug)]
@@ -32,14 +35,15 @@ pub struct Files {
     seen: Option<Stat>,
     listing: Option<Arc<Listing>>,
     kept: Kept,
+    known: Known,
+    /// Hashes names; with a key, so that nobody can choose names whose hashes collide.
+    hasher: RandomState,
     /// How often something may have been received: what was looked at since the last time needs no other look.
     received: u64,
     /// Whether the root was there when it was looked at last.
     reached: bool,
     /// Whether anything was asked since [`Files::age`].
     asked: bool,
-    /// The path of a name, made here to spare an allocation for each.
-    path: Vec<u8>,
 }
 
 impl Files {
@@ -51,10 +55,11 @@ impl Files {
             seen: None,
             listing: None,
             kept: Kept::default(),
+            known: Known::default(),
+            hasher: RandomState::new(),
             received: 0,
             reached: false,
             asked: false,
-            path: Vec::new(),
         }
     }
 
@@ -75,6 +80,7 @@ impl Files {
         let empty = self.kept.age();
         if !std::mem::take(&mut self.asked) {
             (self.directory, self.seen, self.listing) = (None, None, None);
+            self.known.forget();
         }
         empty && self.directory.is_none()
     }
@@ -92,20 +98,7 @@ impl Files {
     /// Looks up a name.
     pub fn find(&mut self, name: &[u8], purpose: Purpose) -> Answer<Found> {
         self.asked = true;
-        if let Some(found) = self.find_kept(name, purpose) {
-            return Answer::Now(Ok(found));
-        }
-        let mut found = self.open(name, purpose);
-        let fault = match &found {
-            Ok(found) => found.file.as_ref().err(),
-            Err(fault) => Some(fault),
-        };
-        if fault.is_some_and(Fault::is_shortage) {
-            // Files that are kept for those who may ask again have to make room for who asks now.
-            self.kept = Kept::default();
-            found = self.open(name, purpose);
-        }
-        match found {
+        match self.with_room(|files| files.find_now(name, purpose)) {
             Err(Fault::Root(Errno::AGAIN) | Fault::Unreadable(Errno::AGAIN)) => {
                 Answer::Later(Job::Find { policy: self.policy.clone(), name: name.into(), purpose })
             }
@@ -113,29 +106,57 @@ impl Files {
         }
     }
 
-    fn open(&mut self, name: &[u8], purpose: Purpose) -> Result<Found, Fault> {
+    /// Asks once more if there was no descriptor: files that are kept for those who may ask again have to make room for
+    /// who asks now.
+    fn with_room<T>(&mut self, question: impl Fn(&mut Files) -> Result<T, Fault>) -> Result<T, Fault> {
+        match question(self) {
+            Err(fault) if fault.is_shortage() && !self.kept.is_empty() => {
+                self.kept = Kept::default();
+                question(self)
+            }
+            answer => answer,
+        }
+    }
+
+    fn find_now(&mut self, name: &[u8], purpose: Purpose) -> Result<Found, Fault> {
         let (directory, _) = self.current()?;
-        let (found, place) = directory.find(&self.policy, name, purpose, Wait::Never)?;
-        self.keep(name, &found, place);
-        Ok(found)
+        let hash = self.hasher.hash_one(name);
+        if let Some(found) = self.find_kept(&directory, hash, name, purpose) {
+            return Ok(found);
+        }
+        let known = purpose == Purpose::Read && self.known.holds(hash);
+        let sighting = directory.find_now(&self.policy, name, purpose, known)?;
+        // A link can lead elsewhere without a trace in this directory.
+        if sighting.is_entry {
+            if !known {
+                self.known.learn(hash);
+            }
+            if self.kept.is_asked_again(hash) {
+                return Ok(self.keep(hash, name, sighting));
+            }
+        }
+        Ok(sighting.found)
     }
 
     /// Looks at a name that is kept; `None` if it is not, or not that file any more, or not as it was.
-    fn find_kept(&mut self, name: &[u8], purpose: Purpose) -> Option<Found> {
-        let entry = self.kept.get(name)?;
+    fn find_kept(&mut self, directory: &Directory, hash: u64, name: &[u8], purpose: Purpose) -> Option<Found> {
+        let entry = self.kept.get(hash, name)?;
         if entry.looked != self.received {
-            self.path.clear();
-            self.path.extend_from_slice(self.policy.root.as_os_str().as_bytes());
-            self.path.push(b'/');
-            self.path.extend_from_slice(name);
-            let now = files::stat_path_itself(&self.path);
-            match now {
-                Ok(now) if now == entry.stat => entry.looked = self.received,
-                _ => {
-                    self.kept.remove(name);
-                    return None;
-                }
+            let version = self.known.version();
+            // While no name in the directory has changed, the name is that of the file, whose descriptor holds it in
+            // memory, so that statx(2) does not have to wait for it. The look is for what has become of the file, and
+            // for what may have been mounted on it. When names have changed, this one may be gone or another file's:
+            // then statx(2) could wait for a block of the directory, or for that file.
+            let now = if version.is_some() && version == entry.version {
+                files::stat_entry(directory, name, Wait::Never)
+            } else {
+                directory.look_now(name)
+            };
+            if now != Ok(entry.stat) {
+                self.kept.remove(hash, name);
+                return None;
             }
+            (entry.looked, entry.version) = (self.received, version);
         }
         let size = entry.stat.size;
         match (&entry.hold, purpose) {
@@ -145,21 +166,26 @@ impl Files {
         }
     }
 
-    /// Keeps what was found. Of what was reached by a link the next look sees the link, and it is not used.
-    fn keep(&mut self, name: &[u8], found: &Found, place: Place) {
-        let Place { fd, stat } = place;
-        let (hold, stat) = match &found.file {
-            Ok(file) => (Hold::File(file.clone()), *file.stat()),
-            Err(_) => (Hold::Place(fd), stat),
+    /// Keeps what was found.
+    fn keep(&mut self, hash: u64, name: &[u8], sighting: Sighting) -> Found {
+        let Sighting { found, place, .. } = sighting;
+        let held = match (&found.file, place) {
+            (Ok(file), _) => Some((Hold::File(file.clone()), *file.stat())),
+            (Err(_), Some(place)) => Some((Hold::Place(place.fd), place.stat)),
+            (Err(_), None) => None,
         };
-        // It was opened after what was received last, so it needs no other look until more is.
-        self.kept.insert(name, Entry { hold, stat, looked: self.received });
+        if let Some((hold, stat)) = held {
+            // It was looked at after what was received last, so it needs no other look until more is.
+            let (looked, version) = (self.received, self.known.version());
+            self.kept.insert(hash, Entry { name: name.into(), hold, stat, looked, version, asked: true });
+        }
+        found
     }
 
     /// The names in the root.
     pub fn list(&mut self) -> Answer<Arc<Listing>> {
         self.asked = true;
-        match self.current() {
+        match self.with_room(Files::current) {
             Ok((_, seen)) => match &self.listing {
                 Some(listing) if listing.is_of(&seen) => Answer::Now(Ok(listing.clone())),
                 _ => {
@@ -205,11 +231,17 @@ impl Files {
         if directory.medium == Medium::Remote {
             return Err(Fault::Root(Errno::AGAIN));
         }
-        let seen = match files::stat_path(&self.policy.root, Wait::Never) {
+        let seen = match files::stat_directory_now(&self.policy.root) {
             Ok(seen) => seen,
+            Err(Errno::AGAIN) => return Err(Fault::Root(Errno::AGAIN)),
             Err(errno) => {
+                let fault = Fault::Root(errno);
+                if fault.is_shortage() {
+                    // That says nothing of the root.
+                    return Err(Fault::Unreadable(errno));
+                }
                 (self.directory, self.reached) = (None, false);
-                return Err(Fault::Root(errno));
+                return Err(fault);
             }
         };
         if !seen.is_same_file(&directory.stat) {
@@ -217,101 +249,7 @@ impl Files {
             return Err(Fault::Root(Errno::AGAIN));
         }
         (self.seen, self.reached) = (Some(seen), true);
+        self.known.see(&seen);
         Ok((directory.clone(), seen))
-    }
-}
-
-/// A directory that is open, as a place to start from.
-#[derive(Debug)]
-pub struct Directory {
-    fd: OwnedFd,
-    stat: Stat,
-    medium: Medium,
-}
-
-impl AsFd for Directory {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-impl Directory {
-    /// Opens the directory that `path` leads to. May wait for a disk.
-    pub fn open(path: &Path) -> Result<Directory, Errno> {
-        let fd = files::open_directory(path)?;
-        let stat = files::stat(&fd, Wait::Allowed)?;
-        let medium = files::medium(&fd);
-        Ok(Directory { fd, stat, medium })
-    }
-
-    /// Whether names in it can be looked up by who we are. May wait for a disk.
-    pub fn check(&self) -> Result<(), Errno> {
-        files::open_beneath(self, b".", Access::Look, false, Wait::Allowed).map(drop)
-    }
-
-    /// Looks up a name. [`Errno::AGAIN`] where that would have to wait and must not.
-    ///
-    /// What it is is looked at before it is opened: a FIFO or a device is never opened, so nothing happens to whoever
-    /// is at its other end.
-    pub(super) fn find(
-        &self,
-        policy: &Policy,
-        name: &[u8],
-        purpose: Purpose,
-        wait: Wait,
-    ) -> Result<(Found, Place), Fault> {
-        if !policy.hidden && name.starts_with(b".") {
-            return Err(Fault::NotFound);
-        }
-        let follow = policy.symlinks == Symlinks::Inside;
-        let open = |access| files::open_beneath(self, name, access, follow, wait);
-        let fd = open(Access::Look).map_err(absent_or_unreadable)?;
-        let looked_at = files::stat(&fd, wait).map_err(Fault::Unreadable)?;
-        // A file on another file system than the root's may be anywhere: only a thread finds out.
-        let medium = match wait {
-            Wait::Never if looked_at.device != self.stat.device || self.medium == Medium::Remote => {
-                return Err(Fault::Unreadable(Errno::AGAIN));
-            }
-            Wait::Allowed if looked_at.device != self.stat.device => files::medium(&fd),
-            _ => self.medium,
-        };
-        if looked_at.kind != Kind::File {
-            return Err(Fault::NotFound);
-        }
-        let place = Place { fd, stat: looked_at };
-        if purpose == Purpose::Size {
-            return Ok((Found { size: looked_at.size, file: Err(Fault::NotFound) }, place));
-        }
-        let fd = match open(Access::Read) {
-            Ok(fd) => fd,
-            Err(Errno::AGAIN) => return Err(Fault::Unreadable(Errno::AGAIN)),
-            Err(errno) => {
-                return Ok((Found { size: looked_at.size, file: Err(absent_or_unreadable(errno)) }, place));
-            }
-        };
-        // Another file may have taken the name between the two: then it is the one to be answered for.
-        let stat = files::stat(&fd, wait).map_err(Fault::Unreadable)?;
-        if stat.kind != Kind::File {
-            return Err(Fault::NotFound);
-        }
-        let medium = if stat.device == looked_at.device { medium } else { Medium::Remote };
-        Ok((Found { size: stat.size, file: Ok(Arc::new(OpenFile::new(fd, stat, medium))) }, place))
-    }
-}
-
-/// Where a name led to.
-#[derive(Debug)]
-pub(super) struct Place {
-    fd: OwnedFd,
-    stat: Stat,
-}
-
-/// What an error of openat2(2) says of the name.
-fn absent_or_unreadable(errno: Errno) -> Fault {
-    match errno {
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG | Errno::NXIO | Errno::NODEV => {
-            Fault::NotFound
-        }
-        errno => Fault::Unreadable(errno),
     }
 }

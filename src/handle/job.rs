@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::files::Directory;
+use super::directory::Directory;
 use super::listing::Listing;
 use super::{Fault, Found, OpenFile, Policy, Purpose};
-use crate::os::files::Wait;
 
 /// A question whose answer may have to be waited for.
 #[derive(Debug)]
@@ -76,10 +75,7 @@ impl Job {
     pub fn run(self) -> Done {
         match self {
             Job::Find { policy, name, purpose } => match Directory::open(&policy.root) {
-                Ok(directory) => {
-                    let found = directory.find(&policy, &name, purpose, Wait::Allowed);
-                    Done::Found(found.map(|(found, _)| found), Some(Arc::new(directory)))
-                }
+                Ok(directory) => Done::Found(directory.find(&policy, &name, purpose), Some(Arc::new(directory))),
                 Err(errno) => Done::Found(Err(Fault::Root(errno)), None),
             },
             Job::List { policy } => match Directory::open(&policy.root) {

@@ -1,37 +1,49 @@
-//! Files that were asked for a moment ago, still open.
+//! Files that were asked for more than once of late, still open.
 //!
 //! A kept descriptor is never believed: before it is used, the name is looked at again, and only the same file with the
-//! same owner, permissions and time of last change is served from it. That look cannot wait for a disk, because the
-//! descriptor holds the name and its directories in memory. What was not asked for during a period of [`Kept::age`] is
-//! closed, so that nothing holds a deleted file or a mount for long.
+//! same owner, permissions and time of last change is served from it. What was not asked for during a period of
+//! [`Kept::age`] is closed, so that nothing holds a deleted file or a mount for long.
+//!
+//! A name that is asked for once among many others is not kept: to keep it would cost more than it saves.
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::OpenFile;
+use super::known::{Version, fingerprint};
 use crate::os::files::Stat;
 
-/// The most files that one event loop keeps, in each of two generations.
-const MOST: usize = 128;
+/// The most files that one event loop keeps.
+const MOST: usize = 256;
+
+/// How many places there are for a name.
+const WAYS: usize = 4;
+
+/// About how many other names may be asked for between two times that one is, for it to be kept.
+const RECENT: usize = 256;
 
 /// Kept files, by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Kept {
-    /// Asked for in this period.
-    young: HashMap<Box<[u8]>, Entry>,
-    /// Asked for in the last.
-    old: HashMap<Box<[u8]>, Entry>,
+    /// No memory until there is one. The hash of a name chooses [`WAYS`] places.
+    entries: Vec<Option<Entry>>,
+    /// Fingerprints of names that were asked for, each in the place that its hash chooses.
+    recent: [u32; RECENT],
 }
 
 /// A file that is kept.
 #[derive(Debug)]
 pub(super) struct Entry {
+    pub(super) name: Box<[u8]>,
     pub(super) hold: Hold,
     /// How it was when it was looked at last.
     pub(super) stat: Stat,
     /// When that was, in the count of [`super::Files`].
     pub(super) looked: u64,
+    /// The version of the directory in which it was looked at.
+    pub(super) version: Option<Version>,
+    /// Whether it was asked for in this period.
+    pub(super) asked: bool,
 }
 
 /// What keeps it.
@@ -43,37 +55,67 @@ pub(super) enum Hold {
     File(Arc<OpenFile>),
 }
 
+impl Default for Kept {
+    fn default() -> Kept {
+        Kept { entries: Vec::new(), recent: [0; RECENT] }
+    }
+}
+
 impl Kept {
+    /// Whether nothing is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.iter().flatten().next().is_none()
+    }
+
     /// The file of this name, if it is kept.
-    pub(super) fn get(&mut self, name: &[u8]) -> Option<&mut Entry> {
-        if !self.young.contains_key(name) {
-            let (name, entry) = self.old.remove_entry(name)?;
-            self.make_room();
-            self.young.insert(name, entry);
+    pub(super) fn get(&mut self, hash: u64, name: &[u8]) -> Option<&mut Entry> {
+        let entry = self.places(hash).iter_mut().flatten().find(|entry| *entry.name == *name)?;
+        entry.asked = true;
+        Some(entry)
+    }
+
+    /// Whether the name of this hash was asked for a short time ago. From now on it was.
+    pub(super) fn is_asked_again(&mut self, hash: u64) -> bool {
+        let fingerprint = fingerprint(hash);
+        std::mem::replace(&mut self.recent[hash as usize % RECENT], fingerprint) == fingerprint
+    }
+
+    /// Keeps a file, in the place of another of that name, or of the one that was not looked at for the longest time.
+    pub(super) fn insert(&mut self, hash: u64, entry: Entry) {
+        if self.entries.is_empty() {
+            self.entries.resize_with(MOST, || None);
         }
-        self.young.get_mut(name)
+        let worth = |kept: &Option<Entry>| match kept {
+            Some(kept) if kept.name == entry.name => 0,
+            None => 1,
+            Some(kept) => kept.looked + 2,
+        };
+        if let Some(place) = self.places(hash).iter_mut().min_by_key(|kept| worth(kept)) {
+            *place = Some(entry);
+        }
     }
 
-    pub(super) fn insert(&mut self, name: &[u8], entry: Entry) {
-        self.old.remove(name);
-        self.make_room();
-        self.young.insert(name.into(), entry);
-    }
-
-    pub(super) fn remove(&mut self, name: &[u8]) {
-        self.young.remove(name);
-        self.old.remove(name);
+    pub(super) fn remove(&mut self, hash: u64, name: &[u8]) {
+        for place in self.places(hash) {
+            place.take_if(|entry| *entry.name == *name);
+        }
     }
 
     /// A period is over: what was not asked for in it is closed. Returns whether nothing is left.
     pub(super) fn age(&mut self) -> bool {
-        self.old = std::mem::take(&mut self.young);
-        self.old.is_empty()
+        for place in &mut self.entries {
+            place.take_if(|entry| !std::mem::take(&mut entry.asked));
+        }
+        let empty = self.is_empty();
+        if empty {
+            self.entries = Vec::new();
+        }
+        empty
     }
 
-    fn make_room(&mut self) {
-        if self.young.len() >= MOST {
-            self.age();
-        }
+    /// The places of a name.
+    fn places(&mut self, hash: u64) -> &mut [Option<Entry>] {
+        let first = hash as usize % (MOST / WAYS) * WAYS;
+        self.entries.get_mut(first..first + WAYS).unwrap_or_default()
     }
 }

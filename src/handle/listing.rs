@@ -1,21 +1,17 @@
 //! The names in the root.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
-use super::files::Directory;
+use super::directory::Directory;
+use super::settled::Moment;
 use super::{Policy, Purpose};
 use crate::os::files::{self, Kind, Stat, Wait};
 
 /// Bytes of all listings together that clients still wait for; beyond it a further one is refused. One may always be
 /// made, however large.
 const BUDGET: usize = 64 << 20;
-
-/// How much older than the listing a directory's last change must be for the listing to be used again. Time stamps are
-/// as coarse as 2 seconds (vfat), so a change just after the listing could leave the same one.
-const SETTLED: Duration = Duration::from_secs(2);
 
 /// The names of the files that a root held at one time, sorted by bytes. Clients that ask for it share it.
 #[derive(Debug)]
@@ -47,7 +43,7 @@ impl Listing {
     /// Reads the directory. [`Errno::NOMEM`] when clients already hold too many listings that differ.
     pub(super) fn read(directory: &Directory, policy: &Policy) -> Result<Listing, Errno> {
         let entries = files::open_entries(directory)?;
-        let (before, began) = (files::stat(&entries, Wait::Allowed)?, SystemTime::now());
+        let (before, began) = (files::stat(&entries, Wait::Allowed)?, Moment::now());
         let mut names = Names::default();
         let mut links = false;
         files::read_entries(&entries, |name, kind| {
@@ -58,7 +54,7 @@ impl Listing {
             let is_file = match kind {
                 Some(Kind::File) => true,
                 Some(Kind::Directory | Kind::Other) => false,
-                Some(Kind::Link) | None => directory.find(policy, name, Purpose::Size, Wait::Allowed).is_ok(),
+                Some(Kind::Link) | None => directory.find(policy, name, Purpose::Size).is_ok(),
             };
             if is_file {
                 names.push(name);
@@ -66,7 +62,7 @@ impl Listing {
         })?;
         let after = files::stat(&entries, Wait::Allowed)?;
         // What a link leads to can change without a trace in this directory.
-        let reusable = !links && before == after && settled(&after, began);
+        let reusable = !links && before == after && began.is_long_after(&after);
         let text = names.into_text(policy.separator);
         let live = LIVE.fetch_add(text.len(), Ordering::Relaxed);
         let listing = Listing { text, directory: after, reusable };
@@ -81,13 +77,6 @@ impl Drop for Listing {
     fn drop(&mut self) {
         LIVE.fetch_sub(self.text.len(), Ordering::Relaxed);
     }
-}
-
-fn settled(directory: &Stat, now: SystemTime) -> bool {
-    [directory.modified, directory.changed].into_iter().all(|(seconds, nanoseconds)| {
-        let changed = u64::try_from(seconds).map(|seconds| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
-        changed.is_ok_and(|changed| changed + SETTLED < now)
-    })
 }
 
 /// Names one after the other in one piece of memory.

@@ -90,15 +90,19 @@ pub fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Looks at a path, links followed. With [`Wait::Never`] a network file system or FUSE is not asked anew, but the path
-/// itself is walked as ever.
-pub fn stat_path(path: &Path, wait: Wait) -> Result<Stat, Errno> {
-    statx(CWD, path, AtFlags::empty(), wait)
+/// Looks at the directory that a path leads to, links followed. [`Errno::AGAIN`] where a part of the path would have to
+/// be asked for from a disk, a network or a process.
+///
+/// statx(2) cannot be told not to wait for a path, so the path is opened, and closed again.
+pub fn stat_directory_now(path: &Path) -> Result<Stat, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    stat(open_cached(CWD, path, flags, ResolveFlags::empty())?, Wait::Never)
 }
 
-/// Looks at what a path leads to; a link at its end is not followed. A network file system or FUSE is not asked anew.
-pub fn stat_path_itself(path: &[u8]) -> Result<Stat, Errno> {
-    statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, Wait::Never)
+/// Looks at an entry of a directory; a link is not followed. May wait for a disk if the entry is not in memory, also with
+/// [`Wait::Never`], which says no more than that a network file system or FUSE is not asked for its attributes anew.
+pub fn stat_entry(directory: impl AsFd, name: &[u8], wait: Wait) -> Result<Stat, Errno> {
+    statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, wait)
 }
 
 /// Looks at what is open. With [`Wait::Never`] a network file system or FUSE is not asked anew.
@@ -123,15 +127,24 @@ pub enum Access {
     Read,
 }
 
+/// How far a name may lead [`open_beneath`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Through symbolic links; else they fail with [`Errno::LOOP`].
+    pub links: bool,
+    /// Into other mounts; else they fail with [`Errno::XDEV`], as everything does that lies outside the directory.
+    pub mounts: bool,
+}
+
 /// Opens `name` in `directory`, and nothing that lies outside it, whatever links there are (openat2(2)).
 ///
 /// The kernel keeps the path inside (`RESOLVE_BENEATH`, no magic links). A FIFO or a device does not make it wait.
-/// With `follow` false a link fails with [`Errno::LOOP`]. One that leaves fails with [`Errno::XDEV`].
+/// What leaves the directory fails with [`Errno::XDEV`].
 pub fn open_beneath(
     directory: impl AsFd,
     name: &[u8],
     access: Access,
-    follow: bool,
+    reach: Reach,
     wait: Wait,
 ) -> Result<OwnedFd, Errno> {
     let flags = match access {
@@ -139,14 +152,14 @@ pub fn open_beneath(
         Access::Read => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
     };
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    if !follow {
+    if !reach.links {
         resolve |= ResolveFlags::NO_SYMLINKS;
     }
+    if !reach.mounts {
+        resolve |= ResolveFlags::NO_XDEV;
+    }
     if wait == Wait::Never {
-        resolve |= ResolveFlags::CACHED;
-        // Linux before 5.12 cannot tell without waiting, and then nothing is in memory.
-        let opened = rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve);
-        return opened.map_err(|errno| if errno == Errno::INVAL { Errno::AGAIN } else { errno });
+        return open_cached(directory, name, flags, resolve);
     }
     // EAGAIN without RESOLVE_CACHED: a rename elsewhere made it impossible to tell that ".." in a link stays inside.
     let directory = directory.as_fd();
@@ -158,6 +171,18 @@ pub fn open_beneath(
             result => return result,
         }
     }
+}
+
+/// Opens what can be found from memory alone; [`Errno::AGAIN`] where that is not possible.
+fn open_cached(
+    directory: impl AsFd,
+    path: impl rustix::path::Arg,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let opened = rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve | ResolveFlags::CACHED);
+    // Linux before 5.12 cannot tell without waiting, and then nothing is in memory.
+    opened.map_err(|errno| if errno == Errno::INVAL { Errno::AGAIN } else { errno })
 }
 
 /// Where the bytes of a file system's files come from.

@@ -171,7 +171,7 @@ fn unsafe_code_stands_in_os_only() {
 /// Who may know the time of day, and what for. It can be set, so nothing may be due by it.
 const KNOW_THE_TIME_OF_DAY: &[(&str, &str)] = &[
     ("src/os/clock.rs", "for the log daemon, before each message"),
-    ("src/handle/listing.rs", "to compare with the times of a directory, which are by the same clock"),
+    ("src/handle/settled.rs", "to compare with the times of a directory, which are by the same clock"),
 ];
 
 #[test]
