@@ -64,6 +64,27 @@ fn a_root_that_hangs_leaves_threads_to_the_next_root() {
 }
 
 #[test]
+fn a_path_of_the_root_that_hangs_holds_up_those_alone_who_ask_for_a_file() {
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::of_the_examples();
+    crate::support::site::put(&fs.target().join("f"), b"local");
+    let settings = Settings::new(&site).set("workers", "1");
+    let mut daemon = Daemon::start(&site, &settings.clone().root(&fs.root().join("link")));
+    let mut client = daemon.client();
+    for _ in 0..3 {
+        client.ask("get_metadata f\r\n", "0 OK\r\n5\r\n");
+    }
+    let hanging = fs.hang(Hang::Everything);
+    client.send("get_metadata f\r\n");
+    daemon.wait_connections("waiting", 1);
+    expect_served(&daemon);
+    daemon.reload(&settings).expect_code(0);
+    daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+    drop(hanging);
+    client.expect("0 OK\r\n5\r\n");
+}
+
+#[test]
 fn clients_that_gave_up_a_disk_that_hangs_leave_nothing_behind() {
     const FILES: usize = 300;
     let Some(fs) = SlowFs::mount() else { return };

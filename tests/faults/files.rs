@@ -12,7 +12,7 @@ use crate::support::run::run;
 use crate::support::settings::Settings;
 use crate::support::site::{Site, put, set_mode};
 use crate::support::slow::{expect_whole, slow_in_all_forms};
-use crate::support::{am_root, eventually, skipped};
+use crate::support::{am_root, eventually, proc, skipped};
 
 const LARGE: u64 = 48 << 20;
 
@@ -112,6 +112,59 @@ fn a_root_can_be_unmounted_and_mounted_again() {
         client.ask("get_metadata f\r\n", "202 FILE NOT FOUND\r\n");
         assert_eq!(client.listing(), ["beneath"]);
     }
+}
+
+/// How often threads that may wait for a disk have gone to sleep: once for each question at least.
+fn sleeps_of_disk_threads(daemon: &Daemon) -> u64 {
+    let threads = proc::threads(daemon.pid()).into_iter().filter(|thread| {
+        fs::read_to_string(format!("/proc/{thread}/comm")).is_ok_and(|name| name.trim_end() == "disk")
+    });
+    let sleeps =
+        |thread: String| proc::status_line(&thread, "voluntary_ctxt_switches").parse::<u64>().expect("a number");
+    threads.map(sleeps).sum()
+}
+
+#[test]
+fn names_in_an_overlay_of_two_file_systems_take_no_thread() {
+    const FILES: u64 = 100;
+    let empty = "0 OK\r\nContent-Length: 0\r\n\r\n";
+    if !am_root() {
+        return skipped("only root may mount");
+    }
+    let site = Site::new();
+    let lower = site.dir("lower", &[]);
+    let upper = Disk::mount(site.dir("disk", &[]));
+    for name in ["upper", "work"] {
+        fs::create_dir(upper.0.join(name)).expect("mkdir");
+    }
+    for number in 0..FILES {
+        put(&lower.join(format!("low{number}")), b"low");
+        put(&upper.0.join(format!("upper/up{number}")), b"up");
+    }
+    let disk = upper.0.display();
+    let options = format!("lowerdir={},upperdir={disk}/upper,workdir={disk}/work", lower.display());
+    let mounted = run(Command::new("mount").args(["-t", "overlay", "-o", &options, "none"]).arg(site.root()));
+    if mounted.code != Some(0) {
+        return skipped(&format!("cannot mount an overlay: {}", mounted.stderr));
+    }
+    let _overlay = Disk(site.root());
+    set_mode(&site.root(), 0o755);
+    let daemon = Daemon::start(&site, &Settings::new(&site).set("workers", "1"));
+    let mut client = daemon.client();
+    let mut ask_for_all = || {
+        for number in 0..FILES {
+            client.ask(format!("get_metadata low{number}\r\n"), "0 OK\r\n3\r\n");
+            client.ask(format!("get_slice low{number} 0 0 raw\r\n"), empty);
+            client.ask(format!("get_metadata up{number}\r\n"), "0 OK\r\n2\r\n");
+            client.ask(format!("get_slice up{number} 0 0 raw\r\n"), empty);
+        }
+    };
+    // Threads bring into memory what is not there.
+    ask_for_all();
+    let before = sleeps_of_disk_threads(&daemon);
+    ask_for_all();
+    let sleeps = sleeps_of_disk_threads(&daemon) - before;
+    assert!(sleeps < FILES / 10, "threads were asked {sleeps} times or so for {FILES} files that are in memory");
 }
 
 #[test]

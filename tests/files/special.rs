@@ -3,8 +3,10 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -17,6 +19,40 @@ use crate::{holds, not_found};
 fn make_fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("mkfifo");
     set_mode(path, 0o666);
+}
+
+/// Somebody who waits in open until somebody reads. Had the daemon opened the FIFO, the wait would be over.
+struct Writer {
+    fifo: PathBuf,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Writer {
+    #[track_caller]
+    fn of(fifo: &Path) -> Writer {
+        let (tell, told) = mpsc::channel();
+        let path = fifo.to_owned();
+        let thread = std::thread::spawn(move || {
+            tell.send(fs::read_link("/proc/thread-self").expect("/proc/thread-self")).expect("the test waits");
+            OpenOptions::new().write(true).open(path).map(drop)
+        });
+        let process = told.recv().expect("the writer's thread");
+        eventually("the writer waits in open", || match proc::is_asleep(&process) {
+            true => Ok(()),
+            false => Err("it runs".to_owned()),
+        });
+        Writer { fifo: fifo.to_owned(), thread }
+    }
+
+    /// It still waits, and nothing went wrong with it: the first reader lets it through.
+    #[track_caller]
+    fn expect_undisturbed(self) {
+        assert!(!self.thread.is_finished(), "the writer that waited was disturbed");
+        let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.fifo);
+        let reader = open.expect("open the FIFO");
+        self.thread.join().expect("the writer's thread").expect("the writer gets through");
+        drop(reader);
+    }
 }
 
 #[test]
@@ -62,30 +98,14 @@ fn a_fifo_neither_hangs_the_daemon_nor_is_it_opened() {
     site.link("to-fifo", "fifo");
     let daemon = Daemon::start(&site, &Settings::new(&site));
 
-    // A writer waits in open until somebody reads. Had the daemon opened the FIFO, the wait would be over.
-    let (tell, told) = mpsc::channel();
-    let path = fifo.clone();
-    let writer = std::thread::spawn(move || {
-        tell.send(fs::read_link("/proc/thread-self").expect("/proc/thread-self")).expect("the test waits");
-        OpenOptions::new().write(true).open(path).map(drop)
-    });
-    let thread = told.recv().expect("the writer's thread");
-    eventually("the writer waits in open", || match proc::is_asleep(&thread) {
-        true => Ok(()),
-        false => Err("it runs".to_owned()),
-    });
+    let writer = Writer::of(&fifo);
     let mut client = daemon.client();
     for name in ["fifo", "to-fifo"] {
         not_found(&mut client, name);
     }
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
     holds(&mut client, "a10", "0123456789");
-    assert!(!writer.is_finished(), "the writer that waited was disturbed");
-
-    // Nothing went wrong with the writer itself: the first reader lets it through.
-    let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).expect("open the FIFO");
-    writer.join().expect("the writer's thread").expect("the writer gets through");
-    drop(reader);
+    writer.expect_undisturbed();
 }
 
 #[test]
@@ -99,4 +119,29 @@ fn a_file_that_turns_into_a_fifo_is_not_found() {
     fs::rename(&fifo, site.root().join("a10")).expect("rename");
     not_found(&mut client, "a10");
     assert_eq!(client.listing(), ["empty", "noread"]);
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_file_that_was_asked_for_often_is_not_opened() {
+    let site = Site::of_the_examples();
+    let fifo = site.at("fifo");
+    make_fifo(&fifo);
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut client = daemon.client();
+    // The daemon takes its own word for what a name is only in a directory that nothing has happened to for 2 s.
+    eventually("the directory has settled", || {
+        let changed = fs::metadata(site.root()).and_then(|root| root.modified()).expect("the root");
+        match changed.elapsed() {
+            Ok(age) if age > Duration::from_millis(2100) => Ok(()),
+            age => Err(format!("{age:?}")),
+        }
+    });
+    for name in ["a10", "empty", "a10", "empty", "a10"] {
+        client.ask(format!("get_slice {name} 0 0 raw\r\n"), "0 OK\r\nContent-Length: 0\r\n\r\n");
+    }
+    let writer = Writer::of(&fifo);
+    fs::rename(&fifo, site.root().join("a10")).expect("rename");
+    not_found(&mut client, "a10");
+    holds(&mut client, "empty", "");
+    Writer { fifo: site.root().join("a10"), ..writer }.expect_undisturbed();
 }

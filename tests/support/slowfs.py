@@ -1,6 +1,7 @@
 """A file system that hangs when it is told to: slowfs.py MOUNTPOINT CONTROL
 
-There are fast, slow and eio, of 4 MiB each, and whatever else begins with slow. While CONTROL holds a file of this name,
+There are fast, slow and eio, of 4 MiB each, and whatever else begins with slow; and link, which leads to the directory
+target beside CONTROL. While CONTROL holds a file of this name,
     everything  hangs whatever is asked
     lookups     hangs every look-up of a name that begins with slow
     reads       hangs every read of one
@@ -36,7 +37,13 @@ class SlowFs(fuse.Fuse):
             return status(stat.S_IFDIR | 0o755, 2, 0)
         if path in ("/fast", "/eio") or path.startswith("/slow"):
             return status(stat.S_IFREG | 0o644, 1, SIZE)
+        if path == "/link":
+            return status(stat.S_IFLNK | 0o777, 1, 0)
         return -errno.ENOENT
+
+    def readlink(self, path):
+        wait_while("everything")
+        return os.path.join(os.path.dirname(CONTROL), "target")
 
     def readdir(self, path, offset):
         wait_while("everything")

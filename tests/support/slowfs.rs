@@ -60,7 +60,10 @@ impl SlowFs {
         set_mode(dir.path(), 0o755);
         let (own, control) = (dir.path().join("root"), dir.path().join("control"));
         fs::create_dir(&own).expect("a mount point");
-        fs::create_dir(&control).expect("a directory");
+        for made in [&control, &dir.path().join("target")] {
+            fs::create_dir(made).expect("a directory");
+            set_mode(made, 0o755);
+        }
         let root = root.map_or(own, Path::to_owned);
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/slowfs.py");
         let mut command = Command::new(PYTHON);
@@ -76,6 +79,11 @@ impl SlowFs {
 
     pub(crate) fn root(&self) -> PathBuf {
         self.root.clone()
+    }
+
+    /// The local directory that `link` in the root leads to.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.dir.path().join("target")
     }
 
     pub(crate) fn hang(&self, what: Hang) -> Hanging {
