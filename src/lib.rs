@@ -46,8 +46,9 @@
 //!
 //! * The **main thread** is the supervisor (`server/supervisor.rs`): signals, the control socket, reloads, the drain,
 //!   and the service manager. It serves no client, and it is the only one that changes what is in force.
-//! * **Workers**, one for each core. Each has its own poll, clients, timers, tally and view of the root; every listener
-//!   is in every poll, and who accepts a client gives it to the worker that has the fewest.
+//! * **Workers**, one for each core. Each has its own poll, clients, timers, tally and view of the root. A new connection
+//!   wakes one of them (`server/accept.rs`). It gives the client to the worker with the fewest, or keeps it where clients
+//!   come and go (`server/sharing.rs`).
 //! * The **pool**, a bounded number of threads that come and go with the work. No name and no device holds more than a
 //!   part of them, so that a disk that hangs holds up those alone who want something of it.
 //! * The **log**'s thread. Whoever logs puts a record into a queue, and where there is no room it is counted as lost.
@@ -85,6 +86,7 @@
 //! * **Which files are served**: [`handle`]; what the kernel is asked for, [`os::files`].
 //! * **A limit on who may connect**: `server/gate.rs`. **A timeout**:
 //!   [`Connection::deadline`](connection::Connection::deadline).
+//! * **Which worker accepts a client, and which serves it**: `server/accept.rs` and `server/sharing.rs`.
 //! * **Why a connection ends**: [`connection::CloseReason`], which is counted and told by `hftpd status`.
 //! * **What `hftpd status` tells**: `server/status.rs`; what it counts, [`metrics`].
 //! * **An option of the command line**: the table in `cli.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].

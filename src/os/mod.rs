@@ -1,6 +1,7 @@
 //! What is asked of the operating system, one family of calls a file. The only folder in which unsafe code may stand.
 
 pub mod clock;
+pub mod epoll;
 pub mod files;
 pub mod limits;
 pub mod privileges;

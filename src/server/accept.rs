@@ -1,22 +1,43 @@
 //! Accepting clients, and turning away whom the limits or the system do not allow.
+//!
+//! A new connection wakes one worker. A worker that accepts has every listener in its poll, with EPOLLEXCLUSIVE
+//! ([`epoll::add_exclusive`]): the kernel wakes the first worker that waits, and none that is busy. As many workers
+//! accept as can run at once ([`acceptors`](super::sharing::acceptors)); the others have no listeners. The worker that
+//! accepts a client gives it to the worker with the fewest clients, or keeps it where clients come and go ([`Share`]).
+//!
+//! If all workers had the listeners and no exclusive wake-up, each connection would wake all of them: with 64 workers on
+//! one processor that cost five times what the answer does. If all 64 had them with it, a connection that arrives while
+//! the first is busy would wake a second that finds nobody, because both need the same processor.
+//!
+//! Only one worker gets a wake-up, so it must not be lost:
+//!
+//! * A worker that is woken accepts in the same round, before it serves its queue, until nobody is left. After a batch
+//!   it remembers that there may be more (`ready`), and its next poll does not wait.
+//! * A worker that is busy when a connection arrives uses up no wake-up: the kernel goes on to the next that waits. If
+//!   none waits, every poll keeps the event, and the first worker that polls accepts.
+//! * A worker that cannot accept takes the listeners out of its poll: for the time of a pause, and before it empties a
+//!   listener's queue for the last time, in a reload or a drain. A later connection wakes another worker. To close the
+//!   descriptor is not enough: the socket has others, so it stays in the poll (epoll(7)).
+//! * A listener that is put into a poll is reported at once if a connection is in its queue.
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Token};
+use mio::{Registry, Token};
 
 use super::client::Client;
 use super::listener::Endpoint;
+use super::sharing::Share;
 use super::slots::NOT_A_SLOT;
 use super::worker::Worker;
 use super::{NewClient, Order};
 use crate::connection::{Connection, Refusal};
-use crate::os::{limits, sockets};
+use crate::os::{epoll, limits, sockets};
 use crate::wire::Encoding;
 
 /// Clients that are accepted from a listener before others are served.
@@ -31,10 +52,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a listener that the configuration no longer names is kept for those who were already connecting.
 pub(super) const RETIRE: Duration = Duration::from_millis(250);
 
-/// A listener in a worker's poll.
+/// A listener of a worker.
 pub(super) struct Listening {
     pub(super) endpoint: Endpoint,
     socket: TcpListener,
+    /// Whether it is in the worker's poll.
+    watched: bool,
     /// Whether somebody may wait there.
     ready: bool,
     /// When it is closed, if it is to be.
@@ -48,6 +71,10 @@ pub(super) struct Accepting {
     pub(super) paused: Option<Instant>,
     /// Given up for a moment, so that a client can be accepted and told that there is no room.
     spare: Option<File>,
+    /// When it is tried again to get a spare descriptor.
+    spare_at: Option<Instant>,
+    /// Whether the worker keeps whom it accepts.
+    share: Share,
     /// Clients that are being told why they are not served.
     pub(super) turned_away: usize,
     /// Whether the supervisor is to be told once all listeners that were given up are closed.
@@ -56,14 +83,30 @@ pub(super) struct Accepting {
 
 impl Accepting {
     pub(super) fn new() -> Accepting {
-        let spare = File::open("/dev/null").ok();
-        Accepting { listeners: Vec::new(), paused: None, spare, turned_away: 0, reports: false }
+        Accepting {
+            listeners: Vec::new(),
+            paused: None,
+            spare: None,
+            spare_at: None,
+            share: Share::new(),
+            turned_away: 0,
+            reports: false,
+        }
+    }
+
+    /// Gets a descriptor to give up, where there are listeners. If the system has none, it is tried again later.
+    fn keep_spare(&mut self, now: Instant) {
+        if self.spare.is_none() && !self.listeners.is_empty() {
+            self.spare = File::open("/dev/null").ok();
+        }
+        self.spare_at = (self.spare.is_none() && !self.listeners.is_empty()).then_some(now + PAUSE);
     }
 
     /// The next time that something is to be done without an event.
     pub(super) fn deadline(&self) -> Option<Instant> {
+        let retires = || self.listeners.iter().filter_map(|listening| listening.until).min();
         // While it pauses, a listener whose time has come cannot be emptied either.
-        self.paused.or_else(|| self.listeners.iter().filter_map(|listening| listening.until).min())
+        self.paused.or_else(retires).into_iter().chain(self.spare_at).min()
     }
 
     /// Somebody may wait at a listener.
@@ -85,6 +128,23 @@ impl Listening {
         use std::os::fd::AsRawFd as _;
         Token(NOT_A_SLOT | self.socket.as_raw_fd() as usize)
     }
+
+    /// Puts it into a poll, if it is not there.
+    fn watch(&mut self, registry: &Registry) -> io::Result<()> {
+        if !self.watched {
+            epoll::add_exclusive(registry, &self.socket, self.token().0 as u64)?;
+            self.watched = true;
+        }
+        Ok(())
+    }
+
+    /// Takes it out of the poll: it gets no wake-up that is meant for another worker.
+    fn unwatch(&mut self, registry: &Registry) {
+        if std::mem::take(&mut self.watched) {
+            // It fails for nothing but a socket that is not there.
+            let _ = epoll::remove(registry, &self.socket);
+        }
+    }
 }
 
 impl Worker {
@@ -101,31 +161,45 @@ impl Worker {
                 continue;
             }
             let socket = TcpListener::from_std(socket);
-            let mut listening = Listening { endpoint, socket, ready: true, until: None };
-            let token = listening.token();
-            if let Err(error) = self.poll.registry().register(&mut listening.socket, token, Interest::READABLE) {
-                ::log::error!("cannot wait for clients at {}: {error}", listening.endpoint.address);
-                continue;
-            }
+            let listening = Listening { endpoint, socket, watched: false, ready: true, until: None };
             self.accepting.listeners.push(listening);
         }
+        self.accepting.keep_spare(now);
+        if self.accepting.paused.is_none() {
+            self.watch(now);
+        }
+    }
+
+    /// Puts all listeners into the poll. If that fails, it is tried again after a pause.
+    fn watch(&mut self, now: Instant) {
+        let registry = self.poll.registry();
+        let watched = self.accepting.listeners.iter_mut().try_for_each(|listening| listening.watch(registry));
+        if let Err(error) = watched {
+            self.accepting.paused = Some(now + PAUSE);
+            self.unwatch();
+            self.complain("cannot wait for clients", &error, now);
+        }
+    }
+
+    /// Takes all listeners out of the poll.
+    fn unwatch(&mut self) {
+        let registry = self.poll.registry();
+        self.accepting.listeners.iter_mut().for_each(|listening| listening.unwatch(registry));
     }
 
     /// Accepts who waits, as far as a round allows, and closes listeners whose time has come.
     pub(super) fn accept(&mut self, now: Instant) {
         let paused = self.accepting.paused.is_some_and(|until| now < until);
-        if !paused {
-            self.accepting.paused = None;
+        if !paused && self.accepting.paused.take().is_some() {
+            self.watch(now);
         }
-        if self.accepting.spare.is_none() {
-            self.accepting.spare = File::open("/dev/null").ok();
-        }
+        self.accepting.keep_spare(now);
         for at in (0..self.accepting.listeners.len()).rev() {
             if self.accepting.listeners[at].until.is_some_and(|until| until <= now) {
+                self.accepting.listeners[at].unwatch(self.poll.registry());
                 // Who connected before the listener was given up is still in its queue.
                 self.empty(at, now);
-                let mut listening = self.accepting.listeners.swap_remove(at);
-                let _ = self.poll.registry().deregister(&mut listening.socket);
+                self.accepting.listeners.swap_remove(at);
             } else if !paused && self.accepting.listeners[at].ready {
                 self.accept_from(at, now);
             }
@@ -148,6 +222,7 @@ impl Worker {
 
     /// Accepts who has connected already, and gives up all listeners.
     pub(super) fn accept_last(&mut self, now: Instant) {
+        self.unwatch();
         for at in 0..self.accepting.listeners.len() {
             self.empty(at, now);
         }
@@ -192,13 +267,20 @@ impl Worker {
         let loads = &self.shared.loads;
         let load = |worker: usize| loads[worker].load(Ordering::Relaxed);
         let least = (0..loads.len()).min_by_key(|&worker| load(worker)).unwrap_or(self.id);
-        if load(self.id) > load(least) + 1 && !self.draining {
-            loads[least].fetch_add(1, Ordering::Relaxed);
-            self.peers[least].send(Order::Client(NewClient { stream, peer, encoding }));
-        } else {
+        if self.draining || self.accepting.share.keeps(load(self.id), load(least), now) {
             loads[self.id].fetch_add(1, Ordering::Relaxed);
             self.take_in(NewClient { stream, peer, encoding }, now);
+        } else {
+            loads[least].fetch_add(1, Ordering::Relaxed);
+            self.peers[least].send(Order::Client(NewClient { stream, peer, encoding }));
         }
+    }
+
+    /// A client that the gate let in has gone.
+    pub(super) fn count_out(&mut self, address: IpAddr) {
+        let inside = self.shared.gate.leave(address);
+        self.shared.loads[self.id].fetch_sub(1, Ordering::Relaxed);
+        self.accepting.share.leave(inside);
     }
 
     /// Takes in a client that is counted already.
@@ -219,11 +301,8 @@ impl Worker {
         }
     }
 
-    /// Nobody can be accepted, most likely because the system has no room. Those who wait are told so with the help of
-    /// the spare descriptor, and after a while it is tried again.
-    fn pause(&mut self, at: usize, error: &io::Error, now: Instant) {
-        self.tally.accept_pauses += 1;
-        self.accepting.paused = Some(now + PAUSE);
+    /// Says that no clients come in, once a minute.
+    fn complain(&self, what: &str, error: &io::Error, now: Instant) {
         let complaint = self.shared.complaint.lock().unwrap_or_else(PoisonError::into_inner).tick(now);
         if let Some(suppressed) = complaint {
             let cure = match limits::is_without_descriptor(error) {
@@ -231,10 +310,19 @@ impl Worker {
                 false => "it is tried again until the system allows it",
             };
             ::log::error!(
-                "cannot accept clients: {error}; {cure} ({} are connected, {suppressed} like messages were left out)",
+                "{what}: {error}; {cure} ({} are connected, {suppressed} like messages were left out)",
                 self.shared.gate.inside()
             );
         }
+    }
+
+    /// Nobody can be accepted, most likely because the system has no room. Those who wait are told so with the help of
+    /// the spare descriptor, and after a while it is tried again.
+    fn pause(&mut self, at: usize, error: &io::Error, now: Instant) {
+        self.tally.accept_pauses += 1;
+        self.accepting.paused = Some(now + PAUSE);
+        self.unwatch();
+        self.complain("cannot accept clients", error, now);
         for _ in 0..BATCH {
             if self.accepting.spare.take().is_none() {
                 break;
@@ -247,7 +335,7 @@ impl Worker {
             }
             let more = accepted.is_ok();
             drop(accepted);
-            self.accepting.spare = File::open("/dev/null").ok();
+            self.accepting.keep_spare(now);
             if !more {
                 break;
             }

@@ -56,10 +56,11 @@ impl Gate {
         Ok(())
     }
 
-    /// A client that was let in has gone.
-    pub(super) fn leave(&self, address: IpAddr) {
+    /// A client that was let in has gone. Returns how many were in, this one too.
+    pub(super) fn leave(&self, address: IpAddr) -> u32 {
         let mut inside = self.lock();
-        inside.all = inside.all.saturating_sub(1);
+        let all = inside.all;
+        inside.all = all.saturating_sub(1);
         let source = Source::of(address);
         if let Some(from_there) = inside.each.get_mut(&source) {
             *from_there -= 1;
@@ -70,6 +71,7 @@ impl Gate {
         if inside.each.is_empty() {
             inside.each.shrink_to_fit();
         }
+        all
     }
 
     /// How many are in.

@@ -8,9 +8,10 @@
 //!  one thread             the log
 //! ```
 //!
-//! Threads talk by messages: an `Order` goes to a worker's mailbox, a `Notice` to the supervisor's. Every worker
-//! has every listener in its poll; who accepts a client gives it to the worker that has the fewest. Nothing that a
-//! worker does waits for anything but its poll.
+//! Threads talk by messages: an `Order` goes to a worker's mailbox, a `Notice` to the supervisor's. As many workers as
+//! there are processors, and at least two, accept clients. A new connection wakes one of them; that gives the client to
+//! the worker with the fewest, or keeps it where clients come and go. Nothing that a worker does waits for anything but
+//! its poll.
 
 mod accept;
 mod client;
@@ -22,6 +23,7 @@ mod mailbox;
 mod pool;
 mod reload;
 mod service;
+mod sharing;
 mod slots;
 mod start;
 mod status;
@@ -70,7 +72,7 @@ struct Setup {
     settings: Settings,
     limits: Limits,
     policy: Arc<Policy>,
-    /// The listeners, each with a descriptor for this worker.
+    /// The listeners, each with a descriptor for this worker; none for one that does not accept.
     listeners: Vec<(Endpoint, std::net::TcpListener)>,
 }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::listener::{self, Endpoint};
+use super::sharing::acceptors;
 use super::start::Failure;
 use super::{Setup, listener::BindError};
 use crate::config::{self, Changes, Config, LoadError, Overrides, Source};
@@ -50,12 +51,13 @@ pub(super) fn prepare(
 /// What each of `workers` needs to work by `config`.
 pub(super) fn setups(config: &Config, endpoints: &[Endpoint], workers: usize) -> Result<Vec<Setup>, BindError> {
     let policy = Arc::new(Setup::policy(config));
-    let setup = |_| {
+    let acceptors = acceptors(workers);
+    let setup = |worker| {
         Ok(Setup {
             settings: Setup::settings(config),
             limits: config.limits.clone(),
             policy: policy.clone(),
-            listeners: listener::share(endpoints)?,
+            listeners: listener::share(if worker < acceptors { endpoints } else { &[] })?,
         })
     };
     (0..workers).map(setup).collect()

@@ -58,7 +58,7 @@ impl Failure {
 }
 
 /// Descriptors that are needed beside those of clients, who take two each, themselves and the file of an answer:
-/// listeners in every worker, polls, files that are kept open.
+/// listeners in every worker that accepts, polls, files that are kept open.
 const DESCRIPTORS: u64 = 512;
 
 /// Serves until it is told to end. Returns when everything has been drained.

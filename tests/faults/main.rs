@@ -16,6 +16,7 @@ mod reloads;
 mod shim;
 mod starts;
 mod threads;
+mod workers;
 
 #[path = "../support/mod.rs"]
 mod support;

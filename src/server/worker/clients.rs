@@ -39,8 +39,7 @@ impl Worker {
         self.tally.closed(reason);
         ::log::debug!("{} is gone: {}", client.peer.address(), reason.name());
         if client.entered {
-            self.shared.gate.leave(client.peer.ip);
-            self.shared.loads[self.id].fetch_sub(1, Ordering::Relaxed);
+            self.count_out(client.peer.ip);
         } else {
             self.accepting.turned_away -= 1;
         }
