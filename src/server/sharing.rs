@@ -15,52 +15,49 @@ pub(super) fn acceptors(workers: usize) -> usize {
     workers.min(available_parallelism().map_or(1, NonZeroUsize::get).max(LEAST))
 }
 
-/// The most clients above its share that a worker keeps.
-const MOST: u32 = 16;
+/// The most clients that a worker keeps above its share.
+const MOST: u32 = 64;
 
-/// How long a worker that accepts nobody expects the next client to be like the last.
-const MEMORY: Duration = Duration::from_millis(100);
+/// How long it takes until half as many count as have left.
+const HALF: Duration = Duration::from_millis(10);
 
-/// How many clients above its share a worker keeps.
+/// How many clients a worker keeps above its share: as many as leave within a moment.
 ///
 /// A client that stays goes to the worker with the fewest clients. For a client that leaves after one answer that is
-/// not worth it: the other worker has to be woken, which costs as much as the answer. Nobody knows beforehand which
-/// client stays. A worker assumes that its next client is like the last ones: each client that leaves makes room for
-/// one to be kept. Clients that stay use that room up, and then they are evenly distributed again.
+/// not worth it: the other worker has to be woken, and that costs as much as the answer. Nobody knows beforehand which
+/// client stays, but where clients leave all the time a worker is soon rid of those that it has too many. It keeps up
+/// to [`MOST`] then, and where few leave, none.
 #[derive(Debug)]
 pub(super) struct Share {
-    room: u32,
-    /// When a client was accepted last.
+    above: u32,
+    /// When `above` was halved last.
     at: Instant,
 }
 
 impl Share {
     pub(super) fn new() -> Share {
-        Share { room: 0, at: Instant::now() }
+        Share { above: 0, at: Instant::now() }
     }
 
     /// A client of this worker leaves. `connected` were connected to the daemon, this one too.
     ///
-    /// Who comes and goes one after the other makes room for two: many clients that come later and stay are not taken
-    /// for many that leave.
+    /// Each client that leaves lets two be kept, or a worker that begins with none would never keep more: those that it
+    /// gives away leave elsewhere. But clients that come one after the other say nothing of many that come at once.
     pub(super) fn leave(&mut self, connected: u32) {
-        if self.room < connected.saturating_mul(2).min(MOST) {
-            self.room += 1;
+        let bound = connected.saturating_mul(2).min(MOST);
+        if self.above < bound {
+            self.above = bound.min(self.above + 2);
         }
     }
 
     /// Whether a worker with `load` clients keeps the next one, while another has as few as `least`.
     pub(super) fn keeps(&mut self, load: usize, least: usize, now: Instant) -> bool {
-        if now.saturating_duration_since(self.at) > MEMORY {
-            self.room = 0;
+        let halves = now.saturating_duration_since(self.at).as_nanos() / HALF.as_nanos();
+        if halves > 0 {
+            self.above = u32::try_from(halves).ok().and_then(|halves| self.above.checked_shr(halves)).unwrap_or(0);
+            self.at = now;
         }
-        self.at = now;
-        if load <= least + 1 {
-            return true;
-        }
-        let keeps = self.room > 0;
-        self.room -= u32::from(keeps);
-        keeps
+        load <= least + 1 + self.above as usize
     }
 }
 
@@ -77,6 +74,12 @@ mod tests {
         }
     }
 
+    /// All clients leave.
+    fn leave(share: &mut Share, loads: [usize; 8]) {
+        let others: usize = loads[1..].iter().sum();
+        (1..=loads[0]).rev().for_each(|own| share.leave(u32::try_from(own + others).expect("few")));
+    }
+
     #[test]
     fn clients_that_stay_are_distributed_evenly() {
         let (mut share, mut loads) = (Share::new(), [0; 8]);
@@ -86,39 +89,51 @@ mod tests {
 
     #[test]
     fn clients_that_come_and_go_are_kept() {
-        let (mut share, now) = (Share::new(), Instant::now());
-        let mut kept = 0;
-        for round in 0..100 {
+        for crowd in [2, 8, 30] {
+            let (mut share, now) = (Share::new(), Instant::now());
             let mut loads = [0; 8];
-            accept(&mut share, &mut loads, 10, now);
-            if round >= 10 {
-                kept += loads[0];
+            for _ in 0..20 {
+                loads = [0; 8];
+                accept(&mut share, &mut loads, crowd, now);
+                leave(&mut share, loads);
             }
-            let others: usize = loads[1..].iter().sum();
-            (1..=loads[0]).rev().for_each(|own| share.leave(u32::try_from(own + others).expect("ten at most")));
+            assert_eq!(loads[0], crowd, "{loads:?}");
         }
-        assert!(kept > 800, "{kept} of 900");
     }
 
     #[test]
-    fn clients_that_came_and_went_one_by_one_make_room_for_two() {
+    fn clients_that_stay_among_others_are_not_all_kept() {
+        let (mut share, now) = (Share::new(), Instant::now());
+        let mut loads = [0; 8];
+        for _ in 0..1000 {
+            (0..10).for_each(|_| share.leave(100));
+            accept(&mut share, &mut loads, 1, now);
+        }
+        let most = loads[7] + 2 + MOST as usize;
+        assert!(loads[0] <= most && loads[1] <= loads[7] + 1, "{loads:?}");
+    }
+
+    #[test]
+    fn clients_that_came_one_by_one_say_little_of_many_at_once() {
         let (mut share, now) = (Share::new(), Instant::now());
         for _ in 0..1000 {
             assert!(share.keeps(0, 0, now));
             share.leave(1);
         }
         let mut loads = [0; 8];
-        accept(&mut share, &mut loads, 61, now);
+        accept(&mut share, &mut loads, 64, now);
         assert!(loads[0] <= loads[7] + 4 && loads[1] <= loads[7] + 1, "{loads:?}");
     }
 
     #[test]
-    fn the_room_is_bounded_and_forgotten() {
+    fn those_who_left_long_ago_do_not_count() {
         let (mut share, now) = (Share::new(), Instant::now());
         (0..1000).for_each(|_| share.leave(1000));
-        assert_eq!(share.room, MOST);
-        assert!(share.keeps(2, 0, now));
-        assert!(!share.keeps(2, 0, now + 2 * MEMORY));
+        assert!(share.keeps(1 + MOST as usize, 0, now));
+        assert!(!share.keeps(2 + MOST as usize, 0, now));
+        assert!(share.keeps(1 + MOST as usize / 2, 0, now + HALF));
+        assert!(!share.keeps(2 + MOST as usize / 2, 0, now + HALF));
+        assert!(!share.keeps(2, 0, now + 100 * HALF));
     }
 
     #[test]
