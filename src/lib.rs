@@ -28,19 +28,23 @@
 //!    [`Code`](wire::Code) that refuses it.
 //! 3. The connection asks [`Files`](handle::Files), the worker's view of the root, for the file or the listing. What
 //!    the kernel has in memory is [answered now](handle::Answer::Now). Anything else is a [`Job`](handle::Job): the
-//!    connection leaves it in the context and waits, the worker gives it to the **pool** (`server/pool.rs`), and a
-//!    thread of the pool, which may wait for a disk, sends what it [found](handle::Done) back to the worker's mailbox,
-//!    and so to [`handle_disk`](connection::Connection::handle_disk).
-//! 4. The answer is begun. Small ones are gathered in a buffer of the worker's and leave at once; of a large one a
-//!    piece is made whenever the client has taken the last, by
-//!    [`handle_output`](connection::Connection::handle_output): copied, encoded, or sent by the kernel from the file.
-//!    A piece that is not in memory is a job again. Until the answer is complete nothing more is read.
+//!    connection leaves it in the context as a [`Task`](connection::Task) and waits, the worker gives it to the **pool**
+//!    (`server/pool.rs`), and a thread of the pool, which may wait for a disk, sends what it [found](handle::Done) back to
+//!    the worker's mailbox, and so to [`handle_found`](connection::Connection::handle_found).
+//! 4. The answer is queued (`connection/output.rs`). The worker makes and sends small answers itself, many in one call,
+//!    if it can read their files without waiting. Large answers, and those whose file may have to come from a disk, are
+//!    sent by a thread of the pool: the connection lends it the answers in a [`SendTask`](connection::SendTask), and gets
+//!    them back by [`handle_sent`](connection::Connection::handle_sent) when they were sent or the client takes no more.
+//!    Then [`handle_output`](connection::Connection::handle_output) goes on when the client has taken some. Until the
+//!    answer is complete nothing more is read. Of an answer that waits only the place that was reached is kept.
 //! 5. The connection tells what happened in [`Event`](connection::Event)s. The worker counts them in its
 //!    [`Tally`](metrics::Tally) and logs them, asks the connection what it [waits for](connection::Connection::events)
 //!    and [until when](connection::Connection::deadline), and removes it when
 //!    [`to_remove`](connection::Connection::to_remove) gives a reason.
 //!
-//! In one round a connection is served within a budget of bytes; one that has more to do comes again after the others.
+//! In one round a connection is served within a budget of bytes; one that has more to do comes again after others. Between
+//! two polls a worker serves a few dozen clients, and those that have just sent something share each round with those that
+//! have more to do, so that nobody waits for all who ask for much.
 //!
 //! # The threads
 //!
@@ -50,7 +54,8 @@
 //!   wakes one of them (`server/accept.rs`). It gives the client to the worker with the fewest, or keeps it where clients
 //!   come and go (`server/sharing.rs`).
 //! * The **pool**, a bounded number of threads that come and go with the work. No name and no device holds more than a
-//!   part of them, so that a disk that hangs holds up those alone who want something of it.
+//!   part of them, so that a disk that hangs holds up those alone who want something of it. Of large answers as many are
+//!   sent at a time as there are cores, and more only where a disk holds them up.
 //! * The **log**'s thread. Whoever logs puts a record into a queue, and where there is no room it is counted as lost.
 //! * For the time of a **reload**, a thread that reads, checks and prepares. All that can fail happens there; what
 //!   comes of it is handed to the supervisor whole, which only has to pass it on.
@@ -78,8 +83,8 @@
 //!
 //! * **A command of the protocol**: [`wire::Command`] and [`wire::Request`] (`wire/request.rs`), the reader beside them
 //!   (`wire/reader.rs`), `Connection::answer` in `connection/input.rs`, hftp(7), and `tests/protocol`.
-//! * **The form of an answer**: [`wire::Encoding`] and [`wire::answer`], and `connection/body.rs`, which makes it a
-//!   piece at a time; [`wire::AnswerReader`], by which a client reads it.
+//! * **The form of an answer**: [`wire::Encoding`] and [`wire::answer`], and `connection/slice.rs`, which makes it from
+//!   any place on; [`wire::AnswerReader`], by which a client reads it.
 //! * **A setting**: its line in [`config::SETTINGS`], its place in [`config::Config`], `etc/hftp.toml` and
 //!   hftp.toml(5). From there `Setup` in `server/mod.rs` carries it to connections
 //!   ([`connection::Settings`]) or to files ([`handle::Policy`]).

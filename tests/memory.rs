@@ -4,6 +4,7 @@
 
 use support::client::Client;
 use support::daemon::Daemon;
+use support::decode::Form;
 use support::settings::Settings;
 use support::site::Site;
 use support::{allow_open_files, in_parallel, proc, skipped};
@@ -121,6 +122,49 @@ fn ten_thousand_requests_without_a_reader_are_held_back() {
     });
     let kib = answer.len() / 1024;
     assert!(growth < 4 * 1024, "{REQUESTS} requests for {kib} KiB each made the daemon grow by {growth} KiB");
+}
+
+#[test]
+fn a_client_that_reads_nothing_costs_less_than_2_kib_in_every_encoding() {
+    const CLIENTS: usize = 2000;
+    if !allow_open_files(CLIENTS as u64 * 4) {
+        return skipped("not enough open files are allowed");
+    }
+    let site = Site::new();
+    site.file("small", &[7; 32 * 1024]);
+    site.file("large", &vec![7; 4 * MIB]);
+    let settings = Settings::new(&site).listen_all().set("log.access", "false");
+    let small = "get_slice small 0 32768\r\n".repeat(400);
+    let raw = "get_slice small 0 32768 raw\r\n".repeat(400);
+    let large = "get_slice large 0 4194304\r\n".repeat(4);
+    let listeners = Form::ALL.iter().map(|&(listener, _)| listener);
+    let mut asked: Vec<(usize, String)> = listeners.flat_map(|at| [(at, small.clone()), (at, large.clone())]).collect();
+    asked.extend([(0, raw), (0, "help\r\n".repeat(100_000))]);
+    for (listener, requests) in asked {
+        let daemon = Daemon::start(&site, &settings);
+        let crowd = |count| -> Vec<Client> {
+            let client = |_| {
+                let mut client = Client::connect_narrow(daemon.address(listener));
+                client.send_what_fits(requests.as_bytes());
+                client
+            };
+            (0..count).map(client).collect()
+        };
+        // What the first of them cost is not each one's.
+        let _first = crowd(CLIENTS / 10);
+        daemon.wait_connections("sending", (CLIENTS / 10) as u64);
+        wait_until_quiet(&daemon);
+        let before = proc::anonymous_kib(daemon.pid());
+        let _clients = crowd(CLIENTS);
+        daemon.wait_connections("sending", (CLIENTS + CLIENTS / 10) as u64);
+        wait_until_quiet(&daemon);
+        let growth = proc::anonymous_kib(daemon.pid()).saturating_sub(before);
+        let line = requests.lines().next().unwrap_or_default();
+        println!("{CLIENTS} clients of listener {listener} that ask `{line}` cost {growth} KiB");
+        // A device has up to eight threads, each with half a MiB to make answers in.
+        let bound = 2 * CLIENTS as u64 + 8 * 512;
+        assert!(growth < bound, "`{line}` at listener {listener}: {growth} KiB for {CLIENTS} clients");
+    }
 }
 
 #[test]

@@ -3,25 +3,38 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use base64::engine::Simd;
-use base64::engine::general_purpose::PAD;
+use super::output::{Output, Workshop};
+use super::slice::Maker;
+use super::{Event, INPUT, Partial, SendTask};
+use crate::handle::{Files, Job, OpenFile, Wait};
+use crate::wire::Names;
 
-use super::{Buffer, Event, INPUT};
-use crate::handle::{Files, Job, OpenFile};
-use crate::wire::{Names, RequestReader};
-
-/// A stream that does not block, and the one call that moves a file's bytes into it.
-pub trait Transport {
-    /// Reads; 0 is the end of what the client sends.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+/// A stream that does not block, to write to.
+pub trait Sink {
     /// Writes; with `more` the bytes may wait for those that follow at once.
     fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize>;
     /// Sends bytes of a file; 0 is the end of the file.
     fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize>;
+    /// Holds back what does not fill a segment, until it is called with `false`.
+    fn cork(&mut self, corked: bool);
+}
+
+/// A stream that does not block.
+pub trait Transport: Sink {
+    /// Reads; 0 is the end of what the client sends.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Bytes that were written and that the client's side has not acknowledged yet.
     fn unsent(&self) -> usize;
     /// Tells the client that nothing more comes.
     fn shut_down_write(&mut self) -> io::Result<()>;
+}
+
+/// What a connection needs a thread for, because it may wait for a disk.
+pub enum Task {
+    /// A question; its answer goes to [`super::Connection::handle_found`].
+    LookUp(Job),
+    /// Answers to be sent; they go back to [`super::Connection::handle_sent`].
+    Send(Box<SendTask>),
 }
 
 /// What a connection is told by the configuration. A change is seen by its next request.
@@ -41,28 +54,24 @@ pub struct Settings {
     pub stall: Duration,
 }
 
-/// Buffers that an event loop lends to the connection it serves.
+/// Memory that an event loop lends to the connection it serves.
 pub struct Scratch {
     /// What was received.
-    pub input: Vec<u8>,
-    /// What is to be sent.
-    pub out: Buffer,
-    /// Bytes of a file that are to be encoded.
-    pub plain: Buffer,
+    pub(super) input: Vec<u8>,
+    /// Answers that are to be sent.
+    pub(super) output: Output,
+    pub(super) workshop: Workshop,
     /// Reads the line that is complete in what was received.
-    pub reader: Option<Box<RequestReader>>,
-    /// Encodes base64 (RFC 4648 section 4) with what the processor has for it.
-    pub base64: Simd,
+    pub(super) partial: Option<Box<Partial>>,
 }
 
 impl Default for Scratch {
     fn default() -> Scratch {
         Scratch {
             input: vec![0; INPUT],
-            out: Buffer::default(),
-            plain: Buffer::default(),
-            reader: None,
-            base64: Simd::standard(PAD),
+            output: Output::default(),
+            workshop: Workshop { out: Default::default(), maker: Maker::new(Wait::Never) },
+            partial: None,
         }
     }
 }
@@ -81,12 +90,12 @@ pub struct Context<'a, T> {
     pub draining: bool,
     /// Whether [`super::Answered::request`] is wanted.
     pub record: bool,
-    /// Buffers.
+    /// Memory.
     pub scratch: &'a mut Scratch,
     /// What happened; for the server to count and to log.
     pub events: &'a mut Vec<Event>,
-    /// A question for a thread that may wait; its answer goes to [`super::Connection::handle_disk`].
-    pub job: Option<Job>,
+    /// What a thread is to do.
+    pub task: Option<Task>,
     /// Bytes that may still be handled in this round, so that others get their turn.
     pub budget: usize,
 }

@@ -3,13 +3,12 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::body::{Body, Form, Slice};
-use super::{Call, CloseReason, Connection, Context, Event, Record, State, Transport, Waiting};
-use crate::handle::{Answer, Done, Fault, Found, Job, Listing, Purpose};
-use crate::wire::{Code, Encoding, Request, RequestReader, answer};
-
-/// Made answers are sent once there are this many bytes of them, even if more requests were received.
-const FULL: usize = 64 * 1024;
+use super::answer::{Answer, Body, Head};
+use super::output::FULL;
+use super::slice::Slice;
+use super::{Call, CloseReason, Connection, Context, Event, Partial, Record, State, Task, Transport, Waiting};
+use crate::handle::{Answer as Look, Done, Fault, Found, Job, Listing, Purpose};
+use crate::wire::{Code, Request, RequestReader};
 
 /// What a request costs of a round's budget, beside the bytes of its answer.
 const REQUEST_COST: usize = 512;
@@ -40,7 +39,7 @@ impl Connection {
         while self.takes_requests(cx) && cx.budget > 0 {
             if !self.unread.is_empty() {
                 let unread = std::mem::take(&mut self.unread);
-                self.parse(&unread, cx);
+                self.answer_requests(&unread, cx);
                 continue;
             }
             if self.input_ended {
@@ -48,10 +47,10 @@ impl Connection {
             }
             let Some(count) = self.read(cx) else { break };
             let input = std::mem::take(&mut cx.scratch.input);
-            self.parse(&input[..count], cx);
+            self.answer_requests(&input[..count], cx);
             cx.scratch.input = input;
         }
-        self.settle(cx);
+        self.end_if_due(cx);
     }
 
     /// Reads once: the number of bytes, if there are any.
@@ -101,200 +100,169 @@ impl Connection {
     fn takes_requests<T>(&self, cx: &Context<'_, T>) -> bool {
         match self.state {
             State::Idle { call: Call::Last, .. } => true,
-            State::Idle { .. } | State::Reading { .. } => !cx.draining,
+            State::Idle { .. } | State::Reading(_) => !cx.draining,
             _ => false,
         }
     }
 
-    /// Answers the requests in `input`. What is left when an answer holds up the rest is kept.
-    fn parse<T: Transport>(&mut self, input: &[u8], cx: &mut Context<'_, T>) {
+    /// Answers the requests in `input`, a buffer full at a time. Keeps what is to be looked at later: the requests that were
+    /// not answered, and those whose answers the client did not take a byte of.
+    fn answer_requests<T: Transport>(&mut self, input: &[u8], cx: &mut Context<'_, T>) {
         let mut at = 0;
-        while at < input.len() {
-            if self.pending.len() >= FULL {
-                self.flush_answers(cx);
+        loop {
+            let limit = self.allowance(cx).unwrap_or(0).clamp(1, FULL);
+            while at < input.len() && self.takes_requests(cx) && cx.budget > 0 && !cx.scratch.output.is_full(limit) {
+                at += self.parse_line(&input[at..], cx);
             }
-            if !self.takes_requests(cx) || cx.budget == 0 {
-                self.unread = input[at..].into();
-                return;
+            if cx.scratch.output.is_empty() {
+                break;
             }
-            at += self.parse_line(&input[at..], cx);
+            if let Some(rest) = self.send_answers(cx) {
+                at = input.len() - rest;
+                break;
+            }
+        }
+        if !matches!(self.state, State::Lingering { .. } | State::Closed(_)) {
+            self.unread = input[at..].into();
         }
     }
 
     /// Takes one line, or the beginning of one. Returns how many bytes it took.
-    fn parse_line<T: Transport>(&mut self, input: &[u8], cx: &mut Context<'_, T>) -> usize {
-        let (mut reader, since) =
-            match std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next }) {
-                State::Reading { reader, since } => (reader, since),
-                _ => {
-                    let (names, limit) = (cx.settings.names, cx.settings.request_line);
-                    let mut reader =
-                        cx.scratch.reader.take().unwrap_or_else(|| Box::new(RequestReader::new(names, limit)));
-                    reader.restart(names, limit);
-                    (reader, cx.now)
-                }
-            };
-        let (taken, ended) = reader.read(input);
+    fn parse_line<T>(&mut self, input: &[u8], cx: &mut Context<'_, T>) -> usize {
+        let mut partial = match std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next }) {
+            State::Reading(partial) => partial,
+            _ => {
+                let (names, limit) = (cx.settings.names, cx.settings.request_line);
+                let fresh = || Box::new(Partial { reader: RequestReader::new(names, limit), since: cx.now });
+                let mut partial = cx.scratch.partial.take().unwrap_or_else(fresh);
+                partial.reader.restart(names, limit);
+                partial.since = cx.now;
+                partial
+            }
+        };
+        let (taken, ended) = partial.reader.read(input);
         if ended {
-            let record = Record { since, request: cx.record.then(|| reader.line().into()) };
-            self.answer(reader.request(), record, cx);
-            cx.scratch.reader = Some(reader);
+            let record = partial.record(cx.record);
+            if let Some(mut answer) = self.answer(partial.reader.request(), record, cx) {
+                answer.rest = input.len() - taken;
+                cx.scratch.output.push(answer);
+            }
+            cx.scratch.partial = Some(partial);
         } else {
-            self.state = State::Reading { reader, since };
+            self.state = State::Reading(partial);
         }
         cx.spend(taken);
         taken
     }
 
-    /// Begins the answer to a request; one that is small is complete in `pending` afterwards.
-    fn answer<T: Transport>(&mut self, request: Result<Request<'_>, Code>, record: Record, cx: &mut Context<'_, T>) {
+    /// The answer to a request; none if a thread has to look something up first.
+    fn answer<T>(
+        &mut self,
+        request: Result<Request<'_>, Code>,
+        record: Record,
+        cx: &mut Context<'_, T>,
+    ) -> Option<Answer> {
         cx.spend(REQUEST_COST);
-        match request {
-            Err(code) => self.refuse(code, record, cx),
-            Ok(Request::Help) => {
-                let before = self.pending.len();
-                answer::help(&mut self.pending);
-                self.tell_and_go_on(Code::Ok, self.pending.len() - before, record, cx);
-            }
+        let answered = match request {
+            Err(code) => refused(code, record),
+            Ok(Request::Help) => Answer::new(Code::Ok, Head::Help, Body::Nothing, Some(record)),
             Ok(Request::Quit) => {
-                let line = Code::Ok.line().as_bytes();
-                self.pending.append(line);
-                self.finish_with(Code::Ok, CloseReason::Quit, line.len(), record, cx);
+                let mut answered = Answer::line(Code::Ok, Code::Ok.line(), Some(record));
+                answered.last = Some(CloseReason::Quit);
+                answered
             }
             Ok(Request::GetFileListing) => match cx.files.list() {
-                Answer::Now(listing) => self.answer_listing(listing, record, cx),
-                Answer::Later(job) => self.wait(Asked::Listing, job, record, cx),
+                Look::Now(listing) => listed(listing, record, cx.events),
+                Look::Later(job) => return self.wait(Asked::Listing, job, record, cx),
             },
             Ok(Request::GetMetadata { name }) => match cx.files.find(name, Purpose::Size) {
-                Answer::Now(found) => self.answer_metadata(name, found.as_ref(), record, cx),
-                Answer::Later(job) => self.wait(Asked::Metadata { name: name.into() }, job, record, cx),
+                Look::Now(found) => metadata(name, found.as_ref(), record, cx.events),
+                Look::Later(job) => return self.wait(Asked::Metadata { name: name.into() }, job, record, cx),
             },
-            Ok(Request::GetSlice { name, offset, size, raw }) => {
-                let slice = SliceOf { name, offset, size, raw };
-                match cx.files.find(name, Purpose::Read) {
-                    Answer::Now(found) => self.answer_slice(slice, found.as_ref(), record, cx),
-                    Answer::Later(job) => {
-                        self.wait(Asked::Slice { name: name.into(), offset, size, raw }, job, record, cx);
-                    }
+            Ok(Request::GetSlice { name, offset, size, raw }) => match cx.files.find(name, Purpose::Read) {
+                Look::Now(found) => self.slice(SliceOf { name, offset, size, raw }, found.as_ref(), record, cx),
+                Look::Later(job) => {
+                    return self.wait(Asked::Slice { name: name.into(), offset, size, raw }, job, record, cx);
                 }
-            }
-        }
+            },
+        };
+        Some(answered)
     }
 
-    fn wait<T>(&mut self, asked: Asked, job: Job, record: Record, cx: &mut Context<'_, T>) {
-        cx.job = Some(job);
+    fn wait<T>(&mut self, asked: Asked, job: Job, record: Record, cx: &mut Context<'_, T>) -> Option<Answer> {
+        cx.task = Some(Task::LookUp(job));
         self.state = State::Waiting(Box::new(Waiting { asked, record }));
+        None
     }
 
-    /// The answer to what was asked of a thread.
-    pub(super) fn answer_from_disk<T: Transport>(
+    /// The answer to what a thread has looked up.
+    pub(super) fn answer_found<T>(
         &mut self,
         asked: Asked,
         done: Done,
         record: Record,
         cx: &mut Context<'_, T>,
-    ) {
+    ) -> Answer {
         match (asked, done) {
-            (Asked::Listing, Done::Listed(listing, _)) => self.answer_listing(listing, record, cx),
-            (Asked::Metadata { name }, Done::Found(found, _)) => {
-                self.answer_metadata(&name, found.as_ref(), record, cx);
-            }
+            (Asked::Listing, Done::Listed(listing, _)) => listed(listing, record, cx.events),
+            (Asked::Metadata { name }, Done::Found(found, _)) => metadata(&name, found.as_ref(), record, cx.events),
             (Asked::Slice { name, offset, size, raw }, Done::Found(found, _)) => {
-                self.answer_slice(SliceOf { name: &name, offset, size, raw }, found.as_ref(), record, cx);
+                self.slice(SliceOf { name: &name, offset, size, raw }, found.as_ref(), record, cx)
             }
             (asked, done) => unreachable!("{done:?} is no answer to {asked:?}"),
         }
     }
 
-    fn answer_listing<T: Transport>(
-        &mut self,
-        listing: Result<Arc<Listing>, Fault>,
-        record: Record,
-        cx: &mut Context<'_, T>,
-    ) {
-        match listing {
-            Ok(listing) => {
-                let before = self.pending.len();
-                self.pending.append(Code::Ok.line().as_bytes());
-                self.begin(before, Body::Listing { listing, at: 0 }, record, cx);
-            }
-            Err(fault) => self.answer_fault(None, fault, record, cx),
-        }
-    }
-
-    fn answer_metadata<T: Transport>(
-        &mut self,
-        name: &[u8],
-        found: Result<&Found, &Fault>,
-        record: Record,
-        cx: &mut Context<'_, T>,
-    ) {
-        match found {
-            Ok(found) => {
-                let before = self.pending.len();
-                answer::metadata(&mut self.pending, found.size);
-                self.tell_and_go_on(Code::Ok, self.pending.len() - before, record, cx);
-            }
-            Err(&fault) => self.answer_fault(Some(name), fault, record, cx),
-        }
-    }
-
-    fn answer_slice<T: Transport>(
-        &mut self,
+    fn slice<T>(
+        &self,
         slice: SliceOf<'_>,
         found: Result<&Found, &Fault>,
         record: Record,
         cx: &mut Context<'_, T>,
-    ) {
+    ) -> Answer {
         let SliceOf { name, offset, size, raw } = slice;
         let file = match found {
             Ok(found) if offset.checked_add(size).is_none_or(|end| end > found.size) => {
-                return self.refuse(Code::OffsetExceedsSize, record, cx);
+                return refused(Code::OffsetExceedsSize, record);
             }
             Ok(Found { file: Ok(file), .. }) => file.clone(),
-            Ok(Found { file: Err(fault), .. }) | Err(fault) => {
-                return self.answer_fault(Some(name), *fault, record, cx);
-            }
+            Ok(Found { file: Err(fault), .. }) | Err(fault) => return failed(Some(name), *fault, record, cx.events),
         };
-        let before = self.pending.len();
-        let form = if raw {
-            answer::raw_head(&mut self.pending, size);
-            Form::Raw
-        } else {
-            self.pending.append(Code::Ok.line().as_bytes());
-            match self.encoding {
-                Encoding::Fragments => Form::Fragments { left: None },
-                Encoding::Plain => Form::Plain,
-                Encoding::Base64 { line } => Form::Base64 { line: u64::from(line), left: None },
-            }
-        };
-        self.begin(before, Body::Slice(Slice::new(file, offset, size, form)), record, cx);
+        let body = Body::Slice(Slice::new(file, offset, size, (!raw).then_some(self.encoding), cx.now));
+        Answer::new(Code::Ok, if raw { Head::Raw(size) } else { OK }, body, Some(record))
     }
+}
 
-    fn answer_fault<T: Transport>(
-        &mut self,
-        name: Option<&[u8]>,
-        fault: Fault,
-        record: Record,
-        cx: &mut Context<'_, T>,
-    ) {
-        if fault == Fault::NotFound {
-            return self.refuse(Code::FileNotFound, record, cx);
-        }
-        cx.events.push(Event::Fault { name: name.map(Box::from), fault });
-        self.refuse(Code::InternalError, record, cx);
-    }
+/// The head of an answer whose body says all.
+const OK: Head = Head::Line(Code::Ok.line());
 
-    /// Answers with a code alone; after a fatal one the connection ends.
-    pub(super) fn refuse<T: Transport>(&mut self, code: Code, record: Record, cx: &mut Context<'_, T>) {
-        let line = code.line().as_bytes();
-        self.pending.append(line);
-        if code.is_fatal() {
-            self.finish_with(code, CloseReason::Fatal, line.len(), record, cx);
-        } else {
-            self.tell_and_go_on(code, line.len(), record, cx);
-        }
+fn listed(listing: Result<Arc<Listing>, Fault>, record: Record, events: &mut Vec<Event>) -> Answer {
+    match listing {
+        Ok(listing) => Answer::new(Code::Ok, OK, Body::Listing(listing), Some(record)),
+        Err(fault) => failed(None, fault, record, events),
     }
+}
+
+fn metadata(name: &[u8], found: Result<&Found, &Fault>, record: Record, events: &mut Vec<Event>) -> Answer {
+    match found {
+        Ok(found) => Answer::new(Code::Ok, Head::Size(found.size), Body::Nothing, Some(record)),
+        Err(&fault) => failed(Some(name), fault, record, events),
+    }
+}
+
+fn failed(name: Option<&[u8]>, fault: Fault, record: Record, events: &mut Vec<Event>) -> Answer {
+    if fault == Fault::NotFound {
+        return refused(Code::FileNotFound, record);
+    }
+    events.push(Event::Fault { name: name.map(Box::from), fault });
+    refused(Code::InternalError, record)
+}
+
+/// An answer that is a code alone; after a fatal one the connection ends.
+pub(super) fn refused(code: Code, record: Record) -> Answer {
+    let mut answer = Answer::line(code, code.line(), Some(record));
+    answer.last = code.is_fatal().then_some(CloseReason::Fatal);
+    answer
 }
 
 /// What `get_slice` asks for.

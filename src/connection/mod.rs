@@ -6,44 +6,53 @@
 //! ```text
 //!            first byte              line ends; small answers are sent at once
 //!  Idle ───────────────▶ Reading ─────────────────────────────────────────────▶ Idle
-//!                           │  needs the disk              │ more than the client takes now
-//!                           ▼                              ▼
-//!                        Waiting ──────────────────────▶ Sending ────▶ Idle, Lingering or Closed
+//!                           │ a name is not      │ more than the client takes now
+//!                           ▼ in memory          ▼                        all was sent
+//!                        Waiting ─────────▶ Sending ────▶ Idle, Lingering or Closed
+//!                                             ▲  │ large, or the file is not in memory
+//!                                             │  ▼
+//!                                           OnThread
 //! ```
 //!
 //! * What is received is read in pieces of [`INPUT`] bytes; a line that is not complete is kept as a [`RequestReader`],
 //!   whose size does not depend on the line's.
 //! * While an answer is being sent nothing is read: a client that does not take its answers is not listened to.
-//! * Answers are gathered in one buffer, [`Scratch::out`], which belongs to the event loop; a connection keeps of it
-//!   only what the client did not take.
+//! * Answers are made in the event loop's memory. Of what the client did not take nothing is kept but the place that was
+//!   reached in the answer that is being sent (`answer.rs`) and the requests after it: the rest is made again.
+//! * Large answers, and those whose bytes may have to come from a disk, are sent by a thread: the connection lends it
+//!   its answers and its stream in a [`SendTask`], and gets them back when the client takes no more.
 //! * An answer whose bytes cannot be had (a file that became shorter, a disk that fails) ends the connection without
 //!   completing the answer.
 
-mod body;
+mod answer;
 mod buffer;
 mod context;
 mod input;
 mod output;
 mod pace;
+mod send_task;
 mod sending;
+mod slice;
 mod stride;
 mod tell;
 
 use std::time::{Duration, Instant};
 
-use crate::handle::{Done, Fault};
+use crate::handle::Done;
 use crate::wire::{Code, Encoding, RequestReader};
 
+use answer::Answer;
 use input::Asked;
 use pace::Pace;
-use sending::Sending;
+use sending::{Hold, Sending};
 
-pub use buffer::Buffer;
-pub use context::{Context, Scratch, Settings, Transport};
+pub use context::{Context, Scratch, Settings, Sink, Task, Transport};
+pub use send_task::{SendMemory, SendTask};
 pub use tell::{Answered, CloseReason, Event, Phase, Refusal};
 
-/// Bytes that are read at a time.
-pub const INPUT: usize = 16 * 1024;
+/// Bytes that are read at a time: room for the requests of a client that has many on their way, and what a client costs
+/// that does not take its answers.
+pub const INPUT: usize = 1024;
 
 /// How long what a client still sends is thrown away after its last answer, so that a reset does not overtake it.
 pub const LINGER: Duration = Duration::from_secs(2);
@@ -68,20 +77,26 @@ pub struct Connection {
     state: State,
     /// The client will send nothing more.
     input_ended: bool,
-    /// Received, and not parsed yet: only while an answer holds it up.
+    /// Received, and not answered yet: only while an answer holds it up.
     unread: Box<[u8]>,
-    /// Made, and not sent yet.
-    pending: Buffer,
     /// How fast it may be sent to, once there is a limit.
     pace: Option<Box<Pace>>,
 }
 
 enum State {
-    Idle { since: Instant, call: Call },
-    Reading { reader: Box<RequestReader>, since: Instant },
+    Idle {
+        since: Instant,
+        call: Call,
+    },
+    Reading(Box<Partial>),
     Waiting(Box<Waiting>),
     Sending(Box<Sending>),
-    Lingering { until: Instant, reason: CloseReason },
+    /// A thread has the answers.
+    OnThread,
+    Lingering {
+        until: Instant,
+        reason: CloseReason,
+    },
     Closed(CloseReason),
 }
 
@@ -101,6 +116,19 @@ struct Waiting {
     record: Record,
 }
 
+/// A request whose line is not complete. In memory of its own, for most connections have none.
+struct Partial {
+    reader: RequestReader,
+    /// When its first byte came.
+    since: Instant,
+}
+
+impl Partial {
+    fn record(&self, wanted: bool) -> Record {
+        Record { since: self.since, request: wanted.then(|| self.reader.line().into()) }
+    }
+}
+
 /// What will be said of a request when it has been answered.
 struct Record {
     since: Instant,
@@ -115,7 +143,6 @@ impl Connection {
             state: State::Idle { since: now, call: Call::First },
             input_ended: false,
             unread: Box::default(),
-            pending: Buffer::default(),
             pace: None,
         }
     }
@@ -123,23 +150,23 @@ impl Connection {
     /// A client that is not served: it is told `line`, and that is all.
     pub fn refused(line: &'static str, now: Instant) -> Connection {
         let mut connection = Connection::new(Encoding::Fragments, now);
-        connection.pending.append(line.as_bytes());
-        connection.state = State::Sending(Sending::farewell(CloseReason::Refused, now));
+        let mut answer = Answer::line(Code::InternalError, line, None);
+        answer.last = Some(CloseReason::Refused);
+        connection.state = State::Sending(Sending::of(answer, now));
         connection
     }
 
     /// What it waits for. Computed from the state at every call.
     pub fn events(&self) -> Events {
         match &self.state {
-            State::Idle { .. } | State::Reading { .. } if !self.unread.is_empty() || self.input_ended => {
+            State::Idle { .. } | State::Reading(_) if !self.unread.is_empty() || self.input_ended => {
                 Events { run: true, ..Events::default() }
             }
-            State::Idle { .. } | State::Reading { .. } | State::Lingering { .. } => {
+            State::Idle { .. } | State::Reading(_) | State::Lingering { .. } => {
                 Events { read: true, ..Events::default() }
             }
-            State::Sending(sending) => Events { write: sending.wants_to_write(), ..Events::default() },
-            // Answers to earlier requests go out meanwhile; where a rate holds them back, with those that follow.
-            State::Waiting(_) => Events { write: !self.pending.is_empty() && self.pace.is_none(), ..Events::default() },
+            State::Sending(sending) => Events { write: sending.hold == Hold::Client, ..Events::default() },
+            State::Waiting(_) | State::OnThread => Events::default(),
             State::Closed(_) => Events::default(),
         }
     }
@@ -149,10 +176,10 @@ impl Connection {
         match &self.state {
             State::Idle { since, call: Call::Last } => Some(*since + LAST_CALL),
             State::Idle { since, .. } => since.checked_add(settings.idle),
-            State::Reading { since, .. } => since.checked_add(settings.request),
+            State::Reading(partial) => partial.since.checked_add(settings.request),
             State::Sending(sending) => sending.deadline(settings),
             State::Lingering { until, .. } => Some(*until),
-            State::Waiting(_) | State::Closed(_) => None,
+            State::Waiting(_) | State::OnThread | State::Closed(_) => None,
         }
     }
 
@@ -168,9 +195,9 @@ impl Connection {
     pub fn phase(&self) -> Phase {
         match self.state {
             State::Idle { .. } => Phase::Idle,
-            State::Reading { .. } => Phase::Reading,
+            State::Reading(_) => Phase::Reading,
             State::Waiting(_) => Phase::Waiting,
-            State::Sending(_) => Phase::Sending,
+            State::Sending(_) | State::OnThread => Phase::Sending,
             State::Lingering { .. } => Phase::Lingering,
             State::Closed(_) => Phase::Closed,
         }
@@ -178,81 +205,65 @@ impl Connection {
 
     /// The client may have sent something, or what it sent earlier can be looked at now.
     pub fn handle_input<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        self.borrow_buffer(cx.scratch);
         match self.state {
-            State::Idle { .. } | State::Reading { .. } => self.read_requests(cx),
+            State::Idle { .. } | State::Reading(_) => self.read_requests(cx),
             State::Lingering { reason, .. } => {
                 self.throw_away(reason, cx);
             }
-            State::Waiting(_) | State::Sending(_) | State::Closed(_) => {}
+            State::Waiting(_) | State::Sending(_) | State::OnThread | State::Closed(_) => {}
         }
-        self.return_buffer(cx.scratch);
     }
 
     /// The client may take something.
     pub fn handle_output<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        self.borrow_buffer(cx.scratch);
-        self.settle(cx);
-        self.return_buffer(cx.scratch);
+        self.send_on(cx);
+        self.end_if_due(cx);
     }
 
-    /// A thread has the answer to [`Context::job`].
-    pub fn handle_disk<T: Transport>(&mut self, done: Done, cx: &mut Context<'_, T>) {
-        self.borrow_buffer(cx.scratch);
-        match std::mem::replace(&mut self.state, State::Closed(CloseReason::Client)) {
+    /// A thread has done [`Task::LookUp`]; `None` if the system gave no thread for it.
+    pub fn handle_found<T: Transport>(&mut self, done: Option<Done>, cx: &mut Context<'_, T>) {
+        match std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next }) {
             State::Waiting(waiting) => {
                 let Waiting { asked, record } = *waiting;
-                self.state = State::Idle { since: cx.now, call: Call::Next };
-                self.answer_from_disk(asked, done, record, cx);
-                self.settle(cx);
-            }
-            State::Sending(mut sending) => {
-                if let Done::Read(Err(errno)) = &done {
-                    cx.events.push(Event::Fault { name: None, fault: Fault::Unreadable(*errno) });
-                }
-                let taken = sending.take_fetched(done, cx.now);
-                self.state = State::Sending(sending);
-                match taken {
-                    Ok(()) => self.send(cx),
-                    Err(reason) => self.break_off(reason, cx),
-                }
+                let mut answer = match done {
+                    Some(done) => self.answer_found(asked, done, record, cx),
+                    None => input::refused(Code::InternalError, record),
+                };
+                answer.rest = self.unread.len();
+                cx.scratch.output.push(answer);
+                self.send_answers(cx);
+                self.end_if_due(cx);
             }
             state => self.state = state,
         }
-        self.return_buffer(cx.scratch);
     }
 
-    /// Nobody can answer [`Context::job`]: the system gives no thread for it.
-    pub fn handle_no_disk<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        self.borrow_buffer(cx.scratch);
-        match std::mem::replace(&mut self.state, State::Closed(CloseReason::Client)) {
-            State::Waiting(waiting) => {
-                self.state = State::Idle { since: cx.now, call: Call::Next };
-                self.refuse(Code::InternalError, waiting.record, cx);
-                self.settle(cx);
-            }
-            state => {
-                self.state = state;
-                self.close(CloseReason::ReadFailed, cx);
-            }
+    /// A thread gives back the answers of [`Task::Send`]. One that was not run had no thread.
+    pub fn handle_sent<T: Transport>(&mut self, mut task: SendTask, cx: &mut Context<'_, T>) {
+        cx.events.append(&mut task.events);
+        if matches!(self.state, State::OnThread) {
+            self.take_back(task, cx);
+            self.end_if_due(cx);
+        } else {
+            task.output.break_off(cx.events);
         }
-        self.return_buffer(cx.scratch);
     }
 
     /// [`Connection::deadline`] has come.
     pub fn handle_deadline<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        self.borrow_buffer(cx.scratch);
         match &mut self.state {
             State::Idle { call: Call::Last, .. } => self.linger(CloseReason::Drained, cx),
             State::Idle { .. } => self.close(CloseReason::Idle, cx),
-            State::Reading { reader, since } => {
-                let record = Record { since: *since, request: cx.record.then(|| reader.line().into()) };
-                self.refuse(Code::BadRequest, record, cx);
-                self.settle(cx);
+            State::Reading(partial) => {
+                let record = partial.record(cx.record);
+                self.state = State::Idle { since: cx.now, call: Call::Next };
+                cx.scratch.output.push(input::refused(Code::BadRequest, record));
+                self.send_answers(cx);
             }
             State::Sending(sending) => {
                 if sending.resume(cx.now) {
-                    self.send(cx);
+                    self.send_on(cx);
+                    self.end_if_due(cx);
                 } else if !sending.took_something(cx.now, cx.transport) {
                     self.close(CloseReason::Stalled, cx);
                 }
@@ -261,9 +272,8 @@ impl Connection {
                 let reason = *reason;
                 self.close(reason, cx);
             }
-            State::Waiting(_) | State::Closed(_) => {}
+            State::Waiting(_) | State::OnThread | State::Closed(_) => {}
         }
-        self.return_buffer(cx.scratch);
     }
 
     /// The server begins to drain: a connection between two requests ends now, another after its answer. One that has
@@ -273,7 +283,7 @@ impl Connection {
             && self.unread.is_empty()
         {
             (*call, *since) = (Call::Last, cx.now);
-        } else if matches!(self.state, State::Idle { .. } | State::Reading { .. }) {
+        } else if matches!(self.state, State::Idle { .. } | State::Reading(_)) {
             self.linger(CloseReason::Drained, cx);
             if self.phase() == Phase::Lingering && self.throw_away(CloseReason::Drained, cx) == 0 {
                 // Nothing is unread, so closing sends no reset.
@@ -297,16 +307,13 @@ impl Connection {
     }
 
     /// The one place where a connection ends: an answer that was under way is told as broken off.
-    fn close<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
+    fn close<T>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
         match std::mem::replace(&mut self.state, State::Closed(reason)) {
             State::Closed(first) => self.state = State::Closed(first),
-            State::Sending(sending) => {
-                sending.broken_off(self.pending.len() as u64, cx);
-            }
+            State::Sending(mut sending) => sending.output.break_off(cx.events),
             _ => {}
         }
         self.unread = Box::default();
-        self.pending.clear();
     }
 
     /// Shuts the write side and throws away what still comes, for a moment.
@@ -316,21 +323,6 @@ impl Connection {
             self.close(reason, cx);
         } else {
             self.state = State::Lingering { until: cx.now + LINGER, reason };
-        }
-    }
-
-    /// Answers are gathered in the event loop's large buffer, so that a connection owns one only when it must.
-    fn borrow_buffer(&mut self, scratch: &mut Scratch) {
-        if self.pending.is_empty() {
-            std::mem::swap(&mut self.pending, &mut scratch.out);
-        }
-    }
-
-    fn return_buffer(&mut self, scratch: &mut Scratch) {
-        let left = self.pending.split_off();
-        let large = std::mem::replace(&mut self.pending, left);
-        if large.capacity() > scratch.out.capacity() {
-            scratch.out = large;
         }
     }
 }

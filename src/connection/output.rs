@@ -1,278 +1,272 @@
-//! From answers to bytes on their way.
+//! Answers on their way to the client, in their order.
+//!
+//! An event loop and a thread that may wait for a disk send by the same code. An event loop makes and sends small answers
+//! whose bytes it can read without waiting; what is large or may wait is a thread's ([`Sent::NeedsThread`]).
 
-use std::io::ErrorKind;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 use rustix::io::Errno;
 
-use super::body::{Body, CHUNK, Coder, LARGEST_CHUNK, Step};
-use super::sending::{After, Hold, Sending, Sent, tell};
-use super::{Call, CloseReason, Connection, Context, Event, Pace, Record, State, Transport};
-use crate::handle::{Fault, Job};
-use crate::wire::Code;
+use super::answer::Answer;
+use super::buffer::Buffer;
+use super::slice::{COPIED, Made, Maker};
+use super::{CloseReason, Event, Sink};
+use crate::handle::{Fault, ReadError, Wait};
 
-impl Connection {
-    /// An answer whose head stands in `pending` from `before` on begins. A small one is complete at once.
-    pub(super) fn begin<T: Transport>(
+/// Answers are made until there are this many bytes of them; then they are sent.
+pub(super) const FULL: usize = 64 * 1024;
+
+/// A client that takes what is made at once gets pieces of up to this size: what it does not take was made in vain.
+const LARGEST: usize = 2 * FULL;
+
+/// What a thread sends before others get their turn, and the most that the kernel is asked to send of a file at a time.
+const TURN: usize = 2 * 1024 * 1024;
+
+/// Answers that are not completely sent.
+#[derive(Default)]
+pub(super) struct Output {
+    answers: VecDeque<Answer>,
+    /// How many bytes they have, roughly.
+    size: u64,
+    /// Why the connection ends, once the answer after which it does was sent.
+    pub(super) ended: Option<CloseReason>,
+    /// What [`Answer::rest`] is of the last answer that was sent.
+    rest: usize,
+    /// Whether the kernel holds back what does not fill a segment.
+    corked: bool,
+}
+
+/// Memory and means to make answers. Each thread that sends has its own.
+pub(super) struct Workshop {
+    pub(super) out: Buffer,
+    pub(super) maker: Maker,
+}
+
+/// What became of an attempt to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Everything was sent.
+    All,
+    /// The client takes no more now.
+    Blocked,
+    /// As many bytes as were allowed were sent.
+    Spent,
+    /// The next bytes are for a thread to send.
+    NeedsThread,
+    /// Nothing more can be sent.
+    Failed(CloseReason),
+}
+
+impl Output {
+    pub(super) fn push(&mut self, answer: Answer) {
+        self.size += answer.size();
+        self.answers.push_back(answer);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Whether it is to be sent before more is answered.
+    pub(super) fn is_full(&self, limit: usize) -> bool {
+        self.size >= limit as u64 || self.answers.back().is_some_and(|last| last.last.is_some() || last.is_large())
+    }
+
+    /// How many bytes of the input follow the request whose answer is being sent, or was sent last.
+    pub(super) fn rest(&self) -> usize {
+        self.answers.front().map_or(self.rest, |answer| answer.rest)
+    }
+
+    /// Takes out the answer that is being sent. Those after it are dropped, and are to be made again from the
+    /// [rest](Output::rest) of the input; this is as good as new.
+    pub(super) fn take_first(&mut self) -> Output {
+        let answers: VecDeque<Answer> = self.answers.pop_front().into_iter().collect();
+        let taken = Output { answers, corked: self.corked, ..Output::default() };
+        self.reset();
+        taken
+    }
+
+    /// The device that the answer that is being sent is read from.
+    pub(super) fn device(&self) -> u64 {
+        self.answers.front().map_or(0, Answer::device)
+    }
+
+    /// Whether all of it fits into a buffer.
+    pub(super) fn is_small(&self) -> bool {
+        !self.answers.iter().any(Answer::is_large)
+    }
+
+    /// Whether sending it may hang though others of its device can be read.
+    pub(super) fn hangs_alone(&self) -> bool {
+        self.answers.iter().any(Answer::hangs_alone)
+    }
+
+    /// Forgets everything, but keeps its memory.
+    pub(super) fn reset(&mut self) {
+        self.answers.clear();
+        (self.size, self.ended, self.rest, self.corked) = (0, None, 0, false);
+    }
+
+    /// Sends up to `allowed` bytes, until about as many as make a turn were sent. Returns how many were. What happened is
+    /// appended to `events`.
+    pub(super) fn send<T: Sink>(
         &mut self,
-        before: usize,
-        mut body: Body,
-        record: Record,
-        cx: &mut Context<'_, T>,
-    ) {
-        if body.is_small() {
-            loop {
-                let coder = Coder { plain: &mut cx.scratch.plain, base64: &cx.scratch.base64 };
-                match body.step(CHUNK, &mut self.pending, coder) {
-                    Step::Made => {}
-                    Step::End => {
-                        let made = self.pending.len() - before;
-                        cx.spend(made);
-                        return self.tell_and_go_on(Code::Ok, made, record, cx);
-                    }
-                    // Found again by the same step, in `send`.
-                    _ => break,
-                }
+        allowed: usize,
+        workshop: &mut Workshop,
+        sink: &mut T,
+        events: &mut Vec<Event>,
+    ) -> (usize, Sent) {
+        let mut count = 0;
+        while count < allowed.min(TURN) || self.is_empty() {
+            let piece = count.clamp(FULL, LARGEST);
+            let (sent, ended) = self.send_piece(allowed - count, piece, workshop, sink, events);
+            count += sent;
+            if let Some(ended) = ended {
+                return (count, ended);
             }
         }
-        let mut sending = Sending::new(Code::Ok, body, After::Next, Some(record), cx.now);
-        sending.made = (self.pending.len() - before) as u64;
-        self.state = State::Sending(sending);
+        (count, Sent::Spent)
     }
 
-    /// An answer that is complete in `pending` is the last.
-    pub(super) fn finish_with<T>(
+    /// Sends the next piece, of about `piece` bytes if it is made in memory. Returns how many bytes were sent, and why
+    /// nothing can follow, if so.
+    fn send_piece<T: Sink>(
         &mut self,
-        code: Code,
-        reason: CloseReason,
-        made: usize,
-        record: Record,
-        cx: &mut Context<'_, T>,
-    ) {
-        tell(code, made as u64, true, record, cx);
-        self.state = State::Sending(Sending::farewell(reason, cx.now));
-    }
-
-    /// Sends what was answered so far; becomes [`State::Sending`] if the client does not take it all.
-    pub(super) fn flush_answers<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        if self.pending.is_empty() || !matches!(self.state, State::Idle { .. } | State::Reading { .. }) {
-            return;
+        allowed: usize,
+        piece: usize,
+        workshop: &mut Workshop,
+        sink: &mut T,
+        events: &mut Vec<Event>,
+    ) -> (usize, Option<Sent>) {
+        let in_thread = workshop.maker.wait == Wait::Allowed;
+        match self.answers.front() {
+            None => {
+                self.set_cork(false, sink);
+                return (0, Some(Sent::All));
+            }
+            Some(first) if first.is_for_thread() && !in_thread => return (0, Some(Sent::NeedsThread)),
+            // What a rate allows at a time does not wait for more.
+            Some(first) if first.is_large() && allowed >= FULL => self.set_cork(true, sink),
+            Some(_) => {}
         }
-        let hold = match self.flush(false, cx) {
-            Sent::All => return,
-            Sent::Ended(reason) => return self.close(reason, cx),
-            Sent::Held(hold) => hold,
-        };
-        let after = match std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next }) {
-            State::Reading { reader, since } => After::Resume { reader, since },
-            _ => After::Next,
-        };
-        let mut sending = Sending::new(Code::Ok, Body::Nothing, after, None, cx.now);
-        sending.hold = hold;
-        sending.unsent = cx.transport.unsent();
-        self.state = State::Sending(sending);
-    }
-
-    /// To be called when all requests that can be answered now have been: sends, and ends what has come to its end.
-    pub(super) fn settle<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        match self.state {
-            State::Idle { .. } | State::Reading { .. } => self.flush_answers(cx),
-            State::Sending(_) => self.send(cx),
-            State::Waiting(_) => match self.flush(false, cx) {
-                Sent::All | Sent::Held(_) => {}
-                Sent::Ended(reason) => self.close(reason, cx),
-            },
-            State::Lingering { .. } | State::Closed(_) => {}
-        }
-        if let State::Idle { .. } | State::Reading { .. } = self.state {
-            let waits = matches!(self.state, State::Idle { call: Call::Last, .. }) && !self.input_ended;
-            if cx.draining && !waits {
-                self.linger(CloseReason::Drained, cx);
-            } else if self.input_ended && self.unread.is_empty() {
-                self.close(CloseReason::Client, cx);
-            }
-        }
-    }
-
-    /// Goes on with the answer, until it is complete or something has to be waited for.
-    pub(super) fn send<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        let State::Sending(mut sending) =
-            std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next })
-        else {
-            unreachable!("only an answer is sent");
-        };
-        match self.pump(&mut sending, cx) {
-            Sent::Held(hold) => {
-                sending.hold = hold;
-                self.state = State::Sending(sending);
-            }
-            Sent::Ended(reason) => {
-                self.state = State::Sending(sending);
-                self.break_off(reason, cx);
-            }
-            Sent::All => {
-                let Sending { code, after, record, made, .. } = *sending;
-                if let Some(record) = record {
-                    tell(code, made, true, record, cx);
-                }
-                match after {
-                    After::Close(reason) => self.linger(reason, cx),
-                    _ if cx.draining => self.linger(CloseReason::Drained, cx),
-                    After::Next => self.state = State::Idle { since: cx.now, call: Call::Next },
-                    After::Resume { reader, since } => self.state = State::Reading { reader, since },
-                }
-            }
-        }
-    }
-
-    fn pump<T: Transport>(&mut self, sending: &mut Sending, cx: &mut Context<'_, T>) -> Sent {
-        loop {
-            let more = !matches!(sending.body, Body::Nothing);
-            if !self.pending.is_empty() {
-                let before = self.pending.len();
-                let sent = self.flush(more, cx);
-                if self.pending.len() < before {
-                    sending.moved = cx.now;
-                }
-                match sent {
-                    Sent::All => {}
-                    Sent::Held(hold) => return sending.held(hold, cx.now, cx.transport),
-                    ended => return ended,
-                }
-            }
-            if cx.budget == 0 {
-                return Sent::Held(Hold::Client);
-            }
-            let allowed = match self.allowance(cx) {
-                Ok(allowed) => allowed,
-                Err(until) => return Sent::Held(Hold::Rate(until)),
-            };
-            sending.stride.adapt(sending.made, cx.now);
-            let before = self.pending.len();
-            let coder = Coder { plain: &mut cx.scratch.plain, base64: &cx.scratch.base64 };
-            let sent = match sending.body.step(sending.stride.chunk, &mut self.pending, coder) {
-                Step::Made => {
-                    sending.made += (self.pending.len() - before) as u64;
-                    continue;
-                }
-                Step::End => return Sent::All,
-                Step::Shrank => return Sent::Ended(CloseReason::FileShrank),
-                Step::Failed(errno) => {
-                    cx.events.push(Event::Fault { name: None, fault: Fault::Unreadable(errno) });
-                    return Sent::Ended(CloseReason::ReadFailed);
-                }
-                Step::Fetch(job) => {
-                    let Job::Read { length, .. } = job else { unreachable!("a body only reads") };
-                    cx.job = Some(job);
-                    return Sent::Held(Hold::Disk(length));
-                }
-                Step::Text(text) => {
-                    let length = text.len().min(LARGEST_CHUNK).min(allowed);
-                    cx.transport.write(&text[..length], true)
-                }
-                Step::File { file, offset, length } => {
-                    // What is left of the budget may be a few bytes; a call is worth more than that.
-                    let length = length.min(allowed).min(cx.budget.max(CHUNK));
-                    match cx.transport.send_file(file, offset, length) {
-                        Ok(0) => return Sent::Ended(CloseReason::FileShrank),
-                        Err(error) if is_of_the_file(&error) => {
-                            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                            cx.events.push(Event::Fault { name: None, fault: Fault::Unreadable(errno) });
-                            return Sent::Ended(CloseReason::ReadFailed);
-                        }
-                        sent => sent,
-                    }
-                }
-            };
-            match sent {
+        if let Some((file, offset, length)) = self.answers.front().and_then(Answer::for_kernel) {
+            let length = length.min(allowed.min(TURN) as u64) as usize;
+            return match sink.send_file(file, offset, length) {
+                Ok(0) => (0, Some(fail(ReadError::Shrank, events))),
                 Ok(count) => {
-                    self.paid(count, cx);
-                    sending.body.advance(count);
-                    sending.made += count as u64;
-                    sending.moved = cx.now;
+                    self.sent_by_kernel(count as u64);
+                    (count, None)
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => match blocked(&error) {
-                    Sent::Held(hold) => return sending.held(hold, cx.now, cx.transport),
-                    ended => return ended,
-                },
-            }
-        }
-    }
-
-    /// Sends `pending`.
-    fn flush<T: Transport>(&mut self, more: bool, cx: &mut Context<'_, T>) -> Sent {
-        while !self.pending.is_empty() {
-            let allowed = match self.allowance(cx) {
-                Ok(allowed) => allowed,
-                Err(until) => return Sent::Held(Hold::Rate(until)),
+                Err(error) if is_of_the_file(&error) => {
+                    let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                    (0, Some(fail(ReadError::Failed(errno), events)))
+                }
+                Err(error) => (0, stopped(&error)),
             };
-            let length = self.pending.len().min(allowed);
-            match cx.transport.write(&self.pending.bytes()[..length], more) {
-                Ok(count) => {
-                    self.pending.advance(count);
-                    self.paid(count, cx);
-                }
-                Err(error) => {
-                    if error.kind() != ErrorKind::Interrupted {
-                        return blocked(&error);
+        }
+        let (more, lack) = self.make(piece, allowed, workshop);
+        let out = workshop.out.bytes();
+        let out = &out[..out.len().min(allowed)];
+        if out.is_empty() {
+            return match lack {
+                Some(ReadError::WouldWait) | None => (0, Some(Sent::NeedsThread)),
+                Some(lack) => (0, Some(fail(lack, events))),
+            };
+        }
+        let (mut count, mut ended) = (0, None);
+        while count < out.len() && ended.is_none() {
+            match sink.write(&out[count..], more) {
+                Ok(written) => count += written,
+                Err(error) => ended = stopped(&error),
+            }
+        }
+        self.advance(count as u64, events);
+        (count, ended)
+    }
+
+    fn sent_by_kernel(&mut self, count: u64) {
+        if let Some(first) = self.answers.front_mut() {
+            first.sent_by_kernel(count, Instant::now());
+        }
+    }
+
+    fn set_cork<T: Sink>(&mut self, corked: bool, sink: &mut T) {
+        if self.corked != corked {
+            sink.cork(corked);
+            self.corked = corked;
+        }
+    }
+
+    /// Makes what is to be written next: about `piece` bytes, and no more than can be sent if only `allowed` bytes may be.
+    /// Returns whether something follows it at once, and why it is not more if bytes of a file could not be had.
+    fn make(&self, piece: usize, allowed: usize, workshop: &mut Workshop) -> (bool, Option<ReadError>) {
+        let Workshop { out, maker } = workshop;
+        out.clear();
+        for answer in &self.answers {
+            let before = out.len();
+            if before >= piece.min(allowed) || (maker.wait == Wait::Never && answer.is_for_thread()) {
+                return (true, None);
+            }
+            // A small answer is not cut in two.
+            let limit = if answer.is_large() { piece } else { piece + COPIED as usize };
+            match answer.make(limit.min(allowed), out, maker) {
+                Ok(Made::All) => {}
+                Ok(Made::Full | Made::Large) => return (true, None),
+                Err(lack) => {
+                    if lack == ReadError::WouldWait {
+                        // A head goes with its body.
+                        out.truncate(before);
                     }
+                    return (true, Some(lack));
                 }
             }
         }
-        Sent::All
+        (false, None)
     }
 
-    /// How many bytes the rate allows now; when to ask again if none.
-    fn allowance<T>(&mut self, cx: &Context<'_, T>) -> Result<usize, Instant> {
-        match cx.settings.rate {
-            0 => {
-                self.pace = None;
-                Ok(usize::MAX)
+    /// `count` bytes were sent.
+    fn advance(&mut self, mut count: u64, events: &mut Vec<Event>) {
+        while let Some(first) = self.answers.front_mut() {
+            match first.advance(count) {
+                Some(left) => count = left,
+                None => return,
             }
-            rate => self.pace.get_or_insert_with(|| Box::new(Pace::new(cx.now))).allows(rate, cx.now),
+            if let Some(answer) = self.answers.pop_front() {
+                (self.ended, self.rest) = (answer.last, answer.rest);
+                events.extend(answer.told(true).map(Event::Answered));
+            }
         }
+        self.size = 0;
     }
 
-    fn paid<T>(&mut self, count: usize, cx: &mut Context<'_, T>) {
-        cx.spend(count);
-        if let Some(pace) = &mut self.pace {
-            pace.spend(count, cx.settings.rate, cx.now);
-        }
+    /// Nothing more of it is sent: tells of the answer that was being sent. Those after it were never begun.
+    pub(super) fn break_off(&mut self, events: &mut Vec<Event>) {
+        let first = self.answers.pop_front();
+        events.extend(first.and_then(|answer| answer.told(false)).map(Event::Answered));
+        self.reset();
     }
+}
 
-    /// The answer in the buffer is complete; the next request may come.
-    pub(super) fn tell_and_go_on<T>(&mut self, code: Code, made: usize, record: Record, cx: &mut Context<'_, T>) {
-        tell(code, made as u64, true, record, cx);
-        self.state = State::Idle { since: cx.now, call: Call::Next };
+fn fail(lack: ReadError, events: &mut Vec<Event>) -> Sent {
+    if let ReadError::Failed(errno) = lack {
+        events.push(Event::Fault { name: None, fault: Fault::Unreadable(errno) });
+        return Sent::Failed(CloseReason::ReadFailed);
     }
+    Sent::Failed(CloseReason::FileShrank)
+}
 
-    /// The answer cannot be completed. The client can tell: the connection ends early, though not with a reset.
-    pub(super) fn break_off<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
-        if !matches!(reason, CloseReason::FileShrank | CloseReason::ReadFailed) {
-            return self.close(reason, cx);
-        }
-        let unsent = self.pending.len() as u64;
-        self.pending.clear();
-        if let State::Sending(sending) =
-            std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next })
-        {
-            sending.broken_off(unsent, cx);
-        }
-        self.linger(reason, cx);
+/// Why nothing more can be sent after an error; `None` if it is only to be tried again.
+fn stopped(error: &io::Error) -> Option<Sent> {
+    match error.kind() {
+        ErrorKind::Interrupted => None,
+        ErrorKind::WouldBlock => Some(Sent::Blocked),
+        _ => Some(Sent::Failed(CloseReason::Reset)),
     }
 }
 
 /// Whether sending a file failed for the file's part.
-fn is_of_the_file(error: &std::io::Error) -> bool {
-    let client = [ErrorKind::WouldBlock, ErrorKind::Interrupted, ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
-    !client.contains(&error.kind())
-        && matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL | Errno::STALE))
-}
-
-fn blocked(error: &std::io::Error) -> Sent {
-    match error.kind() {
-        ErrorKind::WouldBlock => Sent::Held(Hold::Client),
-        _ => Sent::Ended(CloseReason::Reset),
-    }
+fn is_of_the_file(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::INVAL | Errno::STALE))
 }

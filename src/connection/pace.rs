@@ -19,12 +19,12 @@ impl Pace {
     /// How many bytes may be sent now at `rate` bytes a second; when to ask again if none.
     pub(super) fn allows(&self, rate: u64, now: Instant) -> Result<usize, Instant> {
         let ahead = self.due.saturating_duration_since(now);
-        let room = BURST.saturating_sub(ahead);
-        match room.as_nanos() * u128::from(rate) / 1_000_000_000 {
-            // Half a burst later there is room for more than a byte: the least rate is 1,024 bytes a second.
-            0 => Err(self.due - BURST / 2),
-            bytes => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        // Half a burst at least is sent at a time: what leaves a byte at a time costs a call and a packet each.
+        if ahead > BURST / 2 {
+            return Err(self.due - BURST / 2);
         }
+        let bytes = (BURST - ahead).as_nanos() * u128::from(rate) / 1_000_000_000;
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX).max(1))
     }
 
     /// `bytes` were sent.

@@ -6,7 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::body::{CHUNK, LARGEST_CHUNK};
+/// The shortest fragment, but for the last of a slice.
+pub(super) const CHUNK: u64 = 64 * 1024;
+
+/// The longest.
+const LARGEST_CHUNK: u64 = 1024 * 1024;
 
 /// Bytes after which the time is taken.
 const LAP: u64 = 1024 * 1024;
@@ -21,7 +25,7 @@ const SLOW: Duration = Duration::from_millis(8);
 #[derive(Debug)]
 pub(super) struct Stride {
     /// Bytes to make at a time.
-    pub(super) chunk: usize,
+    pub(super) chunk: u64,
     /// When the lap began, and how much had been made then.
     began: (Instant, u64),
 }
@@ -54,7 +58,7 @@ mod tests {
     use super::*;
 
     /// The chunk after 64 MiB that were taken at `rate` MiB a second.
-    fn after(rate: u64) -> usize {
+    fn after(rate: u64) -> u64 {
         let mut now = Instant::now();
         let mut stride = Stride::new(now);
         for step in 1..=64 * 16 {

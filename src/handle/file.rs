@@ -27,70 +27,72 @@ impl OpenFile {
         &self.stat
     }
 
-    /// Reads at `offset` without waiting for a disk: `None` when that is not possible, else the number of bytes, which
-    /// is 0 at the end of the file, and may be less than there are.
-    pub fn read_now(&self, buffer: &mut [u8], offset: u64) -> Result<Option<usize>, Errno> {
-        if self.medium == Medium::Memory {
-            return files::read_at(&self.fd, buffer, offset, Wait::Allowed).map(Some);
-        }
-        if !self.tells.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        match files::read_at(&self.fd, buffer, offset, Wait::Never) {
-            Ok(count) => Ok(Some(count)),
-            Err(Errno::AGAIN) => Ok(None),
-            Err(Errno::OPNOTSUPP) => {
-                self.tells.store(false, Ordering::Relaxed);
-                Ok(None)
-            }
-            Err(errno) => Err(errno),
-        }
+    /// Whether an event loop reads it: no read of it waits for a disk that does not say so first.
+    ///
+    /// A read with RWF_NOWAIT that finds nothing in memory makes the kernel begin to read ahead, and for that it looks up
+    /// where the file is on the disk. Of a small file that is part of what was read to open it; of a large one it may have
+    /// to be read from the disk, and the kernel waits for it whatever the flag says.
+    pub fn is_read_without_waiting(&self) -> bool {
+        self.medium == Medium::Memory || (self.stat.size <= SMALL && self.tells.load(Ordering::Relaxed))
     }
 
-    /// Whether `length` bytes from `offset` can be sent without waiting for a disk.
-    ///
-    /// The file system is asked about a byte of every 64 KiB. A page that is thrown out of memory between two that
-    /// are kept is missed: then the wait is for that page. Four times as many questions would take a third of the time
-    /// of sending, for each fetches a byte from memory that sending itself never looks at.
-    pub fn is_in_memory(&self, offset: u64, length: u64) -> bool {
-        if self.medium == Medium::Memory {
-            return true;
-        }
-        let mut byte = [0];
-        let end = offset + length;
-        let mut at = offset;
-        while at < end {
-            if !matches!(self.read_now(&mut byte, at), Ok(Some(1))) {
-                return false;
+    /// Whether reading it may hang though other files of its device can be read.
+    pub fn hangs_alone(&self) -> bool {
+        self.medium == Medium::Remote
+    }
+
+    /// Reads at `offset`: as many bytes as the buffer takes, or fewer where the file ends or where the rest would have to
+    /// be waited for. At least one.
+    pub fn read(&self, offset: u64, buffer: &mut [u8], wait: Wait) -> Result<usize, ReadError> {
+        let mut have = 0;
+        while have < buffer.len() {
+            match self.read_once(offset + have as u64, &mut buffer[have..], wait) {
+                Ok(0) if have == 0 => return Err(ReadError::Shrank),
+                Ok(0) => break,
+                Ok(count) => have += count,
+                Err(_) if have > 0 => break,
+                Err(error) => return Err(error),
             }
-            at = (at / STRIDE + 1) * STRIDE;
         }
-        end == offset || matches!(self.read_now(&mut byte, end - 1), Ok(Some(1)))
+        Ok(have)
+    }
+
+    fn read_once(&self, offset: u64, buffer: &mut [u8], wait: Wait) -> Result<usize, ReadError> {
+        let wait = if self.medium == Medium::Memory { Wait::Allowed } else { wait };
+        if wait == Wait::Never && !self.tells.load(Ordering::Relaxed) {
+            return Err(ReadError::WouldWait);
+        }
+        match files::read_at(&self.fd, buffer, offset, wait) {
+            Ok(count) => Ok(count),
+            Err(Errno::AGAIN) => Err(ReadError::WouldWait),
+            Err(Errno::OPNOTSUPP) if wait == Wait::Never => {
+                self.tells.store(false, Ordering::Relaxed);
+                Err(ReadError::WouldWait)
+            }
+            Err(errno) => Err(ReadError::Failed(errno)),
+        }
     }
 
     /// Whether the file ends before `end` now. One that cannot be looked at does.
     pub fn is_shorter_than(&self, end: u64) -> bool {
         files::stat(&self.fd, Wait::Never).map_or(true, |stat| stat.size < end)
     }
-
-    /// Reads `length` bytes from `offset`, fewer only where the file ends. May wait for the disk.
-    pub(super) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Errno> {
-        let mut bytes = vec![0; length];
-        let mut have = 0;
-        while have < length {
-            match files::read_at(&self.fd, &mut bytes[have..], offset + have as u64, Wait::Allowed)? {
-                0 => break,
-                count => have += count,
-            }
-        }
-        bytes.truncate(have);
-        Ok(bytes)
-    }
 }
 
-/// How far apart the bytes are that [`OpenFile::is_in_memory`] asks about: half of what the kernel reads ahead at a time
-/// by default, so that a piece of a file that is on its way from the disk is noticed.
-const STRIDE: u64 = 64 * 1024;
+/// The largest file whose place on the disk is known once it is open: on ext4 four extents fit into the inode, and other
+/// file systems keep as much.
+const SMALL: u64 = 64 * 1024;
+
+/// Why bytes of a file could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadError {
+    /// They would have to be waited for.
+    WouldWait,
+    /// The file ends before them.
+    Shrank,
+    /// The system says so.
+    Failed(Errno),
+}
 
 impl AsFd for OpenFile {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -209,7 +209,6 @@ impl Files {
                 self.listing = listing.as_ref().ok().filter(|listing| listing.is_reusable()).cloned();
                 directory
             }
-            Done::Read(_) => return,
         };
         self.reached = directory.is_some();
         if let Some(directory) = directory

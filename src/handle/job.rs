@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
 use super::directory::Directory;
 use super::listing::Listing;
-use super::{Fault, Found, OpenFile, Policy, Purpose};
+use super::{Fault, Found, Policy, Purpose};
 
 /// A question whose answer may have to be waited for.
 #[derive(Debug)]
@@ -25,15 +23,6 @@ pub enum Job {
         /// Of which root.
         policy: Arc<Policy>,
     },
-    /// Read bytes of a file.
-    Read {
-        /// The file.
-        file: Arc<OpenFile>,
-        /// From where.
-        offset: u64,
-        /// How many.
-        length: usize,
-    },
 }
 
 /// The answer to a [`Job`].
@@ -43,8 +32,6 @@ pub enum Done {
     Found(Result<Found, Fault>, Option<Arc<Directory>>),
     /// To [`Job::List`].
     Listed(Result<Arc<Listing>, Fault>, Option<Arc<Directory>>),
-    /// To [`Job::Read`]; fewer bytes than were asked for only where the file ends.
-    Read(Result<Vec<u8>, Errno>),
 }
 
 /// Jobs that are likely to wait for the same thing: a file system that hangs holds up its own lane.
@@ -52,18 +39,11 @@ pub enum Done {
 pub enum Lane {
     /// One name in one root.
     Name(usize, u64),
-    /// One device.
-    Device(u64),
     /// The listing of one root.
     Listing(usize),
 }
 
 impl Lane {
-    /// Whether one answer may serve several of its jobs ([`Job::is_same`]).
-    pub fn is_shared(self) -> bool {
-        !matches!(self, Lane::Device(_))
-    }
-
     /// Whether it is that of a listing, of which one at a time is enough.
     pub fn is_listing(self) -> bool {
         matches!(self, Lane::Listing(_))
@@ -85,15 +65,13 @@ impl Job {
                 }
                 Err(errno) => Done::Listed(Err(Fault::Root(errno)), None),
             },
-            Job::Read { file, offset, length } => Done::Read(file.read(offset, length)),
         }
     }
 
-    /// In which root it looks something up, if it does.
-    pub fn root(&self) -> Option<usize> {
+    /// In which root it looks something up.
+    pub fn root(&self) -> usize {
         match self {
-            Job::Find { policy, .. } | Job::List { policy } => Some(identity(policy)),
-            Job::Read { .. } => None,
+            Job::Find { policy, .. } | Job::List { policy } => identity(policy),
         }
     }
 
@@ -117,7 +95,6 @@ impl Job {
                 Lane::Name(identity(policy), BuildHasherDefault::<DefaultHasher>::default().hash_one(name))
             }
             Job::List { policy } => Lane::Listing(identity(policy)),
-            Job::Read { file, .. } => Lane::Device(file.stat().device),
         }
     }
 }

@@ -32,10 +32,12 @@ use rustix::io::Errno;
 use crate::os::limits;
 
 pub use directory::Directory;
-pub use file::OpenFile;
+pub use file::{OpenFile, ReadError};
 pub use files::{Answer, Files};
 pub use job::{Done, Job, Lane};
 pub use listing::Listing;
+
+pub use crate::os::files::Wait;
 
 /// Whether symbolic links are followed: `files.symlinks` of hftp.toml(5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,6 +22,12 @@ pub fn send_file(socket: impl AsFd, file: impl AsFd, mut offset: u64, length: us
     Ok(rustix::io::retry_on_intr(|| rustix::fs::sendfile(&socket, &file, Some(&mut offset), length))?)
 }
 
+/// Holds back what does not fill a segment until it is called with `false` (TCP_CORK of tcp(7)); 200 ms at most.
+pub fn cork(socket: impl AsFd, corked: bool) {
+    // It fails for nothing but a socket that is not TCP's, and then nothing is held back.
+    let _ = rustix::net::sockopt::set_tcp_cork(socket, corked);
+}
+
 /// Bytes that were sent and are not acknowledged yet (SIOCOUTQ of tcp(7)); 0 where that cannot be told.
 pub fn unsent(socket: impl AsFd) -> usize {
     let mut bytes: libc::c_int = 0;

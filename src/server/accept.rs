@@ -22,12 +22,12 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Registry, Token};
 
 use super::client::Client;
@@ -240,7 +240,7 @@ impl Worker {
                     if retires {
                         let _ = sockets::hear_everybody(&stream);
                     }
-                    self.admit(stream, peer, encoding, now);
+                    self.admit(stream.into(), peer, encoding, now);
                 }
                 // Nobody is there, or the socket has been [stopped](sockets::stop) and nobody will be.
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::InvalidInput) => {

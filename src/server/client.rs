@@ -1,15 +1,17 @@
 //! A client as its worker keeps it: the socket, what the poll said of it, and the connection.
 
 use std::io::{self, Read as _};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use mio::event::Event;
-use mio::net::TcpStream;
+use mio::event::{Event, Source as _};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 
 use super::timers::Tick;
-use crate::connection::{Connection, Transport};
+use crate::connection::{Connection, Sink, Transport};
 use crate::handle::OpenFile;
 use crate::os::sockets;
 
@@ -20,12 +22,44 @@ pub(super) struct Client {
     pub(super) peer: Peer,
     /// Its alarm that counts.
     pub(super) alarm: Option<Tick>,
-    /// Set while a thread works for it; cleared inside when it goes.
-    pub(super) wanted: Option<Arc<AtomicBool>>,
-    /// Whether it is in the worker's queue.
+    /// Whether it is in one of the worker's queues.
     pub(super) queued: bool,
     /// Whether the gate let it in.
     pub(super) entered: bool,
+}
+
+/// A client's stream, as its worker and threads that work for it share it.
+#[derive(Debug)]
+pub(super) struct Stream {
+    socket: TcpStream,
+    /// Set when the client was removed: nobody waits for what is done for it any more.
+    gone: AtomicBool,
+}
+
+impl Stream {
+    /// Has the poll tell of changes. It forgets the stream when the last who has it closes it.
+    pub(super) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        SourceFd(&self.socket.as_raw_fd()).register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Whether the client was removed.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+}
+
+impl Sink for &Stream {
+    fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        sockets::send(&self.socket, bytes, more)
+    }
+
+    fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
+        sockets::send_file(&self.socket, file, offset, length)
+    }
+
+    fn cork(&mut self, corked: bool) {
+        sockets::cork(&self.socket, corked);
+    }
 }
 
 /// Where a client comes from, in less memory than a [`SocketAddr`] takes: there are many clients.
@@ -48,7 +82,7 @@ impl Peer {
 /// A socket and what is known of it. The poll tells a change once (it is edge-triggered), so what it told is remembered
 /// until a call says that it is over.
 pub(super) struct Socket {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Arc<Stream>,
     readable: bool,
     writable: bool,
     /// The client has shut its side: there is an end to read.
@@ -59,8 +93,9 @@ impl Client {
     /// A client that has just been accepted. Its first request has often come with it, and there is room to answer, so
     /// it is taken for ready before the poll says so.
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, connection: Connection, entered: bool) -> Client {
+        let stream = Arc::new(Stream { socket: stream, gone: AtomicBool::new(false) });
         let socket = Socket { stream, readable: true, writable: true, ends: false };
-        Client { socket, connection, peer: Peer::new(peer), alarm: None, wanted: None, queued: false, entered }
+        Client { socket, connection, peer: Peer::new(peer), alarm: None, queued: false, entered }
     }
 
     /// Whether something can be done now.
@@ -84,6 +119,27 @@ impl Socket {
         self.writable
     }
 
+    /// A thread begins to write: from now on the poll says when there is room again.
+    pub(super) fn forget_room(&mut self) {
+        self.writable = false;
+    }
+
+    /// A thread has ended writing; `room` says whether there was room left then.
+    pub(super) fn set_writable(&mut self, room: bool) {
+        self.writable |= room;
+    }
+
+    /// The client is removed. A thread that still has the stream can send nothing more. Returns whether there may be one.
+    pub(super) fn leave(&self) -> bool {
+        self.stream.gone.store(true, Ordering::Relaxed);
+        let is_shared = Arc::strong_count(&self.stream) > 1;
+        if is_shared {
+            // It fails where the connection has ended already.
+            let _ = self.stream.socket.shutdown(Shutdown::Both);
+        }
+        is_shared
+    }
+
     /// Remembers what the poll says. Returns whether nobody is there any more.
     pub(super) fn notice(&mut self, event: &Event) -> bool {
         self.readable |= event.is_readable() || event.is_read_closed();
@@ -93,46 +149,47 @@ impl Socket {
     }
 }
 
+impl Sink for Socket {
+    fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        let result = (&*self.stream).write(bytes, more);
+        self.writable &= !would_block(&result);
+        result
+    }
+
+    fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
+        let result = (&*self.stream).send_file(file, offset, length);
+        self.writable &= !would_block(&result);
+        result
+    }
+
+    fn cork(&mut self, corked: bool) {
+        (&*self.stream).cork(corked);
+    }
+}
+
 impl Transport for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.readable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let result = self.stream.read(buffer);
+        let result = (&self.stream.socket).read(buffer);
         match &result {
             // Fewer bytes than there was room for: there are no more (epoll(7)). But the end has to be read too.
             Ok(count) if *count < buffer.len() && !self.ends => self.readable = false,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
-            _ => {}
+            _ => self.readable &= !would_block(&result),
         }
-        result
-    }
-
-    fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
-        let result = sockets::send(&self.stream, bytes, more);
-        self.wrote(&result);
-        result
-    }
-
-    fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
-        let result = sockets::send_file(&self.stream, file, offset, length);
-        self.wrote(&result);
         result
     }
 
     fn unsent(&self) -> usize {
-        sockets::unsent(&self.stream)
+        sockets::unsent(&self.stream.socket)
     }
 
     fn shut_down_write(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        self.stream.socket.shutdown(Shutdown::Write)
     }
 }
 
-impl Socket {
-    fn wrote(&mut self, result: &io::Result<usize>) {
-        if matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            self.writable = false;
-        }
-    }
+fn would_block(result: &io::Result<usize>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

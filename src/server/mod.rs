@@ -3,7 +3,7 @@
 //! ```text
 //!  main thread            supervisor: signals, control socket, reloads, drain, service manager
 //!  one thread a core      worker: an event loop with its clients, its view of the root, its buffers
-//!  a few threads          pool: look-ups and reads that may wait for a disk
+//!  a few threads          pool: look-ups that may wait for a disk, and large answers
 //!  one thread a reload    the new configuration is read, checked and prepared
 //!  one thread             the log
 //! ```
@@ -31,12 +31,11 @@ mod supervisor;
 mod timers;
 mod worker;
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use mio::Token;
-use mio::net::TcpStream;
 
 use crate::config::{Config, Limits};
 use crate::connection::Settings;
@@ -45,10 +44,11 @@ use crate::log::Every;
 use crate::metrics::Tally;
 use crate::wire::Encoding;
 
+use client::Stream;
 use gate::Gate;
 use listener::Endpoint;
 use mailbox::Mailbox;
-use pool::Pool;
+use pool::{Lent, Pool};
 
 pub use control::{Question, Verdict, ask};
 pub use listener::BindError;
@@ -110,8 +110,10 @@ impl Setup {
 enum Order {
     /// A client that another worker has accepted.
     Client(NewClient),
-    /// A thread has the answer for a client; none if it had to give up.
-    Disk { token: Token, policy: Option<Arc<Policy>>, done: Option<Done> },
+    /// A thread has looked something up for a client; none if it had to give up.
+    Found { token: Token, policy: Option<Arc<Policy>>, done: Option<Done> },
+    /// A thread gives answers back.
+    Sent(Vec<Lent>),
     /// Go over to another configuration, and say so.
     Setup(Box<Setup>),
     /// Tell how things stand.
@@ -158,27 +160,27 @@ struct Reply {
     worker: Mailbox<Order>,
     token: Token,
     policy: Option<Arc<Policy>>,
-    /// Cleared when the client goes.
-    wanted: Arc<AtomicBool>,
+    /// Says whether the client has gone.
+    stream: Arc<Stream>,
     sent: bool,
 }
 
 impl Reply {
     /// Whether the client is still there.
     fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed)
+        !self.stream.is_gone()
     }
 
     fn send(mut self, done: Done) {
         self.sent = true;
-        self.worker.send(Order::Disk { token: self.token, policy: self.policy.take(), done: Some(done) });
+        self.worker.send(Order::Found { token: self.token, policy: self.policy.take(), done: Some(done) });
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.sent && self.is_wanted() {
-            self.worker.send(Order::Disk { token: self.token, policy: None, done: None });
+            self.worker.send(Order::Found { token: self.token, policy: None, done: None });
         }
     }
 }

@@ -1,17 +1,28 @@
-//! Threads that may wait for a disk, so that event loops need not.
+//! Threads that may wait for a disk, so that event loops need not: they look names up, and they send what is large or may
+//! not be in memory.
 //!
 //! There are at most [`THREADS`], made when work waits and gone after [`KEEP`] without any. What may hang together is
-//! kept from taking them all: jobs of one [`Lane`] (a name, a device, the listing) hold at most [`LANE`] of them, and
-//! look-ups in one root at most [`ROOT`], so that after a reload to a root that answers there are threads for it. A job
-//! whose client has gone is dropped, with what it holds.
+//! kept from taking them all: work of one [`Lane`] holds at most [`LANE`] of them, look-ups in one root at most [`ROOT`],
+//! so that after a reload to a root that answers there are threads for it. Work for clients that have gone is dropped,
+//! with what it holds.
+//!
+//! Look-ups and small answers go before large ones. Of these as many are sent at a time as there are cores: more would
+//! only make event loops wait for a core. They take turns, and where none has ended for [`STUCK`], a disk holds them up,
+//! and others are begun beside them.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Reply;
-use crate::handle::{Done, Job, Lane};
+use mio::Token;
+
+use super::client::Stream;
+use super::mailbox::Mailbox;
+use super::{Order, Reply};
+use crate::connection::{SendMemory, SendTask};
+use crate::handle::{self, Done, Job};
 use crate::log::Every;
 
 /// The most threads.
@@ -23,11 +34,50 @@ const LANE: usize = 8;
 /// The most threads that look-ups in one root may hold.
 const ROOT: usize = 24;
 
+/// How long large answers may wait for their turn before more threads than there are cores send such.
+const STUCK: Duration = Duration::from_millis(5);
+
 /// How long a thread without work is kept.
 const KEEP: Duration = Duration::from_secs(10);
 
-/// Jobs whose clients have gone are looked for once there are this many more than when it was last done.
-const SWEEP: usize = 64;
+/// Once so many clients have gone for which there may be work, it is dropped.
+const GONE: usize = 16;
+
+/// Work that is likely to wait for the same thing: a file system that hangs holds up its own lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Lane {
+    LookUp(handle::Lane),
+    /// Small answers from one device.
+    Small(u64),
+    /// Large answers from one device.
+    Large(u64),
+}
+
+/// What a thread does.
+enum Work {
+    LookUp(Job, Vec<Reply>),
+    Send(Batch),
+}
+
+/// Answers that one thread sends one after the other. When it is dropped they go back to their worker, run or not.
+pub(super) struct Batch {
+    pub(super) worker: Mailbox<Order>,
+    pub(super) answers: Vec<Lent>,
+}
+
+/// A client's answers, and its stream, in the hands of a thread.
+pub(super) struct Lent {
+    pub(super) token: Token,
+    pub(super) peer: SocketAddr,
+    pub(super) stream: Arc<Stream>,
+    pub(super) task: Box<SendTask>,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.worker.send(Order::Sent(std::mem::take(&mut self.answers)));
+    }
+}
 
 /// A handle to the threads; clones share them.
 #[derive(Clone)]
@@ -36,36 +86,43 @@ pub(super) struct Pool {
 }
 
 struct Shared {
-    /// Held for the time of a push or a pop, and never while a job runs.
+    /// Held for the time of a push or a pop, and never while work is done.
     queue: Mutex<Queue>,
     work: Condvar,
 }
 
-struct Entry {
-    job: Job,
-    replies: Vec<Reply>,
-}
-
-/// The jobs that wait in a lane.
+/// The work that waits in a lane.
 #[derive(Default)]
 struct Line {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Work>,
     /// Whether the lane is among those that get their turn.
     has_turn: bool,
 }
 
 struct Queue {
-    /// Jobs that wait, by lane; no lane is empty.
+    /// Work that waits, by lane; no lane is empty.
     lanes: HashMap<Lane, Line>,
-    /// Lanes that have jobs and room, each once, in the order in which they get their turn.
+    /// Lanes that have work and room, each once, in the order in which they get their turn.
     turns: VecDeque<Lane>,
+    /// The same of large answers, which come after all others.
+    large_turns: VecDeque<Lane>,
+    /// Threads that send large answers, and when the last of their turns began or ended.
+    large: usize,
+    large_moved: Instant,
+    /// How many of them there are to be as long as none is stuck.
+    cores: usize,
+    /// Whether a thread sees to it that others are begun where all of them are stuck.
+    watched: bool,
     waiting: usize,
-    /// How many may wait before clients that have gone are looked for.
-    sweep_at: usize,
+    /// Clients that have gone since their work was last looked for.
+    gone: usize,
     /// Threads at work, by lane and by root.
     busy: HashMap<Lane, usize>,
     roots: HashMap<usize, usize>,
     threads: usize,
+    /// Memory to make answers in that no thread uses now. A thread that ends would leave its own to the allocator, which
+    /// keeps it for the next thread of the same arena.
+    memory: Vec<SendMemory>,
     /// Threads that sleep and that nobody has woken.
     idle: usize,
     /// Threads that were woken and do not run yet.
@@ -78,11 +135,17 @@ impl Pool {
         let queue = Queue {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
+            large_turns: VecDeque::new(),
+            large: 0,
+            large_moved: Instant::now(),
+            watched: false,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
             waiting: 0,
-            sweep_at: 0,
+            gone: 0,
             busy: HashMap::new(),
             roots: HashMap::new(),
             threads: 0,
+            memory: Vec::new(),
             idle: 0,
             woken: 0,
             complaint: Every::minute(),
@@ -91,47 +154,37 @@ impl Pool {
     }
 
     /// Has `job` run, and `reply` told. A job that has not begun yet serves all who ask for the same meanwhile.
-    pub(super) fn submit(&self, job: Job, reply: Reply) {
+    pub(super) fn look_up(&self, job: Job, reply: Reply) {
+        self.submit(Work::LookUp(job, vec![reply]));
+    }
+
+    /// Has answers sent, all of which are read from the same device.
+    pub(super) fn send(&self, batch: Batch) {
+        self.submit(Work::Send(batch));
+    }
+
+    fn submit(&self, work: Work) {
         let mut queue = self.shared.lock();
-        let can_begin = queue.push(job, reply);
-        if !can_begin {
-            // A thread that is at work in this lane or root takes it afterwards.
-        } else if queue.idle > 0 {
-            queue.idle -= 1;
-            queue.woken += 1;
-            self.shared.work.notify_one();
-        } else if queue.threads < THREADS {
-            queue.threads += 1;
-            let shared = self.shared.clone();
-            let spawned = std::thread::Builder::new().name("disk".to_owned()).spawn(move || shared.work());
-            if let Err(error) = spawned {
-                queue.threads -= 1;
-                without_thread(queue, &error);
-            }
+        // Where it cannot begin, a thread that is at work in this lane or root takes it afterwards.
+        if queue.push(work) {
+            self.shared.wake_one(&mut queue);
         }
     }
 
-    /// Jobs that wait, and threads.
+    /// A client has gone for which there may be work that waits. It holds the client's socket and file open.
+    pub(super) fn abandon(&self) {
+        let mut queue = self.shared.lock();
+        queue.gone += 1;
+        if queue.gone >= GONE {
+            queue.gone = 0;
+            queue.sweep();
+        }
+    }
+
+    /// Work that waits, and threads.
     pub(super) fn load(&self) -> (usize, usize) {
         let queue = self.shared.lock();
         (queue.waiting, queue.threads)
-    }
-}
-
-/// The system gives no thread. With others at work the job waits for them; without, it is dropped, and who asked is told
-/// that there is no answer.
-fn without_thread(mut queue: MutexGuard<'_, Queue>, error: &io::Error) {
-    if queue.threads > 0 {
-        return;
-    }
-    queue.lanes.clear();
-    queue.turns.clear();
-    queue.waiting = 0;
-    if let Some(suppressed) = queue.complaint.tick(Instant::now()) {
-        ::log::error!(
-            "cannot start a thread that reads from the disk: {error}; raise TasksMax or `ulimit -u` ({suppressed} like \
-             messages were left out)"
-        );
     }
 }
 
@@ -140,32 +193,121 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes a thread, or starts one.
+    fn wake_one(self: &Arc<Shared>, queue: &mut Queue) {
+        if queue.idle > 0 {
+            queue.idle -= 1;
+            queue.woken += 1;
+            self.work.notify_one();
+        } else if queue.threads < THREADS {
+            queue.threads += 1;
+            let shared = self.clone();
+            let spawned = std::thread::Builder::new().name("disk".to_owned()).spawn(move || shared.work());
+            if let Err(error) = spawned {
+                queue.threads -= 1;
+                queue.do_without_thread(&error);
+            }
+        }
+    }
+
     /// What a thread does.
-    fn work(&self) {
+    fn work(self: Arc<Shared>) {
         let mut queue = self.lock();
         loop {
-            let Some(Entry { job, replies }) = queue.pop() else {
+            let Some(work) = queue.pop() else {
                 queue.idle += 1;
-                let slept = self.work.wait_timeout(queue, KEEP);
+                // One thread sees to it that large answers do not wait for others that are stuck.
+                let watches = queue.is_unwatched();
+                queue.watched |= watches;
+                let patience = if watches { STUCK } else { KEEP };
+                let slept = self.work.wait_timeout(queue, patience);
                 let (awake, timeout) = slept.unwrap_or_else(PoisonError::into_inner);
                 queue = awake;
+                queue.watched &= !watches;
                 if queue.woken > 0 {
                     queue.woken -= 1;
                     continue;
                 }
                 // Nobody has woken it: its time is over, or it woke by itself.
                 queue.idle -= 1;
-                if timeout.timed_out() {
+                if timeout.timed_out() && !watches {
                     queue.threads -= 1;
+                    let most = queue.threads;
+                    queue.memory.truncate(most);
                     return;
                 }
                 continue;
             };
-            let (lane, root) = (job.lane(), job.root());
+            if queue.is_unwatched() {
+                self.wake_one(&mut queue);
+            }
+            let (lane, root) = (work.lane(), work.root());
+            let mut memory = queue.memory.pop().unwrap_or_default();
             drop(queue);
-            answer(job.run(), replies);
+            let more = work.run(&mut memory);
             queue = self.lock();
+            queue.memory.push(memory);
             queue.leave(lane, root);
+            if let Some(work) = more {
+                queue.push(work);
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Returns what is to be done after others had their turn.
+    fn run(self, memory: &mut SendMemory) -> Option<Work> {
+        match self {
+            Work::LookUp(job, replies) => {
+                answer(job.run(), replies);
+                None
+            }
+            Work::Send(mut batch) => {
+                for Lent { stream, task, .. } in batch.answers.iter_mut().filter(|lent| !lent.stream.is_gone()) {
+                    task.run(&mut &**stream, memory);
+                }
+                let goes_on = |lent: &Lent| lent.task.goes_on() && !lent.stream.is_gone();
+                // One that has become small is sent to its end all the same.
+                batch.answers.iter().any(goes_on).then_some(Work::Send(batch))
+            }
+        }
+    }
+
+    fn lane(&self) -> Lane {
+        match self {
+            Work::LookUp(job, _) => Lane::LookUp(job.lane()),
+            Work::Send(batch) => match batch.answers.first() {
+                Some(Lent { task, .. }) if !task.is_small() => Lane::Large(task.device()),
+                first => Lane::Small(first.map_or(0, |lent| lent.task.device())),
+            },
+        }
+    }
+
+    /// In which root it looks something up, if it does.
+    fn root(&self) -> Option<usize> {
+        match self {
+            Work::LookUp(job, _) => Some(job.root()),
+            Work::Send(_) => None,
+        }
+    }
+
+    /// Whether somebody is there for whom it is done.
+    fn is_wanted(&self) -> bool {
+        match self {
+            Work::LookUp(_, replies) => replies.iter().any(Reply::is_wanted),
+            Work::Send(batch) => batch.answers.iter().any(|lent| !lent.stream.is_gone()),
+        }
+    }
+
+    /// Takes on the replies of work that is the same; gives it back if it is other work.
+    fn join(&mut self, other: Work) -> Result<(), Work> {
+        match (self, other) {
+            (Work::LookUp(job, replies), Work::LookUp(same, others)) if job.is_same(&same) => {
+                replies.extend(others);
+                Ok(())
+            }
+            (_, other) => Err(other),
         }
     }
 }
@@ -182,64 +324,107 @@ fn answer(done: Done, replies: Vec<Reply>) {
 }
 
 impl Queue {
-    /// Returns whether the job can begin, as far as its lane and its root are concerned.
-    fn push(&mut self, job: Job, reply: Reply) -> bool {
-        if self.waiting >= self.sweep_at.max(SWEEP) {
-            self.sweep();
-        }
-        let (lane, root) = (job.lane(), job.root());
+    /// Returns whether the work can begin, as far as its lane and its root are concerned.
+    fn push(&mut self, mut work: Work) -> bool {
+        let (lane, root) = (work.lane(), work.root());
         let entries = &mut self.lanes.entry(lane).or_default().entries;
-        if let Some(entry) = entries.iter_mut().find(|entry| lane.is_shared() && entry.job.is_same(&job)) {
-            entry.replies.push(reply);
-            return false;
+        // Only look-ups are ever the same, and their lanes are short.
+        if root.is_some() {
+            for entry in entries.iter_mut() {
+                match entry.join(work) {
+                    Ok(()) => return false,
+                    Err(other) => work = other,
+                }
+            }
         }
-        entries.push_back(Entry { job, replies: vec![reply] });
+        entries.push_back(work);
         self.waiting += 1;
         self.give_turn(lane);
-        self.has_room(lane) && self.root_has_room(root)
+        let must_wait = matches!(lane, Lane::Large(_)) && self.large >= self.cores && self.watched;
+        !must_wait && self.has_room(lane) && self.root_has_room(root)
     }
 
-    /// The next job for which there is room.
-    fn pop(&mut self) -> Option<Entry> {
+    /// Whether large answers wait and no thread sees to it that it is not for long.
+    fn is_unwatched(&self) -> bool {
+        !self.large_turns.is_empty() && !self.watched
+    }
+
+    /// The system gives no thread. With others at work the work waits for them; without, it is dropped, and who asked is
+    /// told that there is no answer.
+    fn do_without_thread(&mut self, error: &io::Error) {
+        if self.threads > 0 {
+            return;
+        }
+        self.lanes.clear();
+        self.turns.clear();
+        self.large_turns.clear();
+        self.waiting = 0;
+        if let Some(suppressed) = self.complaint.tick(Instant::now()) {
+            ::log::error!(
+                "cannot start a thread that reads from the disk: {error}; raise TasksMax or `ulimit -u` ({suppressed} \
+                 like messages were left out)"
+            );
+        }
+    }
+
+    /// The next work for which there is room.
+    fn pop(&mut self) -> Option<Work> {
         for _ in 0..self.turns.len() {
             let lane = self.turns.pop_front()?;
-            let root = self.lanes.get(&lane).and_then(|line| line.entries.front()).and_then(|entry| entry.job.root());
-            if !self.root_has_room(root) {
-                self.turns.push_back(lane);
-                continue;
+            let root = self.lanes.get(&lane).and_then(|line| line.entries.front()).and_then(Work::root);
+            if self.root_has_room(root) {
+                return self.take(lane, root);
             }
-            let Some(line) = self.lanes.get_mut(&lane) else { continue };
-            line.has_turn = false;
-            let entry = line.entries.pop_front();
-            if line.entries.is_empty() {
-                self.lanes.remove(&lane);
-            }
-            *self.busy.entry(lane).or_default() += 1;
-            if let Some(root) = root {
-                *self.roots.entry(root).or_default() += 1;
-            }
-            self.waiting -= 1;
-            self.give_turn(lane);
-            return entry;
+            self.turns.push_back(lane);
         }
-        None
+        let now = Instant::now();
+        if self.large >= self.cores && now < self.large_moved + STUCK {
+            return None;
+        }
+        let lane = self.large_turns.pop_front()?;
+        self.large += 1;
+        self.large_moved = now;
+        self.take(lane, None)
     }
 
-    /// A job has been done.
+    fn take(&mut self, lane: Lane, root: Option<usize>) -> Option<Work> {
+        let line = self.lanes.get_mut(&lane)?;
+        line.has_turn = false;
+        let work = line.entries.pop_front();
+        if line.entries.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        *self.busy.entry(lane).or_default() += 1;
+        if let Some(root) = root {
+            *self.roots.entry(root).or_default() += 1;
+        }
+        self.waiting -= 1;
+        self.give_turn(lane);
+        work
+    }
+
+    /// Work has been done.
     fn leave(&mut self, lane: Lane, root: Option<usize>) {
         decrease(&mut self.busy, lane);
+        if matches!(lane, Lane::Large(_)) {
+            self.large -= 1;
+            self.large_moved = Instant::now();
+        }
         if let Some(root) = root {
             decrease(&mut self.roots, root);
         }
         self.give_turn(lane);
     }
 
-    /// Sees to it that a lane with jobs and room gets its turn.
+    /// Sees to it that a lane with work and room gets its turn.
     fn give_turn(&mut self, lane: Lane) {
         let has_room = self.has_room(lane);
         if let Some(line) = self.lanes.get_mut(&lane).filter(|line| has_room && !line.has_turn) {
             line.has_turn = true;
-            self.turns.push_back(lane);
+            match lane {
+                Lane::Large(_) => self.large_turns.push_back(lane),
+                Lane::LookUp(_) | Lane::Small(_) => self.turns.push_back(lane),
+            }
         }
     }
 
@@ -251,23 +436,23 @@ impl Queue {
         root.and_then(|root| self.roots.get(&root)).is_none_or(|&busy| busy < ROOT)
     }
 
-    /// Drops jobs whose clients have all gone.
+    /// Drops work for clients that have all gone.
     fn sweep(&mut self) {
         for line in self.lanes.values_mut() {
-            for entry in &mut line.entries {
-                entry.replies.retain(Reply::is_wanted);
-            }
-            line.entries.retain(|entry| !entry.replies.is_empty());
+            line.entries.retain(Work::is_wanted);
         }
         self.lanes.retain(|_, line| !line.entries.is_empty());
         self.turns.retain(|lane| self.lanes.contains_key(lane));
+        self.large_turns.retain(|lane| self.lanes.contains_key(lane));
         self.waiting = self.lanes.values().map(|line| line.entries.len()).sum();
-        self.sweep_at = self.waiting * 2;
     }
 }
 
 fn most(lane: Lane) -> usize {
-    if lane.is_listing() { 1 } else { LANE }
+    match lane {
+        Lane::LookUp(lane) if lane.is_listing() => 1,
+        _ => LANE,
+    }
 }
 
 fn decrease<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {

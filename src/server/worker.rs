@@ -2,6 +2,7 @@
 
 mod clients;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -12,6 +13,7 @@ use mio::{Events, Poll, Token};
 use super::accept::Accepting;
 use super::client::Client;
 use super::mailbox::Mailbox;
+use super::pool::Lent;
 use super::slots::{NOT_A_SLOT, Slots};
 use super::timers::Timers;
 use super::{Notice, Order, Report, Setup, Shared};
@@ -24,12 +26,15 @@ use crate::metrics::Tally;
 /// The token of the mailbox.
 const MAIL: Token = Token(usize::MAX);
 
-/// Bytes that a client may be sent before others get their turn.
-const ROUND: usize = 512 * 1024;
+/// Bytes that a client may be sent by the event loop before others get their turn; requests count too. Some 50 µs.
+const ROUND: usize = 96 * 1024;
 
-/// Clients whose requests are taken before the first of them is answered. Each may keep [`crate::connection::INPUT`]
-/// bytes meanwhile.
-const BATCH: usize = 64;
+/// Clients that are served between two polls from each queue. Their requests are taken before the first of them is
+/// answered.
+const BATCH: usize = 32;
+
+/// Clients whose small answers one thread sends.
+const SHARED: usize = 32;
 
 /// How long a file that nobody asks for is kept open, at least; at most twice that.
 const AGE: Duration = Duration::from_secs(1);
@@ -45,8 +50,9 @@ pub(super) struct Worker {
     supervisor: Mailbox<Notice>,
     pub(super) shared: Arc<Shared>,
     clients: Slots<Client>,
-    /// Clients for whom something can be done now.
-    queue: Vec<Token>,
+    queues: Queues,
+    /// Small answers of this round that a thread is to send.
+    lent: Vec<Lent>,
     timers: Timers,
     pub(super) accepting: Accepting,
     settings: Settings,
@@ -62,13 +68,38 @@ pub(super) struct Worker {
     faults: Every,
 }
 
+/// What is to be done, in the order in which it came. A client is in one of the first two at most once.
+#[derive(Default)]
+struct Queues {
+    /// Clients of which the poll has told something.
+    arrived: VecDeque<Token>,
+    /// Clients that had their turn and have more to do. They share each round with those that have just come, so that
+    /// who asks for much makes nobody wait who asks for little.
+    unfinished: VecDeque<Token>,
+    /// What threads have done.
+    done: VecDeque<(Token, Cause)>,
+}
+
+impl Queues {
+    fn are_empty(&self) -> bool {
+        self.arrived.is_empty() && self.unfinished.is_empty() && self.done.is_empty()
+    }
+
+    /// The clients whose turn it is.
+    fn batch(&mut self) -> Vec<Token> {
+        let arrived = self.arrived.drain(..self.arrived.len().min(BATCH));
+        arrived.chain(self.unfinished.drain(..self.unfinished.len().min(BATCH))).collect()
+    }
+}
+
 /// Why a client is looked at.
 enum Cause {
     /// What it has sent is taken; it is answered when that of others has been taken too.
     Received,
     Ready,
     Deadline,
-    Disk(Option<Done>),
+    Found(Option<Done>),
+    Sent(Lent),
     Drain,
     Reset,
     Cut,
@@ -110,7 +141,8 @@ impl Worker {
             supervisor,
             shared,
             clients: Slots::new(),
-            queue: Vec::new(),
+            queues: Queues::default(),
+            lent: Vec::new(),
             timers: Timers::new(now),
             accepting: Accepting::new(),
             settings,
@@ -145,7 +177,7 @@ impl Worker {
 
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
-        if !self.queue.is_empty() || self.accepting.is_ready() {
+        if !self.queues.are_empty() || self.accepting.is_ready() {
             return Some(Duration::ZERO);
         }
         let accepting = self.accepting.deadline().map(|deadline| deadline.saturating_duration_since(now));
@@ -166,7 +198,7 @@ impl Worker {
             self.obey(order, now);
         }
         self.accept(now);
-        self.serve_queue(now);
+        self.serve_queues(now);
         while let Some((tick, token)) = self.timers.rung(now) {
             let Some(client) = self.clients.get_mut(token).filter(|client| client.alarm == Some(tick)) else {
                 continue;
@@ -179,44 +211,29 @@ impl Worker {
                 self.set_alarm(token);
             }
         }
+        self.lend_all();
         let clients = &self.clients;
         let counts = |tick, token| clients.get(token).is_some_and(|client| client.alarm == Some(tick));
         self.timers.sweep(clients.len(), counts);
         self.age(now);
     }
 
-    /// Serves the clients in the queue; those who are put into it meanwhile come in the next round.
-    fn serve_queue(&mut self, now: Instant) {
-        let mut queue = std::mem::take(&mut self.queue);
+    /// Serves some of the clients that wait.
+    fn serve_queues(&mut self, now: Instant) {
+        let batch = self.queues.batch();
+        for &token in &batch {
+            self.serve(token, Cause::Received, now);
+        }
+        // One look at a file serves all who have asked for it by now.
         self.files.expect_change();
-        // Requests go before answers that are under way: most are answered in less time than a piece of those takes.
-        for batch in queue.chunks(BATCH) {
-            for &token in batch {
-                if self.is_queued(token, false) {
-                    self.serve(token, Cause::Received, now);
-                }
-            }
-            for &token in batch {
-                if self.is_queued(token, false) {
-                    self.serve(token, Cause::Ready, now);
-                }
+        for _ in 0..self.queues.done.len().min(BATCH) {
+            if let Some((token, cause)) = self.queues.done.pop_front() {
+                self.serve(token, cause, now);
             }
         }
-        for &token in &queue {
-            if self.is_queued(token, true) {
-                self.serve(token, Cause::Ready, now);
-            }
+        for token in batch {
+            self.serve(token, Cause::Ready, now);
         }
-        // Its memory is used again.
-        queue.clear();
-        queue.append(&mut self.queue);
-        self.queue = queue;
-    }
-
-    /// Whether a client is in the queue, and in the middle of an answer or not.
-    fn is_queued(&self, token: Token, sending: bool) -> bool {
-        let is = |client: &Client| client.queued && sending == (client.connection.phase() == Phase::Sending);
-        self.clients.get(token).is_some_and(is)
     }
 
     /// Closes files and the root when nobody asks for them any more.
@@ -235,7 +252,7 @@ impl Worker {
             self.serve(token, Cause::Reset, now);
         } else if !client.queued && client.is_ready() {
             client.queued = true;
-            self.queue.push(token);
+            self.queues.arrived.push_back(token);
         }
     }
 
@@ -248,11 +265,15 @@ impl Worker {
                     self.serve(token, Cause::Drain, now);
                 }
             }
-            Order::Disk { token, policy, done } => {
+            Order::Found { token, policy, done } => {
                 if let (Some(policy), Some(done)) = (&policy, &done) {
                     self.files.learn(policy, done);
                 }
-                self.serve(token, Cause::Disk(done), now);
+                self.queues.done.push_back((token, Cause::Found(done)));
+            }
+            Order::Sent(answers) => {
+                let done = answers.into_iter().map(|lent| (lent.token, Cause::Sent(lent)));
+                self.queues.done.extend(done);
             }
             Order::Setup(setup) => {
                 let Setup { settings, limits, policy, listeners } = *setup;

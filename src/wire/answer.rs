@@ -48,8 +48,18 @@ fn put(out: &mut impl Write, bytes: &[u8]) {
     out.write_all(bytes).expect("memory takes every byte");
 }
 
-fn decimal(out: &mut impl Write, number: u64) {
-    write!(out, "{number}").expect("memory takes every byte");
+fn decimal(out: &mut impl Write, mut number: u64) {
+    // The formatter of the standard library takes several times as long.
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return put(out, &digits[at..]);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Code {
     }
 
     /// The whole first line of an answer, with its CR LF.
-    pub fn line(self) -> &'static str {
+    pub const fn line(self) -> &'static str {
         match self {
             Code::Ok => "0 OK\r\n",
             Code::BadEol => "100 BAD EOL\r\n",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use hftpd::connection::{Connection, Context, Scratch, Settings, Transport};
+use hftpd::connection::{Connection, Context, Scratch, SendMemory, Settings, Sink, Task, Transport};
 use hftpd::handle::{Done, Files, Job, OpenFile, Policy, Symlinks};
 use hftpd::wire::{Encoding, Names, RequestReader, answer};
 
@@ -53,18 +53,12 @@ fn heads(c: &mut Criterion) {
 
 /// A client that is not there: it has sent one request, and takes everything.
 #[derive(Default)]
-struct Sink {
+struct Client {
     request: Option<Vec<u8>>,
     taken: usize,
 }
 
-impl Transport for Sink {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(request) = self.request.take() else { return Err(io::ErrorKind::WouldBlock.into()) };
-        buffer[..request.len()].copy_from_slice(&request);
-        Ok(request.len())
-    }
-
+impl Sink for Client {
     fn write(&mut self, bytes: &[u8], _: bool) -> io::Result<usize> {
         self.taken += black_box(bytes).len();
         Ok(bytes.len())
@@ -73,6 +67,16 @@ impl Transport for Sink {
     fn send_file(&mut self, _: &OpenFile, _: u64, length: usize) -> io::Result<usize> {
         self.taken += length;
         Ok(length)
+    }
+
+    fn cork(&mut self, _: bool) {}
+}
+
+impl Transport for Client {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(request) = self.request.take() else { return Err(io::ErrorKind::WouldBlock.into()) };
+        buffer[..request.len()].copy_from_slice(&request);
+        Ok(request.len())
     }
 
     fn unsent(&self) -> usize {
@@ -99,19 +103,20 @@ fn answers(c: &mut Criterion) {
     let second = Duration::from_secs(1);
     let settings =
         Settings { names: Names::Portable, request_line: LINE, rate: 0, idle: second, request: second, stall: second };
-    let (mut files, mut scratch, mut events) = (Files::new(policy.clone()), Scratch::default(), Vec::new());
+    let (mut files, mut events) = (Files::new(policy.clone()), Vec::new());
+    let (mut scratch, mut memory) = (Scratch::default(), SendMemory::default());
     let mut group = c.benchmark_group("answer");
     let mut bench = |name: &str, encoding: Encoding, request: &str, payload: u64, length: usize| {
         let mut connection = Connection::new(encoding, Instant::now());
         group.throughput(Throughput::Bytes(payload));
         group.bench_function(name, |b| {
             b.iter(|| {
-                let mut sink = Sink { request: Some(request.as_bytes().to_vec()), taken: 0 };
-                let mut done: Option<Done> = None;
+                let mut client = Client { request: Some(request.as_bytes().to_vec()), taken: 0 };
+                let mut task = None;
                 // What a worker does (`server/worker.rs`), round by round.
-                while sink.taken < length {
+                while client.taken < length {
                     let mut cx = Context {
-                        transport: &mut sink,
+                        transport: &mut client,
                         files: &mut files,
                         settings: &settings,
                         now: Instant::now(),
@@ -119,23 +124,27 @@ fn answers(c: &mut Criterion) {
                         record: false,
                         scratch: &mut scratch,
                         events: &mut events,
-                        job: None,
+                        task: None,
                         budget: 1 << 20,
                     };
-                    match done.take() {
-                        Some(done) => connection.handle_disk(done, &mut cx),
+                    match task.take() {
+                        Some(Task::LookUp(job)) => {
+                            let done = job.run();
+                            cx.files.learn(&policy, &done);
+                            connection.handle_found(Some(done), &mut cx);
+                        }
+                        Some(Task::Send(mut task)) => {
+                            task.run(cx.transport, &mut memory);
+                            connection.handle_sent(*task, &mut cx);
+                        }
                         None if connection.events().write => connection.handle_output(&mut cx),
                         None => connection.handle_input(&mut cx),
                     }
-                    if let Some(job) = cx.job.take() {
-                        let answer = job.run();
-                        files.learn(&policy, &answer);
-                        done = Some(answer);
-                    }
+                    task = cx.task.take();
                     assert!(connection.to_remove().is_none(), "it goes on: {events:?}");
                     events.clear();
                 }
-                assert_eq!(sink.taken, length, "{request}");
+                assert_eq!(client.taken, length, "{request}");
             });
         });
     };

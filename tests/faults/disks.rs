@@ -38,6 +38,31 @@ fn a_look_up_that_hangs_leaves_a_thread_to_the_next() {
 }
 
 #[test]
+fn a_small_read_that_hangs_holds_up_no_other_file() {
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).set("workers", "1"));
+    let mut clients: Vec<Client> = (0..32).map(|_| daemon.client()).collect();
+    let mut patient: Vec<Client> = (0..4).map(|_| daemon.client()).collect();
+    let hanging = fs.hang(Hang::Reads);
+    let answer = "0 OK\r\nContent-Length: 3\r\n\r\nzzz";
+    // All requests are found in one round, and their files in a few.
+    freeze(&daemon);
+    for (clients, waits) in clients.chunks_mut(8).zip(&mut patient) {
+        waits.send("get_slice slow 0 3 raw\r\n");
+        clients.iter_mut().for_each(|client| client.send("get_slice fast 0 3 raw\r\n"));
+    }
+    daemon.signal(Signal::CONT);
+    for client in &mut clients {
+        client.expect(answer);
+    }
+    drop(hanging);
+    for client in &mut patient {
+        client.expect(answer);
+    }
+}
+
+#[test]
 fn a_root_that_hangs_leaves_threads_to_the_next_root() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();

@@ -70,6 +70,15 @@ impl Client {
         let _ = self.stream().write_all(bytes);
     }
 
+    /// Sends as much as the daemon and the kernel take now.
+    pub(crate) fn send_what_fits(&mut self, mut bytes: &[u8]) {
+        self.stream().set_nonblocking(true).expect("O_NONBLOCK");
+        while let Ok(count @ 1..) = self.stream().write(bytes) {
+            bytes = &bytes[count..];
+        }
+        self.stream().set_nonblocking(false).expect("O_NONBLOCK");
+    }
+
     /// Shuts the write side.
     pub(crate) fn finish(&mut self) {
         let _ = self.stream().shutdown(Shutdown::Write);

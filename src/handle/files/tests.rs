@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::*;
-use crate::handle::Symlinks;
+use crate::handle::{ReadError, Symlinks};
 
 struct Root {
     dir: TempDir,
@@ -52,8 +52,15 @@ impl Root {
     /// The same for a request that came with the last.
     fn read_too(&mut self, name: &str) -> Result<String, Fault> {
         let file = self.ask(name, Purpose::Read)?.file?;
-        let bytes = file.read(0, 100).map_err(Fault::Unreadable)?;
-        Ok(String::from_utf8(bytes).expect("text"))
+        let mut bytes = [0; 100];
+        let count = match file.read(0, &mut bytes, Wait::Allowed) {
+            Ok(count) => count,
+            // It is empty.
+            Err(ReadError::Shrank) => 0,
+            Err(ReadError::Failed(errno)) => return Err(Fault::Unreadable(errno)),
+            Err(error) => panic!("{error:?} though it may wait"),
+        };
+        Ok(String::from_utf8(bytes[..count].to_vec()).expect("text"))
     }
 
     fn ask(&mut self, name: &str, purpose: Purpose) -> Result<Found, Fault> {

@@ -1,40 +1,38 @@
 //! What an event loop does for one client.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use mio::{Interest, Token};
+use mio::Token;
 
-use super::{Cause, ROUND, Worker};
-use crate::connection::{Answered, CloseReason, Context, Event};
+use super::{Cause, ROUND, SHARED, Worker};
+use crate::connection::{Answered, CloseReason, Context, Event, Task};
 use crate::handle::Fault;
 use crate::log::{self, Access, Escaped};
 use crate::server::Reply;
 use crate::server::client::Client;
+use crate::server::pool::{Batch, Lent};
 
 impl Worker {
     /// Puts a client into the poll and into the queue.
     pub(in crate::server) fn insert(&mut self, mut client: Client) {
         let token = self.clients.next_token();
-        let both = Interest::READABLE | Interest::WRITABLE;
         client.queued = true;
-        let registered = self.poll.registry().register(&mut client.socket.stream, token, both);
+        let registered = client.socket.stream.register(self.poll.registry(), token);
         self.clients.insert(client);
         if let Err(error) = registered {
             ::log::error!("cannot wait for a client: {error}");
             self.remove(token, CloseReason::Reset);
         } else {
-            self.queue.push(token);
+            self.queues.arrived.push_back(token);
         }
     }
 
     pub(super) fn remove(&mut self, token: Token, reason: CloseReason) {
-        let Some(mut client) = self.clients.remove(token) else { return };
-        let _ = self.poll.registry().deregister(&mut client.socket.stream);
-        if let Some(wanted) = client.wanted {
-            wanted.store(false, Ordering::Relaxed);
+        let Some(client) = self.clients.remove(token) else { return };
+        if client.socket.leave() {
+            self.shared.pool.abandon();
         }
         self.tally.closed(reason);
         ::log::debug!("{} is gone: {}", client.peer.address(), reason.name());
@@ -47,7 +45,9 @@ impl Worker {
 
     /// Does for a client what can be done now, within a round's budget.
     pub(super) fn serve(&mut self, token: Token, cause: Cause, now: Instant) {
-        let Some(client) = self.clients.get_mut(token) else { return };
+        let Some(client) = self.clients.get_mut(token) else {
+            return self.abandon(cause, now);
+        };
         let mut cx = Context {
             transport: &mut client.socket,
             files: &mut self.files,
@@ -57,7 +57,7 @@ impl Worker {
             record: log::access_enabled(),
             scratch: &mut self.scratch,
             events: &mut self.happened,
-            job: None,
+            task: None,
             budget: ROUND,
         };
         let connection = &mut client.connection;
@@ -66,8 +66,11 @@ impl Worker {
             Cause::Received => connection.receive(&mut cx),
             Cause::Ready => client.queued = false,
             Cause::Deadline => connection.handle_deadline(&mut cx),
-            Cause::Disk(Some(done)) => connection.handle_disk(done, &mut cx),
-            Cause::Disk(None) => connection.handle_no_disk(&mut cx),
+            Cause::Found(done) => connection.handle_found(done, &mut cx),
+            Cause::Sent(lent) => {
+                cx.transport.set_writable(lent.task.left_room());
+                connection.handle_sent(*lent.task, &mut cx);
+            }
             Cause::Drain => {
                 cx.transport.look_again();
                 connection.handle_drain(&mut cx);
@@ -75,7 +78,7 @@ impl Worker {
             Cause::Reset => connection.handle_reset(&mut cx),
             Cause::Cut => connection.handle_abort(CloseReason::Cut, &mut cx),
         }
-        while goes_on && cx.budget > 0 && cx.job.is_none() {
+        while goes_on && cx.budget > 0 && cx.task.is_none() {
             let events = connection.events();
             if events.run || (events.read && cx.transport.is_readable()) {
                 connection.handle_input(&mut cx);
@@ -85,16 +88,21 @@ impl Worker {
                 break;
             }
         }
-        let (job, gone) = (cx.job, connection.to_remove());
-        if let Some(job) = job {
-            let wanted = Arc::new(AtomicBool::new(true));
-            client.wanted = Some(wanted.clone());
-            let policy = Some(self.policy.clone());
-            let reply = Reply { worker: self.mailbox.clone(), token, policy, wanted, sent: false };
-            self.shared.pool.submit(job, reply);
-        }
-        if !self.happened.is_empty() {
-            let peer = client.peer.address();
+        let (task, gone) = (cx.task, connection.to_remove());
+        if task.is_some() || !self.happened.is_empty() {
+            let (peer, stream) = (client.peer.address(), client.socket.stream.clone());
+            match task {
+                None => {}
+                Some(Task::LookUp(job)) => {
+                    let policy = Some(self.policy.clone());
+                    let reply = Reply { worker: self.mailbox.clone(), token, policy, stream, sent: false };
+                    self.shared.pool.look_up(job, reply);
+                }
+                Some(Task::Send(task)) => {
+                    client.socket.forget_room();
+                    self.lend(Lent { token, peer, stream, task });
+                }
+            }
             self.tell(peer, now);
         }
         match gone {
@@ -104,12 +112,42 @@ impl Worker {
         }
     }
 
+    /// Has a thread send a client's answers. Small ones that no event loop can read share a thread with others of this
+    /// round, for to wake one costs more than to send them. Those of a file system that may hang for one file alone do
+    /// not, for each would wait for those before it.
+    fn lend(&mut self, lent: Lent) {
+        if lent.task.may_follow() {
+            self.lent.push(lent);
+        } else {
+            self.shared.pool.send(Batch { worker: self.mailbox.clone(), answers: vec![lent] });
+        }
+    }
+
+    /// Gives the small answers of this round to threads.
+    pub(super) fn lend_all(&mut self) {
+        self.lent.sort_by_key(|lent| lent.task.device());
+        while let Some(last) = self.lent.last() {
+            let device = last.task.device();
+            let same = self.lent.iter().rev().take_while(|lent| lent.task.device() == device).take(SHARED).count();
+            let answers = self.lent.split_off(self.lent.len() - same);
+            self.shared.pool.send(Batch { worker: self.mailbox.clone(), answers });
+        }
+    }
+
+    /// What comes for a client that has gone is counted all the same.
+    fn abandon(&mut self, cause: Cause, now: Instant) {
+        if let Cause::Sent(Lent { peer, task, .. }) = cause {
+            self.happened.extend(task.abandon());
+            self.tell(peer, now);
+        }
+    }
+
     /// Puts a client that is not done into the queue again, and sees to its deadline.
     pub(super) fn set_alarm(&mut self, token: Token) {
         let Some(client) = self.clients.get_mut(token) else { return };
         if !client.queued && client.is_ready() {
             client.queued = true;
-            self.queue.push(token);
+            self.queues.unfinished.push_back(token);
         }
         if let Some(deadline) = client.connection.deadline(&self.settings) {
             self.timers.set(token, deadline, &mut client.alarm);

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
-use hftpd::connection::{Connection, Context, Scratch, Settings};
+use hftpd::connection::{Connection, Context, Scratch, SendMemory, Settings, Task};
 use hftpd::handle::Files;
 use hftpd::wire::answer_reader::{Event, LINE, Malformed};
 use hftpd::wire::{AnswerReader, Encoding, Names, Request};
@@ -159,9 +159,9 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
     wire.deliver(usize::MAX);
     wire.ended = true;
     let mut files = Files::new(policy.clone());
-    let (mut scratch, mut events) = (Scratch::default(), Vec::new());
+    let (mut scratch, mut memory, mut events) = (Scratch::default(), SendMemory::default(), Vec::new());
     let mut connection = Connection::new(encoding, now);
-    let mut done = None;
+    let mut task = None;
     while connection.to_remove().is_none() {
         let mut cx = Context {
             transport: &mut wire,
@@ -172,19 +172,25 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
             record: false,
             scratch: &mut scratch,
             events: &mut events,
-            job: None,
+            task: None,
             budget: 512 << 10,
         };
-        match done.take() {
-            Some(done) => connection.handle_disk(done, &mut cx),
+        match task.take() {
+            Some(Task::LookUp(job)) => {
+                let done = job.run();
+                cx.files.learn(&policy, &done);
+                connection.handle_found(Some(done), &mut cx);
+            }
+            Some(Task::Send(mut task)) => {
+                (cx.transport.lent, cx.transport.in_thread) = (true, true);
+                task.run(cx.transport, &mut memory);
+                (cx.transport.lent, cx.transport.in_thread) = (false, false);
+                connection.handle_sent(*task, &mut cx);
+            }
             None if connection.events().write => connection.handle_output(&mut cx),
             None => connection.handle_input(&mut cx),
         }
-        if let Some(job) = cx.job.take() {
-            let answer = job.run();
-            files.learn(&policy, &answer);
-            done = Some(answer);
-        }
+        task = cx.task.take();
     }
     wire.written
 }

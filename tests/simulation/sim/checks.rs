@@ -5,10 +5,6 @@ use hftpd::connection::{CloseReason, Events, INPUT, Phase};
 use super::run::Run;
 use super::world::SHRINKS;
 
-/// Bytes of answers that may be told of as complete while they are not all written yet: as many as are gathered
-/// before they are sent, and one more small answer in its longest form.
-const GATHERED: usize = 64 * 1024 + 64 * 1024;
-
 /// What must be true after each step.
 pub(crate) fn after_step(run: &Run<'_>) {
     let connection = &run.connection;
@@ -16,35 +12,40 @@ pub(crate) fn after_step(run: &Run<'_>) {
     let Events { read, write, run: ready } = events;
     let waits = u8::from(read) + u8::from(write) + u8::from(ready);
     let deadline = connection.deadline(&run.settings).is_some();
-    let job = run.job.is_some();
+    let task = run.task.is_some();
     let since_drain = run.told_at_drain.map_or(0, |told| run.oracle.told() - told);
-    assert!(since_drain <= 1, "{since_drain} requests were answered since the drain began");
+    assert!(since_drain <= 1 || run.lent_at_drain, "{since_drain} requests were answered since the drain began");
+    assert!(!run.wire.lent || phase == Phase::Sending, "{phase:?} while a thread has the answers");
     assert!(waits <= 1, "{phase:?} waits for {events:?}");
     assert_eq!(connection.to_remove().is_some(), phase == Phase::Closed, "removed when closed and not before");
     match phase {
         Phase::Idle | Phase::Reading => {
-            assert!((read || ready) && deadline && !job, "{phase:?}: {events:?}, deadline {deadline}, job {job}");
+            assert!((read || ready) && deadline && !task, "{phase:?}: {events:?}, deadline {deadline}, task {task}");
+            assert!(!run.wire.corked, "all was sent, and the kernel holds some of it back");
             run.oracle.check_boundary();
             // A drain waits a moment for the first request of a client that has just come, and for nothing else.
             let first = phase == Phase::Idle && run.oracle.told() == 0;
             assert!(run.told_at_drain.is_none() || first, "{phase:?} in a drain");
         }
-        // Answers to earlier requests may go out meanwhile; nothing is read.
-        Phase::Waiting => assert!(!read && !ready && !deadline && job, "{events:?}, deadline {deadline}, job {job}"),
+        Phase::Waiting => {
+            assert!(!read && !ready && !write && !deadline && task, "{events:?}, deadline {deadline}, task {task}");
+            // Answers to earlier requests were sent before.
+            run.oracle.check_boundary();
+            assert!(!run.wire.corked, "all was sent, and the kernel holds some of it back");
+        }
         Phase::Sending => {
             assert!(!read && !ready, "{events:?} while an answer is being sent");
-            // It waits for the disk, for its rate or for the client.
-            assert!(if job { !write && !deadline } else { deadline }, "{events:?}, deadline {deadline}, job {job}");
+            // It waits for a thread, for its rate or for the client.
+            assert!(if task { !write && !deadline } else { deadline }, "{events:?}, deadline {deadline}, task {task}");
         }
         Phase::Lingering => {
-            assert!(read && deadline && !job && run.wire.shut, "{events:?}, deadline {deadline}, job {job}");
+            assert!(read && deadline && !task && run.wire.shut, "{events:?}, deadline {deadline}, task {task}");
         }
         Phase::Closed => assert!(waits == 0 && !deadline, "{events:?}, deadline {deadline}"),
     }
     if !matches!(phase, Phase::Lingering | Phase::Closed) {
-        let unread = run.oracle.kept_unread(&run.wire);
-        assert!(unread <= INPUT, "{unread} bytes are kept unread");
-        assert!(run.oracle.told_ahead() <= GATHERED, "{} bytes are kept unsent", run.oracle.told_ahead());
+        let unread = run.oracle.kept_unread(&run.wire, phase != Phase::Idle);
+        assert!(unread <= INPUT || run.wire.lent, "{unread} bytes are kept unread");
     }
 }
 
@@ -72,7 +73,7 @@ pub(crate) fn after_end(run: &mut Run<'_>, reason: CloseReason) {
             let cut = |(name, end): &(Vec<u8>, usize)| name == SHRINKS && *end > run.wire.world.shrunk_to;
             assert!(run.oracle.is_spoilt() || run.oracle.slices().iter().any(cut), "no file has shrunk");
         }
-        CloseReason::ReadFailed => assert!(run.disk_failed, "the disk has not failed"),
+        CloseReason::ReadFailed => assert!(run.wire.disk_failed || run.without_thread, "the disk has not failed"),
         CloseReason::Stalled => {
             assert!(waited >= run.settings.stall, "cut off though the client took something {waited:?} ago");
         }

@@ -32,12 +32,16 @@ pub(crate) struct Oracle {
     failed: Option<usize>,
     /// Of the answer under way not all bytes are right, for its file became shorter: it must never be complete.
     spoilt: bool,
+    /// The answer is to no request, so nothing is told of it.
+    refused: bool,
 }
 
 /// An answer that is under way, as far as it can be known.
 struct Open {
     /// What it may be, by what was true while it was asked for and looked up.
     may_be: Vec<Match>,
+    /// Where in the script the request begins.
+    at: usize,
     told: Option<Told>,
 }
 
@@ -61,6 +65,7 @@ impl Oracle {
             timed_out: None,
             failed: None,
             spoilt: false,
+            refused: false,
         }
     }
 
@@ -69,8 +74,8 @@ impl Oracle {
         let parts = vec![Part::Text(line.as_bytes().to_vec())];
         let answer = Answer { code: 199, parts, last: true, slice: None };
         let told = Some(Told { code: 199, bytes: line.len(), complete: true });
-        let open = vec![Open { may_be: vec![Match::new(answer)], told }];
-        Oracle { open, told: 1, over: true, ..Oracle::new(Form::Fragments) }
+        let open = vec![Open { may_be: vec![Match::new(answer)], at: 0, told }];
+        Oracle { open, told: 1, over: true, refused: true, ..Oracle::new(Form::Fragments) }
     }
 
     /// The deadline of an incomplete request has come.
@@ -122,8 +127,8 @@ impl Oracle {
         }
         let begun = !may_be.is_empty();
         if begun {
+            self.open.push(Open { may_be, at: self.at, told: None });
             self.at += used;
-            self.open.push(Open { may_be, told: None });
         }
         begun
     }
@@ -163,7 +168,9 @@ impl Oracle {
     /// Forgets the answer that is under way if it has come whole and was told of. That of a raw slice may be told of
     /// later than its last byte is written.
     fn close(&mut self) {
-        let Some(Open { may_be, told: Some(Told { code, bytes, complete: true }) }) = self.open.first() else { return };
+        let Some(Open { may_be, told: Some(Told { code, bytes, complete: true }), .. }) = self.open.first() else {
+            return;
+        };
         let Some(found) = may_be.iter().find(|candidate| candidate.is_whole()) else { return };
         let wanted = (found.answer.code, found.taken);
         assert_eq!((*code, *bytes), wanted, "code and bytes told of answer {}", self.whole);
@@ -178,6 +185,8 @@ impl Oracle {
             assert!(self.begin(wire), "{answered:?} is told of a request that was not made");
         }
         assert!(!(self.spoilt && answered.complete), "{answered:?} is told of an answer with wrong bytes");
+        let broken = self.open.iter().any(|open| open.told.as_ref().is_some_and(|told| !told.complete));
+        assert!(!broken, "{answered:?} is told after an answer that was broken off");
         let place = self.told - self.whole;
         let open = &mut self.open[place];
         let code = answered.code.number();
@@ -196,15 +205,21 @@ impl Oracle {
         }
         if let Some(request) = &answered.request {
             assert!(request.len() <= KEPT, "more of a request is kept than is needed");
-            let there = wire.script.windows(request.len().max(1)).any(|window| window == &request[..]);
-            assert!(there || request.is_empty(), "{} was not asked", request.escape_ascii());
+            let asked = &wire.script[self.open[place].at..];
+            assert!(asked.starts_with(request), "{} was not asked, or not then", request.escape_ascii());
         }
     }
 
-    /// Answers that were told of as complete and are not all written yet: how many bytes are missing at most.
-    pub(crate) fn told_ahead(&self) -> usize {
-        let told: usize = self.open.iter().filter_map(|open| open.told.as_ref()).map(|told| told.bytes).sum();
-        told.saturating_sub(self.partial())
+    /// What was told of as complete was written to its last byte. To be called after [`Oracle::check_written`].
+    pub(crate) fn check_told(&self) {
+        for (place, open) in self.open.iter().enumerate().filter(|_| !self.refused) {
+            if let Some(Told { code, bytes, complete: true }) = open.told {
+                panic!(
+                    "answer {} is told of as complete, with {code} and {bytes} bytes, and is not",
+                    self.whole + place
+                );
+            }
+        }
     }
 
     /// Bytes of the answer that is under way.
@@ -212,23 +227,13 @@ impl Oracle {
         self.open.first().and_then(|open| open.may_be.first()).map_or(0, |candidate| candidate.taken)
     }
 
-    /// Of an answer that was broken off, as many bytes were told of as came.
+    /// What was begun and is not complete was told of, with as many bytes as came.
     pub(crate) fn check_broken_off(&self) {
-        for (place, open) in self.open.iter().enumerate() {
-            if let Some(Told { bytes, complete: false, .. }) = open.told
-                && !self.spoilt
-            {
-                let came = if place == 0 { self.partial() } else { 0 };
-                assert_eq!(bytes, came, "bytes told of an answer that was broken off");
-            }
+        for (place, open) in self.open.iter().enumerate().filter(|_| !self.spoilt && !self.refused) {
+            let came = if place == 0 { self.partial() } else { 0 };
+            let told = open.told.as_ref().map_or(0, |told| told.bytes);
+            assert_eq!(told, came, "bytes told of answer {}, which was broken off", self.whole + place);
         }
-    }
-
-    /// How many answers were told of as complete though they are not all written. An answer that fits into the buffer
-    /// is told of when it is there.
-    pub(crate) fn told_in_vain(&self) -> usize {
-        let in_vain = |open: &&Open| open.told.as_ref().is_some_and(|told| told.complete);
-        self.open.iter().filter(in_vain).count()
     }
 
     /// The name and the end of the slice that is under way.
@@ -263,10 +268,18 @@ impl Oracle {
         assert!(self.open.is_empty(), "answer {} was begun and is not complete", self.whole);
     }
 
-    /// Bytes that were read after the last request that was begun, if a whole line is among them.
-    pub(crate) fn kept_unread(&self, wire: &Wire<'_>) -> usize {
-        let rest = &wire.script[self.at.min(wire.read)..wire.read];
-        match first_line(rest, wire.world.now().rules.request_line) {
+    /// Bytes that were read after the last request that was begun, if a whole line is among them. That of a request that
+    /// `is_read` is not, though nothing of its answer has come.
+    pub(crate) fn kept_unread(&self, wire: &Wire<'_>, is_read: bool) -> usize {
+        let limit = wire.world.eras.iter().map(|era| era.rules.request_line).max().unwrap_or(0);
+        let mut rest = &wire.script[self.at.min(wire.read)..wire.read];
+        if is_read
+            && self.open.is_empty()
+            && let Some((_, length)) = first_line(rest, limit)
+        {
+            rest = &rest[length..];
+        }
+        match first_line(rest, limit) {
             Some((Line::Whole(_) | Line::BadEol | Line::TooLong, _)) => rest.len(),
             None => 0,
         }

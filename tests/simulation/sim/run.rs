@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hftpd::connection::{CloseReason, Connection, Context, Event, Events, Phase, Scratch, Settings};
-use hftpd::handle::{Done, Files, Job, Policy};
+use hftpd::connection::{
+    CloseReason, Connection, Context, Event, Events, Phase, Scratch, SendMemory, SendTask, Settings, Task,
+};
+use hftpd::handle::{Done, Files, Policy};
 use hftpd::wire::{Encoding, Names, code};
 
 use super::checks;
@@ -23,22 +25,26 @@ pub(crate) struct Run<'s> {
     pub(crate) now: Instant,
     /// How many requests had been told of when the drain began, once it has.
     pub(crate) told_at_drain: Option<usize>,
-    pub(crate) job: Option<Job>,
+    /// What a thread is to do: one thing at a time.
+    pub(crate) task: Option<Task>,
+    /// The drain began while a thread had answers, all of which it may send.
+    pub(crate) lent_at_drain: bool,
     /// Why it ended, once it has.
     pub(crate) gone: Option<CloseReason>,
     /// When the client last took something, or something began that it has to take.
     pub(crate) last_taken: Instant,
     /// It is all about a file that becomes shorter.
     pub(crate) shrinking: bool,
-    /// The disk was made to fail under a slice, or no thread was there to read it.
-    pub(crate) disk_failed: bool,
+    /// No thread was there to send.
+    pub(crate) without_thread: bool,
     /// What happened, for who reads a failure.
     pub(crate) diary: Vec<String>,
     files: Files,
     policy: Arc<Policy>,
-    /// The policy of the time when the job was given.
+    /// The policy of the time when the look-up was asked for.
     asked_of: Arc<Policy>,
     scratch: Scratch,
+    memory: SendMemory,
     events: Vec<Event>,
     alarm: Option<Instant>,
     budgets: &'static [usize],
@@ -47,9 +53,12 @@ pub(crate) struct Run<'s> {
 
 /// Why a client is looked at.
 pub(crate) enum Cause {
+    /// What came is taken, and answered later.
+    Received,
     Ready,
     Deadline,
-    Disk(Option<Done>),
+    Found(Option<Done>),
+    Sent(Box<SendTask>),
     Drain,
     Reset,
     Cut,
@@ -120,16 +129,18 @@ impl<'s> Run<'s> {
             settings,
             now,
             told_at_drain: None,
-            job: None,
+            task: None,
+            lent_at_drain: false,
             gone: None,
             last_taken: now,
             shrinking,
-            disk_failed: false,
+            without_thread: false,
             diary: Vec::new(),
             files: Files::new(policy.clone()),
             asked_of: policy.clone(),
             policy,
             scratch: Scratch::default(),
+            memory: SendMemory::default(),
             events: Vec::new(),
             alarm: None,
             budgets,
@@ -157,21 +168,29 @@ impl<'s> Run<'s> {
             record: self.record,
             scratch: &mut self.scratch,
             events: &mut self.events,
-            job: None,
+            task: None,
             budget,
         };
         let connection = &mut self.connection;
+        let goes_on = !matches!(cause, Cause::Received);
         match cause {
-            Cause::Ready if cx.transport.readable => connection.receive(&mut cx),
+            Cause::Received => connection.receive(&mut cx),
             Cause::Ready => {}
             Cause::Deadline => connection.handle_deadline(&mut cx),
-            Cause::Disk(Some(done)) => connection.handle_disk(done, &mut cx),
-            Cause::Disk(None) => connection.handle_abort(CloseReason::ReadFailed, &mut cx),
-            Cause::Drain => connection.handle_drain(&mut cx),
+            Cause::Found(done) => connection.handle_found(done, &mut cx),
+            Cause::Sent(task) => {
+                cx.transport.lent = false;
+                cx.transport.writable |= task.left_room();
+                connection.handle_sent(*task, &mut cx);
+            }
+            Cause::Drain => {
+                cx.transport.readable = true;
+                connection.handle_drain(&mut cx);
+            }
             Cause::Reset => connection.handle_reset(&mut cx),
             Cause::Cut => connection.handle_abort(CloseReason::Cut, &mut cx),
         }
-        while cx.budget > 0 && cx.job.is_none() {
+        while goes_on && cx.budget > 0 && cx.task.is_none() {
             let Events { read, write, run } = connection.events();
             let taken = cx.transport.read;
             if run || (read && cx.transport.readable) {
@@ -183,31 +202,38 @@ impl<'s> Run<'s> {
                 break;
             }
         }
-        if let Some(job) = cx.job.take() {
-            assert!(self.job.is_none(), "a second job while the first has not been answered");
-            self.job = Some(job);
+        if let Some(task) = cx.task.take() {
+            assert!(self.task.is_none(), "a second task while the first has not come back");
+            if let Task::Send(task) = &task {
+                assert!(!task.goes_on() && task.left_room(), "a task that was run before");
+                self.wire.lent = true;
+                self.wire.writable = false;
+            }
+            self.task = Some(task);
             self.asked_of = self.policy.clone();
         }
         if before != Phase::Sending && self.connection.phase() == Phase::Sending {
             self.last_taken = self.now;
         }
         self.gone = self.connection.to_remove();
-        for event in std::mem::take(&mut self.events) {
-            if let Event::Answered(answered) = event {
-                self.diary.push(format!("        told {answered:?}"));
-                self.oracle.take_told(&answered, &self.wire);
-            }
+        if self.gone.is_some() {
+            self.abandon();
         }
-        self.oracle.check_written(&self.wire);
+        self.take_told();
+        // What a thread has written is told of when it is done.
+        if !self.wire.lent {
+            self.oracle.check_written(&self.wire);
+            self.oracle.check_told();
+        }
         self.diary.push(format!(
-            "        {:?} {:?}, read {} of {}, written {}, taken {}, job {:?}",
+            "        {:?} {:?}, read {} of {}, written {}, taken {}, task {}",
             self.connection.phase(),
             self.connection.events(),
             self.wire.read,
             self.wire.script.len(),
             self.wire.written.len(),
             self.wire.taken,
-            self.job.as_ref().map(Job::lane),
+            describe(self.task.as_ref()),
         ));
         checks::after_step(self);
         if let Some(reason) = self.gone {
@@ -221,6 +247,7 @@ impl<'s> Run<'s> {
     pub(crate) fn poll(&mut self) {
         self.wire.poll();
         if self.is_ready() {
+            self.serve(Cause::Received);
             self.serve(Cause::Ready);
         }
         if self.gone.is_none() && self.alarm.is_some_and(|alarm| alarm <= self.now) {
@@ -263,12 +290,54 @@ impl<'s> Run<'s> {
         self.files.age();
     }
 
-    /// The answer of a thread.
-    pub(crate) fn answer_job(&mut self, done: Option<Done>) {
+    /// A thread has looked something up, or there was none to do it.
+    pub(crate) fn found(&mut self, done: Option<Done>) {
         if let Some(done) = &done {
             self.files.learn(&self.asked_of, done);
         }
-        self.serve(Cause::Disk(done));
+        self.serve(Cause::Found(done));
+    }
+
+    /// A thread sends for a while.
+    pub(crate) fn run_task(&mut self, task: &mut SendTask) {
+        self.wire.in_thread = true;
+        task.run(&mut self.wire, &mut self.memory);
+        self.wire.in_thread = false;
+        self.diary.push(format!(
+            "        a thread has sent, written {}, goes on {}, left room {}",
+            self.wire.written.len(),
+            task.goes_on(),
+            task.left_room()
+        ));
+    }
+
+    /// A thread gives back what it was to send.
+    pub(crate) fn sent(&mut self, task: Box<SendTask>) {
+        self.serve(Cause::Sent(task));
+        if std::mem::take(&mut self.lent_at_drain) {
+            self.told_at_drain = Some(self.oracle.told());
+        }
+    }
+
+    /// What a thread has of a connection that was removed. It may begin to send all the same.
+    fn abandon(&mut self) {
+        self.wire.removed = true;
+        if let Some(Task::Send(mut task)) = self.task.take() {
+            if self.wire.dice.chance(50) {
+                self.run_task(&mut task);
+            }
+            self.wire.lent = false;
+            self.events.extend(task.abandon());
+        }
+    }
+
+    fn take_told(&mut self) {
+        for event in std::mem::take(&mut self.events) {
+            if let Event::Answered(answered) = event {
+                self.diary.push(format!("        told {answered:?}"));
+                self.oracle.take_told(&answered, &self.wire);
+            }
+        }
     }
 
     /// A reload: the world's rules are given to the connection, and what is known of the root is forgotten.
@@ -301,7 +370,16 @@ fn mood(dice: &mut Dice, shrinking: bool) -> Mood {
         window,
         shrinks: if shrinking { *dice.pick(&[0, 0, 10, 60]) } else { 0 },
         breaks: *dice.pick(&[0, 0, 0, 0, 0, 0, 0, 1]),
+        disk_fails: *dice.pick(&[0, 0, 0, 0, 0, 0, 0, 2]),
         shut_fails: *dice.pick(&[0, 0, 0, 10]),
+    }
+}
+
+fn describe(task: Option<&Task>) -> String {
+    match task {
+        None => "none".to_owned(),
+        Some(Task::LookUp(job)) => format!("{:?}", job.lane()),
+        Some(Task::Send(task)) => format!("send, small {}", task.is_small()),
     }
 }
 

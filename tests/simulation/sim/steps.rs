@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hftpd::connection::{CloseReason, Phase};
+use hftpd::connection::{CloseReason, Phase, SendTask, Task};
 use hftpd::handle::{Done, Fault, Job};
 use rustix::io::Errno;
 
@@ -21,7 +21,7 @@ const KINDS: [&str; 13] = [
     "deliver",
     "take",
     "poll",
-    "job",
+    "task",
     "clock",
     "shrink",
     "reload",
@@ -54,15 +54,8 @@ fn plan(dice: &mut Dice, shrinking: bool) -> Plan {
     Plan { weights, steps: dice.below(most + 1) }
 }
 
-/// How a connection ended.
-pub(crate) struct Ended {
-    pub(crate) reason: CloseReason,
-    /// Answers that were told of as complete and were not.
-    pub(crate) told_in_vain: usize,
-}
-
 /// Runs one connection from its beginning to its end, and checks it all the way.
-pub(crate) fn live(dice: Dice, store: &Store) -> Ended {
+pub(crate) fn live(dice: Dice, store: &Store) -> CloseReason {
     let mut run = Run::new(dice, store);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let plan = plan(&mut run.wire.dice, run.shrinking);
@@ -75,8 +68,7 @@ pub(crate) fn live(dice: Dice, store: &Store) -> Ended {
             step(&mut run, kind);
         }
         run.diary.push("all goes well from here".to_owned());
-        let reason = end(&mut run);
-        Ended { reason, told_in_vain: run.oracle.told_in_vain() }
+        end(&mut run)
     }));
     outcome.unwrap_or_else(|panic| {
         eprintln!("what happened:");
@@ -101,7 +93,7 @@ fn step(run: &mut Run<'_>, kind: usize) {
             take(run, count);
         }
         2 => run.poll(),
-        3 => job(run),
+        3 => task(run),
         4 => clock(run),
         // Before an answer is begun it would only be another size.
         5 if run.connection.phase() == Phase::Sending || dice.chance(10) => {
@@ -116,6 +108,7 @@ fn step(run: &mut Run<'_>, kind: usize) {
         }
         8 if run.told_at_drain.is_none() => {
             run.told_at_drain = Some(run.oracle.told());
+            run.lent_at_drain = run.wire.lent;
             run.serve(Cause::Drain);
         }
         8 => run.serve(Cause::Cut),
@@ -141,34 +134,42 @@ fn take(run: &mut Run<'_>, count: usize) {
     }
 }
 
-/// A thread has done what it was given, or has not been able to.
-fn job(run: &mut Run<'_>) {
-    let Some(job) = run.job.take() else { return };
-    let dice = &mut run.wire.dice;
-    if dice.chance(2) {
-        // There is no thread.
-        run.disk_failed = true;
-        return run.answer_job(None);
+/// A thread does what it was given, or some of it, or there is none to do it.
+fn task(run: &mut Run<'_>) {
+    match run.task.take() {
+        None => {}
+        Some(Task::LookUp(job)) => look_up(run, job),
+        Some(Task::Send(task)) => send(run, task),
     }
-    let done = if dice.chance(3) {
-        match job {
-            Job::Find { .. } => {
-                run.oracle.disk_fails();
-                Done::Found(Err(Fault::Unreadable(Errno::IO)), None)
-            }
-            Job::List { .. } => {
-                run.oracle.disk_fails();
-                Done::Listed(Err(Fault::Unreadable(Errno::IO)), None)
-            }
-            Job::Read { .. } => {
-                run.disk_failed = true;
-                Done::Read(Err(Errno::IO))
-            }
-        }
-    } else {
-        job.run()
+}
+
+fn look_up(run: &mut Run<'_>, job: Job) {
+    let done = match run.wire.dice.below(100) {
+        // There is no thread.
+        0..2 => None,
+        2..5 => Some(match job {
+            Job::Find { .. } => Done::Found(Err(Fault::Unreadable(Errno::IO)), None),
+            Job::List { .. } => Done::Listed(Err(Fault::Unreadable(Errno::IO)), None),
+        }),
+        _ => return run.found(Some(job.run())),
     };
-    run.answer_job(Some(done));
+    run.oracle.disk_fails();
+    run.found(done);
+}
+
+/// The answers go back when they are sent, or the client takes no more. Others may have their turn before, and where there
+/// is no thread they go back as they are.
+fn send(run: &mut Run<'_>, mut task: Box<SendTask>) {
+    if run.wire.dice.chance(2) {
+        run.without_thread |= !task.goes_on();
+        return run.sent(task);
+    }
+    run.run_task(&mut task);
+    if task.goes_on() && run.wire.dice.chance(80) {
+        run.task = Some(Task::Send(task));
+    } else {
+        run.sent(task);
+    }
 }
 
 fn clock(run: &mut Run<'_>) {
@@ -218,9 +219,21 @@ fn end(run: &mut Run<'_>) -> CloseReason {
             return reason;
         }
         take(run, usize::MAX);
-        if let Some(job) = run.job.take() {
-            run.answer_job(Some(job.run()));
-            continue;
+        match run.task.take() {
+            Some(Task::LookUp(job)) => {
+                run.found(Some(job.run()));
+                continue;
+            }
+            Some(Task::Send(mut task)) => {
+                run.run_task(&mut task);
+                if task.goes_on() {
+                    run.task = Some(Task::Send(task));
+                } else {
+                    run.sent(task);
+                }
+                continue;
+            }
+            None => {}
         }
         run.wire.poll();
         if !run.is_ready() {

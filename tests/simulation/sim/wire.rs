@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use hftpd::connection::Transport;
+use hftpd::connection::{Sink, Transport};
 use hftpd::handle::OpenFile;
 
 use super::dice::Dice;
@@ -19,6 +19,8 @@ pub(crate) struct Mood {
     /// The file becomes shorter just before it is sent from.
     pub(crate) shrinks: usize,
     pub(crate) breaks: usize,
+    /// The disk fails under a file that is being sent.
+    pub(crate) disk_fails: usize,
     pub(crate) shut_fails: usize,
 }
 
@@ -50,6 +52,16 @@ pub(crate) struct Wire<'s> {
     pub(crate) writable: bool,
     /// Zeros were sent where a file had become shorter.
     pub(crate) zeros: bool,
+    /// The disk failed under a file that was being sent.
+    pub(crate) disk_failed: bool,
+    /// The kernel holds back what does not fill a segment.
+    pub(crate) corked: bool,
+    /// A thread may write: nobody else does.
+    pub(crate) lent: bool,
+    /// It is a thread that calls.
+    pub(crate) in_thread: bool,
+    /// The connection was removed, and the socket shut for the thread that still has it.
+    pub(crate) removed: bool,
     pub(crate) calls: usize,
 }
 
@@ -73,6 +85,11 @@ impl<'s> Wire<'s> {
             readable: true,
             writable: true,
             zeros: false,
+            disk_failed: false,
+            corked: false,
+            lent: false,
+            in_thread: false,
+            removed: false,
             calls: 0,
         }
     }
@@ -129,14 +146,57 @@ impl<'s> Wire<'s> {
     /// How many of `count` bytes can be written now.
     fn ready_to_write(&mut self, count: usize) -> io::Result<usize> {
         assert!(!self.shut, "written to after the write side was shut");
+        assert!(self.in_thread == self.lent, "written to by an event loop and by a thread at a time");
         assert!(count > 0, "nothing is written");
+        if self.removed {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         self.weather()?;
         let room = self.room();
         if room == 0 || self.not_now() {
-            self.writable = false;
+            // What a thread meets is told to the event loop when the thread is done.
+            self.writable &= self.in_thread;
             return Err(ErrorKind::WouldBlock.into());
         }
         Ok(self.cut(count.min(room)))
+    }
+}
+
+impl Sink for Wire<'_> {
+    fn write(&mut self, bytes: &[u8], _more: bool) -> io::Result<usize> {
+        let count = self.ready_to_write(bytes.len())?;
+        self.written.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
+        assert!(self.in_thread || self.world.is_in_memory(), "an event loop sends from a file on a disk");
+        if self.dice.chance(self.mood.disk_fails) {
+            self.disk_failed = true;
+            return Err(rustix::io::Errno::IO.into());
+        }
+        let shrinks = self.dice.chance(self.mood.shrinks);
+        if shrinks {
+            let size = self.dice.below(self.world.shrunk_to + 1);
+            self.world.shrink(size);
+        }
+        let count = self.ready_to_write(length)?;
+        let start = self.written.len();
+        self.written.resize(start + count, 0);
+        let read = rustix::io::pread(file, &mut self.written[start..], offset)?;
+        // What is taken off a file while the kernel sends it goes out as zeros.
+        if shrinks && read < count && self.dice.chance(50) {
+            self.zeros = true;
+            return Ok(count);
+        }
+        self.written.truncate(start + read);
+        Ok(read)
+    }
+
+    fn cork(&mut self, corked: bool) {
+        assert!(self.in_thread == self.lent, "corked by an event loop and by a thread at a time");
+        assert_ne!(self.corked, corked, "corked or uncorked twice");
+        self.corked = corked;
     }
 }
 
@@ -162,31 +222,6 @@ impl Transport for Wire<'_> {
             self.readable = false;
         }
         Ok(count)
-    }
-
-    fn write(&mut self, bytes: &[u8], _more: bool) -> io::Result<usize> {
-        let count = self.ready_to_write(bytes.len())?;
-        self.written.extend_from_slice(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
-        let shrinks = self.dice.chance(self.mood.shrinks);
-        if shrinks {
-            let size = self.dice.below(self.world.shrunk_to + 1);
-            self.world.shrink(size);
-        }
-        let count = self.ready_to_write(length)?;
-        let start = self.written.len();
-        self.written.resize(start + count, 0);
-        let read = rustix::io::pread(file, &mut self.written[start..], offset)?;
-        // What is taken off a file while the kernel sends it goes out as zeros.
-        if shrinks && read < count && self.dice.chance(50) {
-            self.zeros = true;
-            return Ok(count);
-        }
-        self.written.truncate(start + read);
-        Ok(read)
     }
 
     fn unsent(&self) -> usize {

@@ -30,6 +30,8 @@ pub(crate) struct Store {
     changed: Cell<bool>,
     /// The kernel may have forgotten what is in the files.
     cold: Cell<bool>,
+    /// It was made where there is no disk.
+    in_memory: bool,
 }
 
 /// What was true from some time on.
@@ -122,6 +124,7 @@ impl Store {
             catalogue: Catalogue { names },
             changed: Cell::new(true),
             cold: Cell::new(false),
+            in_memory: place.is_some(),
         };
         World::new(&store, store.rules()).wait_until_settled();
         store
@@ -152,6 +155,11 @@ impl<'s> World<'s> {
         }
         let era = Era { rules, tree: Some(store.trees[0].clone()) };
         World { store, eras: vec![era], shrunk_to: SHRINKS_SIZE, root: Some(0) }
+    }
+
+    /// Whether no file is on a disk.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.store.in_memory
     }
 
     /// The number of the present era.

@@ -1,0 +1,75 @@
+//! Answers that a thread sends, because they are large or reading their bytes may wait for a disk.
+
+use std::time::Instant;
+
+use super::output::{Output, Sent, Workshop};
+use super::slice::Maker;
+use super::{Event, Sink};
+use crate::handle::Wait;
+
+/// Answers to be sent by a thread, which may wait for a disk but not for the client. Whether it was run or not, it is to
+/// be given back to its connection ([`super::Connection::handle_sent`]).
+pub struct SendTask {
+    pub(super) output: Output,
+    /// Bytes that may be sent.
+    pub(super) allowed: usize,
+    /// Bytes that were.
+    pub(super) count: usize,
+    /// When the client last took something, and what was unsent then, if it had to be waited for.
+    pub(super) before: Option<(Instant, usize)>,
+    /// What came of it, once it was run.
+    pub(super) sent: Option<Sent>,
+    /// What happened meanwhile.
+    pub(super) events: Vec<Event>,
+}
+
+/// The memory that a thread needs for [`SendTask::run`].
+pub struct SendMemory(Workshop);
+
+impl Default for SendMemory {
+    fn default() -> SendMemory {
+        SendMemory(Workshop { out: Default::default(), maker: Maker::new(Wait::Allowed) })
+    }
+}
+
+impl SendTask {
+    /// Sends until everything was sent, the client takes no more, or its turn is over. It may be run again then, if it
+    /// [wants to](SendTask::goes_on).
+    pub fn run<T: Sink>(&mut self, sink: &mut T, memory: &mut SendMemory) {
+        let allowed = self.allowed - self.count;
+        let (count, sent) = self.output.send(allowed, &mut memory.0, sink, &mut self.events);
+        self.count += count;
+        self.sent = Some(sent);
+    }
+
+    /// Whether nothing but its turn made it end.
+    pub fn goes_on(&self) -> bool {
+        self.sent == Some(Sent::Spent) && self.count < self.allowed
+    }
+
+    /// Whether the client may take more.
+    pub fn left_room(&self) -> bool {
+        self.sent != Some(Sent::Blocked)
+    }
+
+    /// The device that it reads from.
+    pub fn device(&self) -> u64 {
+        self.output.device()
+    }
+
+    /// Whether it is small.
+    pub fn is_small(&self) -> bool {
+        self.output.is_small()
+    }
+
+    /// Whether it is small and may be run after others of its device: where one of them hangs, so does it.
+    pub fn may_follow(&self) -> bool {
+        self.is_small() && !self.output.hangs_alone()
+    }
+
+    /// The connection has gone: what is to be counted of its answers.
+    pub fn abandon(mut self) -> Vec<Event> {
+        self.output.break_off(&mut self.events);
+        self.events
+    }
+}
