@@ -16,8 +16,9 @@
 //! * A worker that is busy when a connection arrives uses up no wake-up: the kernel goes on to the next that waits. If
 //!   none waits, every poll keeps the event, and the first worker that polls accepts.
 //! * A worker that cannot accept takes the listeners out of its poll: for the time of a pause, and before it empties a
-//!   listener's queue for the last time, in a reload or a drain. A later connection wakes another worker. To close the
-//!   descriptor is not enough: the socket has others, so it stays in the poll (epoll(7)).
+//!   listener's queue for the last time, in a reload or a drain. A later connection wakes another worker; those
+//!   whom it could not accept wait for the end of its pause. To close the descriptor is not enough: the socket has
+//!   others, so it stays in the poll (epoll(7)).
 //! * A listener that is put into a poll is reported at once if a connection is in its queue.
 
 use std::fs::File;

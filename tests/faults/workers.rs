@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -15,9 +15,6 @@ use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::{LONG, eventually, meanwhile, own_address, proc};
-
-/// What a pause of accepting lasts.
-const PAUSE: Duration = Duration::from_millis(100);
 
 fn start(workers: usize) -> (Site, Daemon) {
     let site = Site::of_the_examples();
@@ -175,26 +172,26 @@ fn clients_that_come_at_once_while_workers_are_busy_are_answered_soon() {
 }
 
 #[test]
-fn a_worker_that_cannot_accept_leaves_it_to_another() {
+fn workers_that_cannot_accept_get_no_wake_up_until_they_can() {
     let site = Site::of_the_examples();
     let (shim, daemon) = Shim::start(&site, &Settings::new(&site).set("workers", "2"));
-    let mut took = Vec::new();
-    for round in 0..20 {
-        expect_served(&daemon);
-        shim.fail_accepting(Errno::NOBUFS, 1);
-        // The worker that fails pauses. It turns away, with its spare descriptor, those who wait just then.
-        let begin = Instant::now();
-        eventually("a client is served", || {
-            let mut client = daemon.client();
-            client.send_if_possible(b"help\r\nquit\r\n");
-            // The line that turns a client away is shorter.
-            if client.drain() > 60 { Ok(()) } else { Err("turned away".to_owned()) }
+    let listening = || polls(&daemon).iter().filter(|poll| poll.listeners > 0).count();
+    for _ in 0..10 {
+        eventually("both workers wait for clients", || match listening() {
+            2 => Ok(()),
+            count => Err(format!("{count} do")),
         });
-        took.push(begin.elapsed());
-        daemon.wait_status("it has paused", |status| status["accept_pauses"].as_u64() > Some(round));
-        std::thread::sleep(PAUSE);
+        shim.fail_accepting(Errno::NOBUFS, i64::MAX);
+        let mut waiting = Vec::new();
+        eventually("no worker has the listener in its poll", || {
+            // One that has it is woken by this client, and fails.
+            waiting.push(daemon.client());
+            match listening() {
+                0 => Ok(()),
+                count => Err(format!("{count} have")),
+            }
+        });
+        shim.accept_again();
+        waiting.iter_mut().for_each(|client| client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n"));
     }
-    took.sort();
-    println!("served after {took:?}");
-    assert!(took[took.len() / 2] < PAUSE / 2, "clients wait until a worker that failed tries again: {took:?}");
 }
