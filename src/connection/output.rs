@@ -19,7 +19,7 @@ use crate::handle::{Fault, ReadError, Wait};
 pub(super) const FULL: usize = 64 * 1024;
 
 /// A client that takes what is made at once gets pieces of up to this size: what it does not take was made in vain.
-const LARGEST: usize = 2 * FULL;
+const LARGEST: usize = 4 * FULL;
 
 /// What a thread sends before others get their turn, and the most that the kernel is asked to send of a file at a time.
 const TURN: usize = 2 * 1024 * 1024;
