@@ -22,7 +22,7 @@
 //!
 //! 1. A **worker** (`server/worker.rs`) is an event loop. Its poll says that a client has sent something; the worker
 //!    lends the client's [`Connection`](connection::Connection) its buffers and its view of the root, in a
-//!    [`Context`](connection::Context), and calls [`handle_input`](connection::Connection::handle_input).
+//!    [`Context`](connection::Context), and calls [`drive`](connection::Connection::drive).
 //! 2. The connection reads, and gives what it has read to a [`RequestReader`](wire::RequestReader). That keeps a few
 //!    hundred bytes of a line, whatever the line's length, and at the line's end has a [`Request`](wire::Request) or a
 //!    [`Code`](wire::Code) that refuses it.
@@ -30,17 +30,17 @@
 //!    the kernel has in memory is [answered now](handle::Answer::Now). Anything else is a [`Job`](handle::Job): the
 //!    connection leaves it in the context as a [`Task`](connection::Task) and waits, the worker gives it to the **pool**
 //!    (`server/pool.rs`), and a thread of the pool, which may wait for a disk, sends what it [found](handle::Done) back to
-//!    the worker's mailbox, and so to [`handle_found`](connection::Connection::handle_found).
+//!    the worker's mailbox, and so to `drive` ([`LookedUp`](connection::Cause::LookedUp)).
 //! 4. The answer is queued (`connection/output.rs`). The worker makes and sends small answers itself, many in one call,
 //!    if it can read their files without waiting. Large answers, and those whose file may have to come from a disk, are
 //!    sent by a thread of the pool: the connection lends it the answers in a [`SendTask`](connection::SendTask), and gets
-//!    them back by [`handle_sent`](connection::Connection::handle_sent) when they were sent or the client takes no more.
-//!    Then [`handle_output`](connection::Connection::handle_output) goes on when the client has taken some. Until the
+//!    them back ([`Sent`](connection::Cause::Sent)) when they were sent or the client takes no more.
+//!    The worker goes on when the client has taken some. Until the
 //!    answer is complete nothing more is read. Of an answer that waits only the place that was reached is kept.
 //! 5. The connection tells what happened in [`Event`](connection::Event)s. The worker counts them in its
-//!    [`Tally`](metrics::Tally) and logs them, asks the connection what it [waits for](connection::Connection::events)
+//!    [`Tally`](metrics::Tally) and logs them, asks the connection what it [waits for](connection::Connection::awaits)
 //!    and [until when](connection::Connection::deadline), and removes it when
-//!    [`to_remove`](connection::Connection::to_remove) gives a reason.
+//!    [`closed`](connection::Connection::closed) gives a reason.
 //!
 //! In one round a connection is served within a budget of bytes; one that has more to do comes again after others. Between
 //! two polls a worker serves a few dozen clients, and those that have just sent something share each round with those that

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::buffer::Buffer;
+use super::request::RequestInfo;
 use super::slice::{COPIED, Made, Maker, Slice};
-use super::{Answered, CloseReason, Record};
+use super::tell::{Answered, CloseReason};
 use crate::handle::{Listing, OpenFile, ReadError};
 use crate::wire::Code;
 use crate::wire::answer::{self, CRLF};
@@ -20,7 +21,7 @@ pub(super) struct Answer {
     /// Bytes that were sent.
     sent: u64,
     /// What is said of the request; none where there was none.
-    record: Option<Record>,
+    info: Option<RequestInfo>,
     /// Why the connection ends after it, if it does.
     pub(super) last: Option<CloseReason>,
     /// Bytes of the input that followed its request: where parsing goes on if no later answer was sent.
@@ -80,13 +81,20 @@ pub(super) enum Body {
 }
 
 impl Answer {
-    pub(super) fn new(code: Code, head: Head, body: Body, record: Option<Record>) -> Answer {
-        Answer { code, head, head_length: head.length() as u8, body, sent: 0, record, last: None, rest: 0 }
+    pub(super) fn new(code: Code, head: Head, body: Body, info: Option<RequestInfo>) -> Answer {
+        Answer { code, head, head_length: head.length() as u8, body, sent: 0, info, last: None, rest: 0 }
     }
 
     /// An answer that is one line.
-    pub(super) fn line(code: Code, line: &'static str, record: Option<Record>) -> Answer {
-        Answer::new(code, Head::Line(line), Body::Nothing, record)
+    pub(super) fn line(code: Code, line: &'static str, info: Option<RequestInfo>) -> Answer {
+        Answer::new(code, Head::Line(line), Body::Nothing, info)
+    }
+
+    /// An answer that is a code alone. The connection ends after a fatal one.
+    pub(super) fn code(code: Code, info: RequestInfo) -> Answer {
+        let mut answer = Answer::line(code, code.line(), Some(info));
+        answer.last = code.is_fatal().then_some(CloseReason::Fatal);
+        answer
     }
 
     fn head_length(&self) -> u64 {
@@ -213,7 +221,7 @@ impl Answer {
 
     /// What is told of it when nothing more of it is sent.
     pub(super) fn told(self, complete: bool) -> Option<Answered> {
-        let Record { since, request } = self.record?;
+        let RequestInfo { since, request } = self.info?;
         Some(Answered { code: self.code, bytes: self.sent, since, complete, request })
     }
 }

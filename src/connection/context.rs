@@ -3,11 +3,17 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::output::{Output, Workshop};
+use super::output::{Output, SendBuffers};
+use super::request::Partial;
+use super::send_task::SendTask;
 use super::slice::Maker;
-use super::{Event, INPUT, Partial, SendTask};
+use super::tell::Event;
 use crate::handle::{Files, Job, OpenFile, Wait};
 use crate::wire::Names;
+
+/// Bytes that are read at a time: room for the requests of a client that pipelines, and what a client costs that does not
+/// take its answers.
+pub const INPUT: usize = 1024;
 
 /// A stream that does not block, to write to.
 pub trait Sink {
@@ -21,6 +27,16 @@ pub trait Sink {
 
 /// A stream that does not block.
 pub trait Transport: Sink {
+    /// Whether a read may find something.
+    fn is_readable(&self) -> bool;
+    /// Whether a write may find room.
+    fn is_writable(&self) -> bool;
+    /// A read is to be tried, whatever the poll has reported.
+    fn assume_readable(&mut self);
+    /// A thread begins to write: from now on the poll reports when there is room again.
+    fn lend(&mut self);
+    /// The thread has ended; `room` tells whether there was room left.
+    fn take_back(&mut self, room: bool);
     /// Reads; 0 is the end of what the client sends.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Bytes that were written and that the client's side has not acknowledged yet.
@@ -60,7 +76,7 @@ pub struct Scratch {
     pub(super) input: Vec<u8>,
     /// Answers that are to be sent.
     pub(super) output: Output,
-    pub(super) workshop: Workshop,
+    pub(super) buffers: SendBuffers,
     /// Reads the line that is complete in what was received.
     pub(super) partial: Option<Box<Partial>>,
 }
@@ -70,7 +86,7 @@ impl Default for Scratch {
         Scratch {
             input: vec![0; INPUT],
             output: Output::default(),
-            workshop: Workshop { out: Default::default(), maker: Maker::new(Wait::Never) },
+            buffers: SendBuffers { out: Default::default(), maker: Maker::new(Wait::Never) },
             partial: None,
         }
     }

@@ -4,41 +4,36 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::answer::{Answer, Body, Head};
+use super::context::{Context, Task, Transport};
 use super::output::FULL;
+use super::request::{Partial, PendingRequest, RequestInfo, Waiting};
 use super::slice::Slice;
-use super::{Call, CloseReason, Connection, Context, Event, Partial, Record, State, Task, Transport, Waiting};
+use super::tell::{CloseReason, Event};
+use super::{Connection, NextRequest, State};
 use crate::handle::{Answer as Look, Done, Fault, Found, Job, Listing, Purpose};
-use crate::wire::{Code, Request, RequestReader};
+use crate::wire::{Code, Request, RequestReader, SliceRequest};
 
-/// What a request costs of a round's budget, beside the bytes of its answer.
+/// What a request costs of a round's budget, in addition to the bytes of its answer.
 const REQUEST_COST: usize = 512;
-
-/// A request whose file or directory has to be looked up.
-#[derive(Debug)]
-pub(super) enum Asked {
-    Listing,
-    Metadata { name: Box<[u8]> },
-    Slice { name: Box<[u8]>, offset: u64, size: u64, raw: bool },
-}
 
 impl Connection {
     /// Takes what the client has sent, for [`Connection::handle_input`] to look at. A server that does so for several
     /// clients before it answers one of them looks at a file once for all that ask for it.
     pub fn receive<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
         if self.takes_requests(cx)
-            && self.unread.is_empty()
+            && self.received.is_empty()
             && !self.input_ended
             && let Some(count) = self.read(cx)
         {
-            self.unread = cx.scratch.input[..count].into();
+            self.received = cx.scratch.input[..count].into();
         }
     }
 
     /// Reads and answers requests until the client has to be waited for, in one direction or the other.
     pub(super) fn read_requests<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
         while self.takes_requests(cx) && cx.budget > 0 {
-            if !self.unread.is_empty() {
-                let unread = std::mem::take(&mut self.unread);
+            if !self.received.is_empty() {
+                let unread = std::mem::take(&mut self.received);
                 self.answer_requests(&unread, cx);
                 continue;
             }
@@ -73,8 +68,8 @@ impl Connection {
     }
 
     /// Reads what the client sends after its last answer and forgets it. Returns how many bytes came.
-    pub(super) fn throw_away<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) -> usize {
-        let mut thrown_away = 0;
+    pub(super) fn discard_input<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) -> usize {
+        let mut discarded = 0;
         while cx.budget > 0 {
             match cx.transport.read(&mut cx.scratch.input) {
                 Ok(0) => {
@@ -82,7 +77,7 @@ impl Connection {
                     break;
                 }
                 Ok(count) => {
-                    thrown_away += count;
+                    discarded += count;
                     cx.spend(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -94,12 +89,12 @@ impl Connection {
                 }
             }
         }
-        thrown_away
+        discarded
     }
 
     fn takes_requests<T>(&self, cx: &Context<'_, T>) -> bool {
         match self.state {
-            State::Idle { call: Call::Last, .. } => true,
+            State::Idle { next: NextRequest::Final, .. } => true,
             State::Idle { .. } | State::Reading(_) => !cx.draining,
             _ => false,
         }
@@ -123,13 +118,13 @@ impl Connection {
             }
         }
         if !matches!(self.state, State::Lingering { .. } | State::Closed(_)) {
-            self.unread = input[at..].into();
+            self.received = input[at..].into();
         }
     }
 
     /// Takes one line, or the beginning of one. Returns how many bytes it took.
     fn parse_line<T>(&mut self, input: &[u8], cx: &mut Context<'_, T>) -> usize {
-        let mut partial = match std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next }) {
+        let mut partial = match self.enter(State::between(cx.now)) {
             State::Reading(partial) => partial,
             _ => {
                 let (names, limit) = (cx.settings.names, cx.settings.request_line);
@@ -142,14 +137,14 @@ impl Connection {
         };
         let (taken, ended) = partial.reader.read(input);
         if ended {
-            let record = partial.record(cx.record);
-            if let Some(mut answer) = self.answer(partial.reader.request(), record, cx) {
+            let info = partial.info(cx.record);
+            if let Some(mut answer) = self.answer(partial.reader.request(), info, cx) {
                 answer.rest = input.len() - taken;
                 cx.scratch.output.push(answer);
             }
             cx.scratch.partial = Some(partial);
         } else {
-            self.state = State::Reading(partial);
+            self.enter(State::Reading(partial));
         }
         cx.spend(taken);
         taken
@@ -159,116 +154,110 @@ impl Connection {
     fn answer<T>(
         &mut self,
         request: Result<Request<'_>, Code>,
-        record: Record,
+        info: RequestInfo,
         cx: &mut Context<'_, T>,
     ) -> Option<Answer> {
         cx.spend(REQUEST_COST);
         let answered = match request {
-            Err(code) => refused(code, record),
-            Ok(Request::Help) => Answer::new(Code::Ok, Head::Help, Body::Nothing, Some(record)),
+            Err(code) => Answer::code(code, info),
+            Ok(Request::Help) => Answer::new(Code::Ok, Head::Help, Body::Nothing, Some(info)),
             Ok(Request::Quit) => {
-                let mut answered = Answer::line(Code::Ok, Code::Ok.line(), Some(record));
+                let mut answered = Answer::line(Code::Ok, Code::Ok.line(), Some(info));
                 answered.last = Some(CloseReason::Quit);
                 answered
             }
             Ok(Request::GetFileListing) => match cx.files.list() {
-                Look::Now(listing) => listed(listing, record, cx.events),
-                Look::Later(job) => return self.wait(Asked::Listing, job, record, cx),
+                Look::Now(listing) => listed(listing, info, cx.events),
+                Look::Later(job) => return self.look_up(PendingRequest::Listing, job, info, cx),
             },
             Ok(Request::GetMetadata { name }) => match cx.files.find(name, Purpose::Size) {
-                Look::Now(found) => metadata(name, found.as_ref(), record, cx.events),
-                Look::Later(job) => return self.wait(Asked::Metadata { name: name.into() }, job, record, cx),
+                Look::Now(found) => metadata(name, found.as_ref(), info, cx.events),
+                Look::Later(job) => return self.look_up(PendingRequest::Metadata { name: name.into() }, job, info, cx),
             },
-            Ok(Request::GetSlice { name, offset, size, raw }) => match cx.files.find(name, Purpose::Read) {
-                Look::Now(found) => self.slice(SliceOf { name, offset, size, raw }, found.as_ref(), record, cx),
+            Ok(Request::GetSlice { name, slice }) => match cx.files.find(name, Purpose::Read) {
+                Look::Now(found) => self.slice(name, slice, found.as_ref(), info, cx),
                 Look::Later(job) => {
-                    return self.wait(Asked::Slice { name: name.into(), offset, size, raw }, job, record, cx);
+                    return self.look_up(PendingRequest::Slice { name: name.into(), slice }, job, info, cx);
                 }
             },
         };
         Some(answered)
     }
 
-    fn wait<T>(&mut self, asked: Asked, job: Job, record: Record, cx: &mut Context<'_, T>) -> Option<Answer> {
+    fn look_up<T>(
+        &mut self,
+        pending: PendingRequest,
+        job: Job,
+        info: RequestInfo,
+        cx: &mut Context<'_, T>,
+    ) -> Option<Answer> {
         cx.task = Some(Task::LookUp(job));
-        self.state = State::Waiting(Box::new(Waiting { asked, record }));
+        self.enter(State::Waiting(Box::new(Waiting { pending, info })));
         None
     }
 
     /// The answer to what a thread has looked up.
     pub(super) fn answer_found<T>(
         &mut self,
-        asked: Asked,
+        pending: PendingRequest,
         done: Done,
-        record: Record,
+        info: RequestInfo,
         cx: &mut Context<'_, T>,
     ) -> Answer {
-        match (asked, done) {
-            (Asked::Listing, Done::Listed(listing, _)) => listed(listing, record, cx.events),
-            (Asked::Metadata { name }, Done::Found(found, _)) => metadata(&name, found.as_ref(), record, cx.events),
-            (Asked::Slice { name, offset, size, raw }, Done::Found(found, _)) => {
-                self.slice(SliceOf { name: &name, offset, size, raw }, found.as_ref(), record, cx)
+        match (pending, done) {
+            (PendingRequest::Listing, Done::Listed(listing, _)) => listed(listing, info, cx.events),
+            (PendingRequest::Metadata { name }, Done::Found(found, _)) => {
+                metadata(&name, found.as_ref(), info, cx.events)
             }
-            (asked, done) => unreachable!("{done:?} is no answer to {asked:?}"),
+            (PendingRequest::Slice { name, slice }, Done::Found(found, _)) => {
+                self.slice(&name, slice, found.as_ref(), info, cx)
+            }
+            (pending, done) => unreachable!("{done:?} is no answer to {pending:?}"),
         }
     }
 
     fn slice<T>(
         &self,
-        slice: SliceOf<'_>,
+        name: &[u8],
+        slice: SliceRequest,
         found: Result<&Found, &Fault>,
-        record: Record,
+        info: RequestInfo,
         cx: &mut Context<'_, T>,
     ) -> Answer {
-        let SliceOf { name, offset, size, raw } = slice;
+        let SliceRequest { offset, size, raw } = slice;
         let file = match found {
             Ok(found) if offset.checked_add(size).is_none_or(|end| end > found.size) => {
-                return refused(Code::OffsetExceedsSize, record);
+                return Answer::code(Code::OffsetExceedsSize, info);
             }
             Ok(Found { file: Ok(file), .. }) => file.clone(),
-            Ok(Found { file: Err(fault), .. }) | Err(fault) => return failed(Some(name), *fault, record, cx.events),
+            Ok(Found { file: Err(fault), .. }) | Err(fault) => return failed(Some(name), *fault, info, cx.events),
         };
         let body = Body::Slice(Slice::new(file, offset, size, (!raw).then_some(self.encoding), cx.now));
-        Answer::new(Code::Ok, if raw { Head::Raw(size) } else { OK }, body, Some(record))
+        Answer::new(Code::Ok, if raw { Head::Raw(size) } else { OK }, body, Some(info))
     }
 }
 
 /// The head of an answer whose body says all.
 const OK: Head = Head::Line(Code::Ok.line());
 
-fn listed(listing: Result<Arc<Listing>, Fault>, record: Record, events: &mut Vec<Event>) -> Answer {
+fn listed(listing: Result<Arc<Listing>, Fault>, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
     match listing {
-        Ok(listing) => Answer::new(Code::Ok, OK, Body::Listing(listing), Some(record)),
-        Err(fault) => failed(None, fault, record, events),
+        Ok(listing) => Answer::new(Code::Ok, OK, Body::Listing(listing), Some(info)),
+        Err(fault) => failed(None, fault, info, events),
     }
 }
 
-fn metadata(name: &[u8], found: Result<&Found, &Fault>, record: Record, events: &mut Vec<Event>) -> Answer {
+fn metadata(name: &[u8], found: Result<&Found, &Fault>, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
     match found {
-        Ok(found) => Answer::new(Code::Ok, Head::Size(found.size), Body::Nothing, Some(record)),
-        Err(&fault) => failed(Some(name), fault, record, events),
+        Ok(found) => Answer::new(Code::Ok, Head::Size(found.size), Body::Nothing, Some(info)),
+        Err(&fault) => failed(Some(name), fault, info, events),
     }
 }
 
-fn failed(name: Option<&[u8]>, fault: Fault, record: Record, events: &mut Vec<Event>) -> Answer {
+fn failed(name: Option<&[u8]>, fault: Fault, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
     if fault == Fault::NotFound {
-        return refused(Code::FileNotFound, record);
+        return Answer::code(Code::FileNotFound, info);
     }
     events.push(Event::Fault { name: name.map(Box::from), fault });
-    refused(Code::InternalError, record)
-}
-
-/// An answer that is a code alone; after a fatal one the connection ends.
-pub(super) fn refused(code: Code, record: Record) -> Answer {
-    let mut answer = Answer::line(code, code.line(), Some(record));
-    answer.last = code.is_fatal().then_some(CloseReason::Fatal);
-    answer
-}
-
-/// What `get_slice` asks for.
-struct SliceOf<'a> {
-    name: &'a [u8],
-    offset: u64,
-    size: u64,
-    raw: bool,
+    Answer::code(Code::InternalError, info)
 }

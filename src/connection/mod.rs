@@ -1,7 +1,8 @@
 //! One client, from accept to close: bytes and the time go in, bytes and [`Event`]s come out.
 //!
-//! A connection knows no poll, no configuration and no log. Its server asks what it waits for ([`Connection::events`],
-//! [`Connection::deadline`]), calls the `handle_` that fits, and removes it once [`Connection::to_remove`] says why.
+//! A connection knows no poll, no configuration and no log. Its server drives it: [`Connection::drive`] when something has
+//! happened, [`Connection::awaits`] and [`Connection::deadline`] to know what to wait for, and [`Connection::closed`] to
+//! know that it is to be removed. `Connection::enter` is the one place where its state changes.
 //!
 //! ```text
 //!            first byte              line ends; small answers are sent at once
@@ -27,9 +28,11 @@
 mod answer;
 mod buffer;
 mod context;
+mod deliver;
 mod input;
 mod output;
 mod pace;
+mod request;
 mod send_task;
 mod sending;
 mod slice;
@@ -39,54 +42,71 @@ mod tell;
 use std::time::{Duration, Instant};
 
 use crate::handle::Done;
-use crate::wire::{Code, Encoding, RequestReader};
+use crate::wire::{Code, Encoding};
 
 use answer::Answer;
-use input::Asked;
 use pace::Pace;
-use sending::{Hold, Sending};
+use request::{Partial, Waiting};
+use sending::Sending;
 
-pub use context::{Context, Scratch, Settings, Sink, Task, Transport};
+pub use context::{Context, INPUT, Scratch, Settings, Sink, Task, Transport};
 pub use send_task::{SendMemory, SendTask};
 pub use tell::{Answered, CloseReason, Event, Phase, Refusal};
 
-/// Bytes that are read at a time: room for the requests of a client that has many on their way, and what a client costs
-/// that does not take its answers.
-pub const INPUT: usize = 1024;
-
-/// How long what a client still sends is thrown away after its last answer, so that a reset does not overtake it.
+/// How long input is read and discarded after the last answer, so that no reset overtakes that answer.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// How long a connection that was made just before a drain may take to ask for something.
-pub const LAST_CALL: Duration = Duration::from_millis(500);
+/// How long a connection that was made just before a drain may take to send its first request.
+pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
-/// What a connection waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Events {
-    /// Bytes from the client: then [`Connection::handle_input`].
-    pub read: bool,
-    /// Room for bytes to the client: then [`Connection::handle_output`].
-    pub write: bool,
-    /// Nothing: requests were already received. Then [`Connection::handle_input`].
-    pub run: bool,
+/// Why [`Connection::drive`] is called.
+pub enum Cause {
+    /// What it [awaits](Connection::awaits) may have come.
+    Ready,
+    /// [`Connection::deadline`] has come.
+    Deadline,
+    /// A thread has done [`Task::LookUp`]; `None` if the system gave no thread for it.
+    LookedUp(Option<Done>),
+    /// A thread gives back the answers of [`Task::Send`]. A task that was not run had no thread.
+    Sent(Box<SendTask>),
+    /// The server begins to drain.
+    Drain,
+    /// The socket reports that the client is gone.
+    Reset,
+    /// The server closes it.
+    Abort(CloseReason),
+}
+
+/// What a connection waits for, apart from its [deadline](Connection::deadline).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaits {
+    /// Nothing: requests were already received.
+    Turn,
+    /// Bytes from the client.
+    Input,
+    /// Room for bytes to the client.
+    Output,
+    /// A thread, its rate, or to be removed.
+    Nothing,
 }
 
 /// One client.
 pub struct Connection {
     encoding: Encoding,
+    /// Changed by [`Connection::enter`] alone.
     state: State,
     /// The client will send nothing more.
     input_ended: bool,
     /// Received, and not answered yet: only while an answer holds it up.
-    unread: Box<[u8]>,
-    /// How fast it may be sent to, once there is a limit.
+    received: Box<[u8]>,
+    /// The limiter of its rate, once there is a limit.
     pace: Option<Box<Pace>>,
 }
 
 enum State {
     Idle {
         since: Instant,
-        call: Call,
+        next: NextRequest,
     },
     Reading(Box<Partial>),
     Waiting(Box<Waiting>),
@@ -100,81 +120,55 @@ enum State {
     Closed(CloseReason),
 }
 
-/// Which request a connection between two of them waits for.
+/// Which request an idle connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    /// Its first.
+enum NextRequest {
     First,
-    /// A further one.
-    Next,
-    /// Its first and only: the server drains.
-    Last,
-}
-
-struct Waiting {
-    asked: Asked,
-    record: Record,
-}
-
-/// A request whose line is not complete. In memory of its own, for most connections have none.
-struct Partial {
-    reader: RequestReader,
-    /// When its first byte came.
-    since: Instant,
-}
-
-impl Partial {
-    fn record(&self, wanted: bool) -> Record {
-        Record { since: self.since, request: wanted.then(|| self.reader.line().into()) }
-    }
-}
-
-/// What will be said of a request when it has been answered.
-struct Record {
-    since: Instant,
-    request: Option<Box<[u8]>>,
+    Further,
+    /// Its first and only request: the server drains.
+    Final,
 }
 
 impl Connection {
-    /// A client of a listener with this encoding, which has said nothing yet.
+    /// A client of a listener with this encoding, which has sent nothing yet.
     pub fn new(encoding: Encoding, now: Instant) -> Connection {
-        Connection {
-            encoding,
-            state: State::Idle { since: now, call: Call::First },
-            input_ended: false,
-            unread: Box::default(),
-            pace: None,
-        }
+        let state = State::Idle { since: now, next: NextRequest::First };
+        Connection { encoding, state, input_ended: false, received: Box::default(), pace: None }
     }
 
-    /// A client that is not served: it is told `line`, and that is all.
+    /// A client that is not served: it is sent `line`, and nothing else.
     pub fn refused(line: &'static str, now: Instant) -> Connection {
         let mut connection = Connection::new(Encoding::Fragments, now);
         let mut answer = Answer::line(Code::InternalError, line, None);
         answer.last = Some(CloseReason::Refused);
-        connection.state = State::Sending(Sending::of(answer, now));
+        connection.enter(State::Sending(Sending::of(answer, now)));
         connection
     }
 
     /// What it waits for. Computed from the state at every call.
-    pub fn events(&self) -> Events {
+    pub fn awaits(&self) -> Awaits {
         match &self.state {
-            State::Idle { .. } | State::Reading(_) if !self.unread.is_empty() || self.input_ended => {
-                Events { run: true, ..Events::default() }
-            }
-            State::Idle { .. } | State::Reading(_) | State::Lingering { .. } => {
-                Events { read: true, ..Events::default() }
-            }
-            State::Sending(sending) => Events { write: sending.hold == Hold::Client, ..Events::default() },
-            State::Waiting(_) | State::OnThread => Events::default(),
-            State::Closed(_) => Events::default(),
+            State::Idle { .. } | State::Reading(_) if !self.received.is_empty() || self.input_ended => Awaits::Turn,
+            State::Idle { .. } | State::Reading(_) | State::Lingering { .. } => Awaits::Input,
+            State::Sending(sending) if sending.awaits_client() => Awaits::Output,
+            State::Sending(_) | State::Waiting(_) | State::OnThread | State::Closed(_) => Awaits::Nothing,
         }
     }
 
-    /// When [`Connection::handle_deadline`] is to be called, unless something else happens first.
+    /// Whether something can be done now.
+    pub fn is_ready(&self, transport: &impl Transport) -> bool {
+        match self.awaits() {
+            Awaits::Turn => true,
+            Awaits::Input => transport.is_readable(),
+            Awaits::Output => transport.is_writable(),
+            Awaits::Nothing => false,
+        }
+    }
+
+    /// When [`Cause::Deadline`] is due, unless something else happens first.
     pub fn deadline(&self, settings: &Settings) -> Option<Instant> {
         match &self.state {
-            State::Idle { since, call: Call::Last } => Some(*since + LAST_CALL),
+            State::Idle { since, next: NextRequest::Final } => Some(*since + DRAIN_GRACE),
             State::Idle { since, .. } => since.checked_add(settings.idle),
             State::Reading(partial) => partial.since.checked_add(settings.request),
             State::Sending(sending) => sending.deadline(settings),
@@ -184,7 +178,7 @@ impl Connection {
     }
 
     /// Why it is to be removed, once it is.
-    pub fn to_remove(&self) -> Option<CloseReason> {
+    pub fn closed(&self) -> Option<CloseReason> {
         match self.state {
             State::Closed(reason) => Some(reason),
             _ => None,
@@ -193,7 +187,138 @@ impl Connection {
 
     /// Where it stands.
     pub fn phase(&self) -> Phase {
+        self.state.phase()
+    }
+
+    /// Does what `cause` asks for, and then all that can be done until the client has to be waited for, a thread is
+    /// needed ([`Context::task`]) or [`Context::budget`] is spent.
+    pub fn drive<T: Transport>(&mut self, cause: Cause, cx: &mut Context<'_, T>) {
+        match cause {
+            Cause::Ready => {}
+            Cause::Deadline => self.deadline_reached(cx),
+            Cause::LookedUp(done) => self.looked_up(done, cx),
+            Cause::Sent(task) => self.take_back(*task, cx),
+            Cause::Drain => self.drain(cx),
+            Cause::Reset => match self.state {
+                State::Lingering { reason, .. } => self.close(reason, cx),
+                _ => self.close(CloseReason::Reset, cx),
+            },
+            Cause::Abort(reason) => self.close(reason, cx),
+        }
+        while cx.budget > 0 && cx.task.is_none() && self.is_ready(cx.transport) {
+            match self.state {
+                State::Idle { .. } | State::Reading(_) => self.read_requests(cx),
+                State::Lingering { reason, .. } => {
+                    self.discard_input(reason, cx);
+                }
+                State::Sending(_) => {
+                    self.send_on(cx);
+                    self.end_if_due(cx);
+                }
+                State::Waiting(_) | State::OnThread | State::Closed(_) => {}
+            }
+        }
+        if let Some(Task::Send(_)) = cx.task {
+            cx.transport.lend();
+        }
+    }
+
+    fn looked_up<T: Transport>(&mut self, done: Option<Done>, cx: &mut Context<'_, T>) {
+        if !matches!(self.state, State::Waiting(_)) {
+            return;
+        }
+        if let State::Waiting(waiting) = self.enter(State::between(cx.now)) {
+            let Waiting { pending, info } = *waiting;
+            let mut answer = match done {
+                Some(done) => self.answer_found(pending, done, info, cx),
+                None => Answer::code(Code::InternalError, info),
+            };
+            answer.rest = self.received.len();
+            cx.scratch.output.push(answer);
+            self.send_answers(cx);
+            self.end_if_due(cx);
+        }
+    }
+
+    fn deadline_reached<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        match &mut self.state {
+            State::Idle { next: NextRequest::Final, .. } => self.linger(CloseReason::Drained, cx),
+            State::Idle { .. } => self.close(CloseReason::Idle, cx),
+            State::Reading(partial) => {
+                let info = partial.info(cx.record);
+                self.enter(State::between(cx.now));
+                cx.scratch.output.push(Answer::code(Code::BadRequest, info));
+                self.send_answers(cx);
+            }
+            State::Sending(sending) => {
+                if sending.resume(cx.now) {
+                    self.send_on(cx);
+                    self.end_if_due(cx);
+                } else if !sending.has_progressed(cx.now, cx.transport) {
+                    self.close(CloseReason::Stalled, cx);
+                }
+            }
+            &mut State::Lingering { reason, .. } => self.close(reason, cx),
+            State::Waiting(_) | State::OnThread | State::Closed(_) => {}
+        }
+    }
+
+    /// A connection between two requests ends now, another after its answer. One that has just been made has its first
+    /// request on the way, and is answered.
+    fn drain<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
+        // Bytes may have come of which the poll has not reported yet.
+        cx.transport.assume_readable();
         match self.state {
+            State::Idle { next: NextRequest::First, .. } if self.received.is_empty() => {
+                self.enter(State::Idle { since: cx.now, next: NextRequest::Final });
+            }
+            State::Idle { .. } | State::Reading(_) => {
+                self.linger(CloseReason::Drained, cx);
+                if self.phase() == Phase::Lingering && self.discard_input(CloseReason::Drained, cx) == 0 {
+                    // Nothing is unread, so closing sends no reset.
+                    self.close(CloseReason::Drained, cx);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the connection: the answer that was being sent is reported as incomplete.
+    fn close<T>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
+        if self.closed().is_none() {
+            if let State::Sending(mut sending) = self.enter(State::Closed(reason)) {
+                sending.output.abort(cx.events);
+            }
+            self.received = Box::default();
+        }
+    }
+
+    /// Shuts the write side and discards what still comes, for a moment.
+    fn linger<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
+        self.received = Box::default();
+        if self.input_ended || cx.transport.shut_down_write().is_err() {
+            self.close(reason, cx);
+        } else {
+            self.enter(State::Lingering { until: cx.now + LINGER, reason });
+        }
+    }
+
+    /// The one place where the state changes. Returns the previous one.
+    fn enter(&mut self, next: State) -> State {
+        let (from, to) = (self.phase(), next.phase());
+        debug_assert!(from.may_become(to), "{from:?} became {to:?}");
+        std::mem::replace(&mut self.state, next)
+    }
+}
+
+impl State {
+    /// Between two requests.
+    fn between(now: Instant) -> State {
+        State::Idle { since: now, next: NextRequest::Further }
+    }
+
+    fn phase(&self) -> Phase {
+        match self {
             State::Idle { .. } => Phase::Idle,
             State::Reading(_) => Phase::Reading,
             State::Waiting(_) => Phase::Waiting,
@@ -202,127 +327,18 @@ impl Connection {
             State::Closed(_) => Phase::Closed,
         }
     }
+}
 
-    /// The client may have sent something, or what it sent earlier can be looked at now.
-    pub fn handle_input<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        match self.state {
-            State::Idle { .. } | State::Reading(_) => self.read_requests(cx),
-            State::Lingering { reason, .. } => {
-                self.throw_away(reason, cx);
-            }
-            State::Waiting(_) | State::Sending(_) | State::OnThread | State::Closed(_) => {}
-        }
-    }
-
-    /// The client may take something.
-    pub fn handle_output<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        self.send_on(cx);
-        self.end_if_due(cx);
-    }
-
-    /// A thread has done [`Task::LookUp`]; `None` if the system gave no thread for it.
-    pub fn handle_found<T: Transport>(&mut self, done: Option<Done>, cx: &mut Context<'_, T>) {
-        match std::mem::replace(&mut self.state, State::Idle { since: cx.now, call: Call::Next }) {
-            State::Waiting(waiting) => {
-                let Waiting { asked, record } = *waiting;
-                let mut answer = match done {
-                    Some(done) => self.answer_found(asked, done, record, cx),
-                    None => input::refused(Code::InternalError, record),
-                };
-                answer.rest = self.unread.len();
-                cx.scratch.output.push(answer);
-                self.send_answers(cx);
-                self.end_if_due(cx);
-            }
-            state => self.state = state,
-        }
-    }
-
-    /// A thread gives back the answers of [`Task::Send`]. One that was not run had no thread.
-    pub fn handle_sent<T: Transport>(&mut self, mut task: SendTask, cx: &mut Context<'_, T>) {
-        cx.events.append(&mut task.events);
-        if matches!(self.state, State::OnThread) {
-            self.take_back(task, cx);
-            self.end_if_due(cx);
-        } else {
-            task.output.break_off(cx.events);
-        }
-    }
-
-    /// [`Connection::deadline`] has come.
-    pub fn handle_deadline<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        match &mut self.state {
-            State::Idle { call: Call::Last, .. } => self.linger(CloseReason::Drained, cx),
-            State::Idle { .. } => self.close(CloseReason::Idle, cx),
-            State::Reading(partial) => {
-                let record = partial.record(cx.record);
-                self.state = State::Idle { since: cx.now, call: Call::Next };
-                cx.scratch.output.push(input::refused(Code::BadRequest, record));
-                self.send_answers(cx);
-            }
-            State::Sending(sending) => {
-                if sending.resume(cx.now) {
-                    self.send_on(cx);
-                    self.end_if_due(cx);
-                } else if !sending.took_something(cx.now, cx.transport) {
-                    self.close(CloseReason::Stalled, cx);
-                }
-            }
-            State::Lingering { reason, .. } => {
-                let reason = *reason;
-                self.close(reason, cx);
-            }
-            State::Waiting(_) | State::OnThread | State::Closed(_) => {}
-        }
-    }
-
-    /// The server begins to drain: a connection between two requests ends now, another after its answer. One that has
-    /// just been made has its first request on the way, and is answered.
-    pub fn handle_drain<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        if let State::Idle { call: call @ Call::First, since } = &mut self.state
-            && self.unread.is_empty()
-        {
-            (*call, *since) = (Call::Last, cx.now);
-        } else if matches!(self.state, State::Idle { .. } | State::Reading(_)) {
-            self.linger(CloseReason::Drained, cx);
-            if self.phase() == Phase::Lingering && self.throw_away(CloseReason::Drained, cx) == 0 {
-                // Nothing is unread, so closing sends no reset.
-                self.close(CloseReason::Drained, cx);
-            }
-        }
-    }
-
-    /// The server gives it up.
-    pub fn handle_abort<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
-        self.close(reason, cx);
-    }
-
-    /// Nobody is there any more: the socket says so, whatever the connection waits for.
-    pub fn handle_reset<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        let reason = match self.state {
-            State::Lingering { reason, .. } => reason,
-            _ => CloseReason::Reset,
-        };
-        self.close(reason, cx);
-    }
-
-    /// The one place where a connection ends: an answer that was under way is told as broken off.
-    fn close<T>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
-        match std::mem::replace(&mut self.state, State::Closed(reason)) {
-            State::Closed(first) => self.state = State::Closed(first),
-            State::Sending(mut sending) => sending.output.break_off(cx.events),
-            _ => {}
-        }
-        self.unread = Box::default();
-    }
-
-    /// Shuts the write side and throws away what still comes, for a moment.
-    fn linger<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
-        self.unread = Box::default();
-        if self.input_ended || cx.transport.shut_down_write().is_err() {
-            self.close(reason, cx);
-        } else {
-            self.state = State::Lingering { until: cx.now + LINGER, reason };
+impl Phase {
+    /// Whether a connection may go from this phase to that. An answer that is complete, or whose next bytes were found,
+    /// passes through idle.
+    fn may_become(self, next: Phase) -> bool {
+        match self {
+            Phase::Idle => true,
+            Phase::Reading => matches!(next, Phase::Idle | Phase::Lingering | Phase::Closed),
+            Phase::Waiting | Phase::Sending => matches!(next, Phase::Idle | Phase::Closed),
+            Phase::Lingering => next == Phase::Closed,
+            Phase::Closed => false,
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Output {
 }
 
 /// Memory and means to make answers. Each thread that sends has its own.
-pub(super) struct Workshop {
+pub(super) struct SendBuffers {
     pub(super) out: Buffer,
     pub(super) maker: Maker,
 }
@@ -114,14 +114,14 @@ impl Output {
     pub(super) fn send<T: Sink>(
         &mut self,
         allowed: usize,
-        workshop: &mut Workshop,
+        buffers: &mut SendBuffers,
         sink: &mut T,
         events: &mut Vec<Event>,
     ) -> (usize, Sent) {
         let mut count = 0;
         while count < allowed.min(TURN) || self.is_empty() {
             let piece = count.clamp(FULL, LARGEST);
-            let (sent, ended) = self.send_piece(allowed - count, piece, workshop, sink, events);
+            let (sent, ended) = self.send_piece(allowed - count, piece, buffers, sink, events);
             count += sent;
             if let Some(ended) = ended {
                 return (count, ended);
@@ -136,11 +136,11 @@ impl Output {
         &mut self,
         allowed: usize,
         piece: usize,
-        workshop: &mut Workshop,
+        buffers: &mut SendBuffers,
         sink: &mut T,
         events: &mut Vec<Event>,
     ) -> (usize, Option<Sent>) {
-        let in_thread = workshop.maker.wait == Wait::Allowed;
+        let in_thread = buffers.maker.wait == Wait::Allowed;
         match self.answers.front() {
             None => {
                 self.set_cork(false, sink);
@@ -166,13 +166,13 @@ impl Output {
                 Err(error) => (0, stopped(&error)),
             };
         }
-        let (more, lack) = self.make(piece, allowed, workshop);
-        let out = workshop.out.bytes();
+        let (more, fault) = self.make(piece, allowed, buffers);
+        let out = buffers.out.bytes();
         let out = &out[..out.len().min(allowed)];
         if out.is_empty() {
-            return match lack {
+            return match fault {
                 Some(ReadError::WouldWait) | None => (0, Some(Sent::NeedsThread)),
-                Some(lack) => (0, Some(fail(lack, events))),
+                Some(fault) => (0, Some(fail(fault, events))),
             };
         }
         let (mut count, mut ended) = (0, None);
@@ -201,8 +201,8 @@ impl Output {
 
     /// Makes what is to be written next: about `piece` bytes, and no more than can be sent if only `allowed` bytes may be.
     /// Returns whether something follows it at once, and why it is not more if bytes of a file could not be had.
-    fn make(&self, piece: usize, allowed: usize, workshop: &mut Workshop) -> (bool, Option<ReadError>) {
-        let Workshop { out, maker } = workshop;
+    fn make(&self, piece: usize, allowed: usize, buffers: &mut SendBuffers) -> (bool, Option<ReadError>) {
+        let SendBuffers { out, maker } = buffers;
         out.clear();
         for answer in &self.answers {
             let before = out.len();
@@ -214,12 +214,12 @@ impl Output {
             match answer.make(limit.min(allowed), out, maker) {
                 Ok(Made::All) => {}
                 Ok(Made::Full | Made::Large) => return (true, None),
-                Err(lack) => {
-                    if lack == ReadError::WouldWait {
+                Err(fault) => {
+                    if fault == ReadError::WouldWait {
                         // A head goes with its body.
                         out.truncate(before);
                     }
-                    return (true, Some(lack));
+                    return (true, Some(fault));
                 }
             }
         }
@@ -242,15 +242,15 @@ impl Output {
     }
 
     /// Nothing more of it is sent: tells of the answer that was being sent. Those after it were never begun.
-    pub(super) fn break_off(&mut self, events: &mut Vec<Event>) {
+    pub(super) fn abort(&mut self, events: &mut Vec<Event>) {
         let first = self.answers.pop_front();
         events.extend(first.and_then(|answer| answer.told(false)).map(Event::Answered));
         self.reset();
     }
 }
 
-fn fail(lack: ReadError, events: &mut Vec<Event>) -> Sent {
-    if let ReadError::Failed(errno) = lack {
+fn fail(fault: ReadError, events: &mut Vec<Event>) -> Sent {
+    if let ReadError::Failed(errno) = fault {
         events.push(Event::Fault { name: None, fault: Fault::Unreadable(errno) });
         return Sent::Failed(CloseReason::ReadFailed);
     }

@@ -1,22 +1,22 @@
 //! Answers that a thread sends, because they are large or reading their bytes may wait for a disk.
 
-use std::time::Instant;
-
-use super::output::{Output, Sent, Workshop};
+use super::context::Sink;
+use super::output::{Output, SendBuffers, Sent};
+use super::sending::Progress;
 use super::slice::Maker;
-use super::{Event, Sink};
+use super::tell::Event;
 use crate::handle::Wait;
 
 /// Answers to be sent by a thread, which may wait for a disk but not for the client. Whether it was run or not, it is to
-/// be given back to its connection ([`super::Connection::handle_sent`]).
+/// be given back to its connection ([`super::Cause::Sent`]).
 pub struct SendTask {
     pub(super) output: Output,
     /// Bytes that may be sent.
     pub(super) allowed: usize,
     /// Bytes that were.
     pub(super) count: usize,
-    /// When the client last took something, and what was unsent then, if it had to be waited for.
-    pub(super) before: Option<(Instant, usize)>,
+    /// The client's progress before, if it had to be waited for.
+    pub(super) before: Option<Progress>,
     /// What came of it, once it was run.
     pub(super) sent: Option<Sent>,
     /// What happened meanwhile.
@@ -24,11 +24,11 @@ pub struct SendTask {
 }
 
 /// The memory that a thread needs for [`SendTask::run`].
-pub struct SendMemory(Workshop);
+pub struct SendMemory(SendBuffers);
 
 impl Default for SendMemory {
     fn default() -> SendMemory {
-        SendMemory(Workshop { out: Default::default(), maker: Maker::new(Wait::Allowed) })
+        SendMemory(SendBuffers { out: Default::default(), maker: Maker::new(Wait::Allowed) })
     }
 }
 
@@ -48,7 +48,7 @@ impl SendTask {
     }
 
     /// Whether the client may take more.
-    pub fn left_room(&self) -> bool {
+    pub(super) fn left_room(&self) -> bool {
         self.sent != Some(Sent::Blocked)
     }
 
@@ -69,7 +69,7 @@ impl SendTask {
 
     /// The connection has gone: what is to be counted of its answers.
     pub fn abandon(mut self) -> Vec<Event> {
-        self.output.break_off(&mut self.events);
+        self.output.abort(&mut self.events);
         self.events
     }
 }

@@ -100,35 +100,11 @@ impl Client {
 
     /// Whether something can be done now.
     pub(super) fn is_ready(&self) -> bool {
-        let events = self.connection.events();
-        events.run || (events.read && self.socket.readable) || (events.write && self.socket.writable)
+        self.connection.is_ready(&self.socket)
     }
 }
 
 impl Socket {
-    pub(super) fn is_readable(&self) -> bool {
-        self.readable
-    }
-
-    /// Forgets that nothing was there to be read: it is tried again, whatever the poll has told.
-    pub(super) fn look_again(&mut self) {
-        self.readable = true;
-    }
-
-    pub(super) fn is_writable(&self) -> bool {
-        self.writable
-    }
-
-    /// A thread begins to write: from now on the poll says when there is room again.
-    pub(super) fn forget_room(&mut self) {
-        self.writable = false;
-    }
-
-    /// A thread has ended writing; `room` says whether there was room left then.
-    pub(super) fn set_writable(&mut self, room: bool) {
-        self.writable |= room;
-    }
-
     /// The client is removed. A thread that still has the stream can send nothing more. Returns whether there may be one.
     pub(super) fn leave(&self) -> bool {
         self.stream.gone.store(true, Ordering::Relaxed);
@@ -168,6 +144,26 @@ impl Sink for Socket {
 }
 
 impl Transport for Socket {
+    fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    fn assume_readable(&mut self) {
+        self.readable = true;
+    }
+
+    fn lend(&mut self) {
+        self.writable = false;
+    }
+
+    fn take_back(&mut self, room: bool) {
+        self.writable |= room;
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.readable {
             return Err(io::ErrorKind::WouldBlock.into());

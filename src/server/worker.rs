@@ -18,7 +18,7 @@ use super::slots::{NOT_A_SLOT, Slots};
 use super::timers::Timers;
 use super::{Notice, Order, Report, Setup, Shared};
 use crate::config::Limits;
-use crate::connection::{Event, Phase, Scratch, Settings};
+use crate::connection::{Cause, CloseReason, Event, Phase, Scratch, Settings};
 use crate::handle::{Done, Files, Policy};
 use crate::log::Every;
 use crate::metrics::Tally;
@@ -30,7 +30,8 @@ const MAIL: Token = Token(usize::MAX);
 const ROUND: usize = 96 * 1024;
 
 /// Clients that are served between two polls from each queue. Their requests are taken before the first of them is
-/// answered.
+/// answered, so that one look at a file serves all of them: with 64 connections that ask for 4 KiB of one file this gives
+/// 1.3 times the rate, for `get_metadata` 1.4 times (`tests/bench/run small metadata`).
 const BATCH: usize = 32;
 
 /// Clients whose small answers one thread sends.
@@ -77,7 +78,7 @@ struct Queues {
     /// who asks for much makes nobody wait who asks for little.
     unfinished: VecDeque<Token>,
     /// What threads have done.
-    done: VecDeque<(Token, Cause)>,
+    done: VecDeque<Finished>,
 }
 
 impl Queues {
@@ -92,17 +93,10 @@ impl Queues {
     }
 }
 
-/// Why a client is looked at.
-enum Cause {
-    /// What it has sent is taken; it is answered when that of others has been taken too.
-    Received,
-    Ready,
-    Deadline,
-    Found(Option<Done>),
-    Sent(Lent),
-    Drain,
-    Reset,
-    Cut,
+/// What a thread has done.
+enum Finished {
+    LookUp(Token, Option<Done>),
+    Send(Lent),
 }
 
 /// A worker that can be written to, but does not run yet.
@@ -222,17 +216,22 @@ impl Worker {
     fn serve_queues(&mut self, now: Instant) {
         let batch = self.queues.batch();
         for &token in &batch {
-            self.serve(token, Cause::Received, now);
+            self.receive(token, now);
         }
         // One look at a file serves all who have asked for it by now.
         self.files.expect_change();
         for _ in 0..self.queues.done.len().min(BATCH) {
-            if let Some((token, cause)) = self.queues.done.pop_front() {
-                self.serve(token, cause, now);
+            match self.queues.done.pop_front() {
+                Some(Finished::LookUp(token, done)) => self.serve(token, Cause::LookedUp(done), now),
+                Some(Finished::Send(lent)) => self.take_back(lent, now),
+                None => break,
             }
         }
         for token in batch {
-            self.serve(token, Cause::Ready, now);
+            if let Some(client) = self.clients.get_mut(token) {
+                client.queued = false;
+                self.serve(token, Cause::Ready, now);
+            }
         }
     }
 
@@ -269,11 +268,10 @@ impl Worker {
                 if let (Some(policy), Some(done)) = (&policy, &done) {
                     self.files.learn(policy, done);
                 }
-                self.queues.done.push_back((token, Cause::Found(done)));
+                self.queues.done.push_back(Finished::LookUp(token, done));
             }
             Order::Sent(answers) => {
-                let done = answers.into_iter().map(|lent| (lent.token, Cause::Sent(lent)));
-                self.queues.done.extend(done);
+                self.queues.done.extend(answers.into_iter().map(Finished::Send));
             }
             Order::Setup(setup) => {
                 let Setup { settings, limits, policy, listeners } = *setup;
@@ -297,7 +295,7 @@ impl Worker {
                 self.accept_last(now);
                 self.serve_all(|| Cause::Drain, now);
             }
-            Order::Cut => self.serve_all(|| Cause::Cut, now),
+            Order::Cut => self.serve_all(|| Cause::Abort(CloseReason::Cut), now),
         }
     }
 

@@ -11,7 +11,7 @@ mod numbers;
 use super::Encoding;
 use super::answer::CRLF;
 use super::base64::Decoder;
-use super::request::Request;
+use super::request::{Request, SliceRequest};
 use numbers::{digit, number, status};
 
 pub use malformed::{Flaw, Malformed};
@@ -146,8 +146,8 @@ impl AnswerReader {
             Request::GetFileListing | Request::Help => (Expected::Names, 0),
             Request::GetMetadata { .. } => (Expected::Size, 0),
             Request::Quit => (Expected::Close, 0),
-            Request::GetSlice { size, raw: true, .. } => (Expected::Raw, size),
-            Request::GetSlice { size, .. } => match encoding {
+            Request::GetSlice { slice: SliceRequest { size, raw: true, .. }, .. } => (Expected::Raw, size),
+            Request::GetSlice { slice: SliceRequest { size, .. }, .. } => match encoding {
                 Encoding::Fragments => (Expected::Fragments, size),
                 Encoding::Plain => (Expected::Plain, size),
                 Encoding::Base64 { .. } => (Expected::Base64, size),

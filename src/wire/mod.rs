@@ -14,7 +14,7 @@ pub mod request;
 pub use answer_reader::AnswerReader;
 pub use code::Code;
 pub use reader::RequestReader;
-pub use request::{Command, Names, Request};
+pub use request::{Command, Names, Request, SliceRequest};
 
 /// How a listener answers `get_slice` (hftp(7), ANSWERS TO GET_SLICE).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

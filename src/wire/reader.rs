@@ -6,7 +6,7 @@
 //! `raw`). What it costs is the same whatever comes.
 
 use super::code::Code;
-use super::request::{Command, NAME_MAX, Names, Request};
+use super::request::{Command, NAME_MAX, Names, Request, SliceRequest};
 
 /// Bytes of a line that are kept: the longest command, a space, the longest name.
 pub const HEAD: usize = 16 + 1 + NAME_MAX;
@@ -166,7 +166,7 @@ impl RequestReader {
                     return Err(Code::InvalidArguments);
                 }
                 let [offset, size] = [self.line.numbers[0].get()?, self.line.numbers[1].get()?];
-                Ok(Request::GetSlice { name: self.name(command)?, offset, size, raw })
+                Ok(Request::GetSlice { name: self.name(command)?, slice: SliceRequest { offset, size, raw } })
             }
         }
     }
@@ -274,7 +274,7 @@ mod tests {
         match request {
             Request::GetFileListing => "listing".to_owned(),
             Request::GetMetadata { name } => format!("size of {}", name.escape_ascii()),
-            Request::GetSlice { name, offset, size, raw } => {
+            Request::GetSlice { name, slice: SliceRequest { offset, size, raw } } => {
                 format!("{}{} {offset}+{size}", if raw { "raw " } else { "" }, name.escape_ascii())
             }
             Request::Help => "help".to_owned(),

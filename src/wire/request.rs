@@ -82,15 +82,22 @@ pub enum Request<'a> {
     GetSlice {
         /// 1 to [`NAME_MAX`] allowed bytes.
         name: &'a [u8],
-        /// The first byte; `u64::MAX` stands for every number beyond 64 bits.
-        offset: u64,
-        /// How many bytes; as `offset`.
-        size: u64,
-        /// Whether the answer is to be raw, whatever the listener's encoding.
-        raw: bool,
+        /// Which bytes, and how.
+        slice: SliceRequest,
     },
     /// The names of the commands.
     Help,
     /// The end of the connection.
     Quit,
+}
+
+/// Which bytes of a file `get_slice` asks for, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceRequest {
+    /// The first byte; `u64::MAX` stands for every number beyond 64 bits.
+    pub offset: u64,
+    /// How many bytes; as `offset`.
+    pub size: u64,
+    /// Whether the answer is to be raw, whatever the listener's encoding.
+    pub raw: bool,
 }

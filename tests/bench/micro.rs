@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use hftpd::connection::{Connection, Context, Scratch, SendMemory, Settings, Sink, Task, Transport};
+use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Sink, Task, Transport};
 use hftpd::handle::{Done, Files, Job, OpenFile, Policy, Symlinks};
 use hftpd::wire::{Encoding, Names, RequestReader, answer};
 
@@ -73,6 +73,20 @@ impl Sink for Client {
 }
 
 impl Transport for Client {
+    fn is_readable(&self) -> bool {
+        self.request.is_some()
+    }
+
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn assume_readable(&mut self) {}
+
+    fn lend(&mut self) {}
+
+    fn take_back(&mut self, _: bool) {}
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(request) = self.request.take() else { return Err(io::ErrorKind::WouldBlock.into()) };
         buffer[..request.len()].copy_from_slice(&request);
@@ -127,21 +141,21 @@ fn answers(c: &mut Criterion) {
                         task: None,
                         budget: 1 << 20,
                     };
-                    match task.take() {
+                    let cause = match task.take() {
                         Some(Task::LookUp(job)) => {
                             let done = job.run();
                             cx.files.learn(&policy, &done);
-                            connection.handle_found(Some(done), &mut cx);
+                            Cause::LookedUp(Some(done))
                         }
                         Some(Task::Send(mut task)) => {
                             task.run(cx.transport, &mut memory);
-                            connection.handle_sent(*task, &mut cx);
+                            Cause::Sent(task)
                         }
-                        None if connection.events().write => connection.handle_output(&mut cx),
-                        None => connection.handle_input(&mut cx),
-                    }
+                        None => Cause::Ready,
+                    };
+                    connection.drive(cause, &mut cx);
                     task = cx.task.take();
-                    assert!(connection.to_remove().is_none(), "it goes on: {events:?}");
+                    assert!(connection.closed().is_none(), "it goes on: {events:?}");
                     events.clear();
                 }
                 assert_eq!(client.taken, length, "{request}");

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, BufRead, ErrorKind};
 
 use hftpd::wire::answer_reader::{Event, Malformed};
-use hftpd::wire::{AnswerReader, Encoding, Request};
+use hftpd::wire::{AnswerReader, Encoding, Request, SliceRequest};
 
 /// The form in which a slice comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,7 +83,7 @@ impl Form {
             Form::Plain => Encoding::Plain,
             Form::Base64 { line } => Encoding::Base64 { line },
         };
-        let request = Request::GetSlice { name: b"", offset: 0, size, raw };
+        let request = Request::GetSlice { name: b"", slice: SliceRequest { offset: 0, size, raw } };
         answer(reader, AnswerReader::new(request, encoding), &mut |event| {
             if let Event::Bytes(bytes) = event {
                 sink(bytes);

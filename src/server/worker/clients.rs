@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use mio::Token;
 
-use super::{Cause, ROUND, SHARED, Worker};
-use crate::connection::{Answered, CloseReason, Context, Event, Task};
+use super::{ROUND, SHARED, Worker};
+use crate::connection::{Answered, Cause, CloseReason, Connection, Context, Event, Task};
 use crate::handle::Fault;
 use crate::log::{self, Access, Escaped};
 use crate::server::Reply;
-use crate::server::client::Client;
+use crate::server::client::{Client, Socket};
 use crate::server::pool::{Batch, Lent};
 
 impl Worker {
@@ -43,11 +43,35 @@ impl Worker {
         }
     }
 
+    /// Takes what a client has sent.
+    pub(super) fn receive(&mut self, token: Token, now: Instant) {
+        self.with_connection(token, now, |connection, cx| connection.receive(cx));
+    }
+
     /// Does for a client what can be done now, within a round's budget.
     pub(super) fn serve(&mut self, token: Token, cause: Cause, now: Instant) {
-        let Some(client) = self.clients.get_mut(token) else {
-            return self.abandon(cause, now);
-        };
+        if self.with_connection(token, now, |connection, cx| connection.drive(cause, cx)) {
+            self.set_alarm(token);
+        }
+    }
+
+    /// A thread gives back a client's answers. Answers of a client that has gone are counted all the same.
+    pub(super) fn take_back(&mut self, lent: Lent, now: Instant) {
+        if self.clients.get_mut(lent.token).is_some() {
+            return self.serve(lent.token, Cause::Sent(lent.task), now);
+        }
+        self.happened.extend(lent.task.abandon());
+        self.tell(lent.peer, now);
+    }
+
+    /// Calls `step`, and deals with what came of it. Returns whether the client is still there.
+    fn with_connection(
+        &mut self,
+        token: Token,
+        now: Instant,
+        step: impl FnOnce(&mut Connection, &mut Context<'_, Socket>),
+    ) -> bool {
+        let Some(client) = self.clients.get_mut(token) else { return false };
         let mut cx = Context {
             transport: &mut client.socket,
             files: &mut self.files,
@@ -60,35 +84,8 @@ impl Worker {
             task: None,
             budget: ROUND,
         };
-        let connection = &mut client.connection;
-        let goes_on = !matches!(cause, Cause::Received);
-        match cause {
-            Cause::Received => connection.receive(&mut cx),
-            Cause::Ready => client.queued = false,
-            Cause::Deadline => connection.handle_deadline(&mut cx),
-            Cause::Found(done) => connection.handle_found(done, &mut cx),
-            Cause::Sent(lent) => {
-                cx.transport.set_writable(lent.task.left_room());
-                connection.handle_sent(*lent.task, &mut cx);
-            }
-            Cause::Drain => {
-                cx.transport.look_again();
-                connection.handle_drain(&mut cx);
-            }
-            Cause::Reset => connection.handle_reset(&mut cx),
-            Cause::Cut => connection.handle_abort(CloseReason::Cut, &mut cx),
-        }
-        while goes_on && cx.budget > 0 && cx.task.is_none() {
-            let events = connection.events();
-            if events.run || (events.read && cx.transport.is_readable()) {
-                connection.handle_input(&mut cx);
-            } else if events.write && cx.transport.is_writable() {
-                connection.handle_output(&mut cx);
-            } else {
-                break;
-            }
-        }
-        let (task, gone) = (cx.task, connection.to_remove());
+        step(&mut client.connection, &mut cx);
+        let (task, closed) = (cx.task, client.connection.closed());
         if task.is_some() || !self.happened.is_empty() {
             let (peer, stream) = (client.peer.address(), client.socket.stream.clone());
             match task {
@@ -98,18 +95,14 @@ impl Worker {
                     let reply = Reply { worker: self.mailbox.clone(), token, policy, stream, sent: false };
                     self.shared.pool.look_up(job, reply);
                 }
-                Some(Task::Send(task)) => {
-                    client.socket.forget_room();
-                    self.lend(Lent { token, peer, stream, task });
-                }
+                Some(Task::Send(task)) => self.lend(Lent { token, peer, stream, task }),
             }
             self.tell(peer, now);
         }
-        match gone {
-            Some(reason) => self.remove(token, reason),
-            None if goes_on => self.set_alarm(token),
-            None => {}
+        if let Some(reason) = closed {
+            self.remove(token, reason);
         }
+        closed.is_none()
     }
 
     /// Has a thread send a client's answers. Small ones that no event loop can read share a thread with others of this
@@ -131,14 +124,6 @@ impl Worker {
             let same = self.lent.iter().rev().take_while(|lent| lent.task.device() == device).take(SHARED).count();
             let answers = self.lent.split_off(self.lent.len() - same);
             self.shared.pool.send(Batch { worker: self.mailbox.clone(), answers });
-        }
-    }
-
-    /// What comes for a client that has gone is counted all the same.
-    fn abandon(&mut self, cause: Cause, now: Instant) {
-        if let Cause::Sent(Lent { peer, task, .. }) = cause {
-            self.happened.extend(task.abandon());
-            self.tell(peer, now);
         }
     }
 

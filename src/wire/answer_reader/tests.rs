@@ -9,11 +9,11 @@ const PLAIN: Encoding = Encoding::Plain;
 const BASE64: Encoding = Encoding::Base64 { line: 0 };
 
 fn slice(size: u64) -> Request<'static> {
-    Request::GetSlice { name: NAME, offset: 0, size, raw: false }
+    Request::GetSlice { name: NAME, slice: SliceRequest { offset: 0, size, raw: false } }
 }
 
 fn raw(size: u64) -> Request<'static> {
-    Request::GetSlice { name: NAME, offset: 0, size, raw: true }
+    Request::GetSlice { name: NAME, slice: SliceRequest { offset: 0, size, raw: true } }
 }
 
 /// What is read of `input` when it comes in these pieces, in words, and how many bytes were taken.

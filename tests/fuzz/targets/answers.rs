@@ -3,10 +3,10 @@
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
-use hftpd::connection::{Connection, Context, Scratch, SendMemory, Settings, Task};
+use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Task};
 use hftpd::handle::Files;
 use hftpd::wire::answer_reader::{Event, LINE, Malformed};
-use hftpd::wire::{AnswerReader, Encoding, Names, Request};
+use hftpd::wire::{AnswerReader, Encoding, Names, Request, SliceRequest};
 
 use crate::sim::dice::Dice;
 use crate::sim::model::answer::{Answer, Form, Part};
@@ -57,8 +57,8 @@ pub(crate) fn answers(input: &[u8]) {
         let request = match kind % 6 {
             0 => Request::GetFileListing,
             1 => Request::GetMetadata { name: b"a" },
-            2 => Request::GetSlice { name: b"a", offset: 0, size, raw: false },
-            3 => Request::GetSlice { name: b"a", offset: 0, size, raw: true },
+            2 => Request::GetSlice { name: b"a", slice: SliceRequest { offset: 0, size, raw: false } },
+            3 => Request::GetSlice { name: b"a", slice: SliceRequest { offset: 0, size, raw: true } },
             4 => Request::Help,
             _ => Request::Quit,
         };
@@ -86,7 +86,7 @@ fn ask(place: usize, store: &Store, dice: &mut Dice) {
         Ok(model::Request::Slice { size, .. }) if *size > 200_000 => return,
         Ok(model::Request::Slice { name, size, raw, .. }) => {
             let size = usize::try_from(*size).expect("a small size");
-            (Request::GetSlice { name, offset: 0, size: size as u64, raw: *raw }, size)
+            (Request::GetSlice { name, slice: SliceRequest { offset: 0, size: size as u64, raw: *raw } }, size)
         }
         Ok(model::Request::Metadata { name }) => (Request::GetMetadata { name }, 0),
         Ok(model::Request::Help) => (Request::Help, 0),
@@ -162,7 +162,7 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
     let (mut scratch, mut memory, mut events) = (Scratch::default(), SendMemory::default(), Vec::new());
     let mut connection = Connection::new(encoding, now);
     let mut task = None;
-    while connection.to_remove().is_none() {
+    while connection.closed().is_none() {
         let mut cx = Context {
             transport: &mut wire,
             files: &mut files,
@@ -175,21 +175,21 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
             task: None,
             budget: 512 << 10,
         };
-        match task.take() {
+        let cause = match task.take() {
             Some(Task::LookUp(job)) => {
                 let done = job.run();
                 cx.files.learn(&policy, &done);
-                connection.handle_found(Some(done), &mut cx);
+                Cause::LookedUp(Some(done))
             }
             Some(Task::Send(mut task)) => {
-                (cx.transport.lent, cx.transport.in_thread) = (true, true);
+                cx.transport.in_thread = true;
                 task.run(cx.transport, &mut memory);
-                (cx.transport.lent, cx.transport.in_thread) = (false, false);
-                connection.handle_sent(*task, &mut cx);
+                cx.transport.in_thread = false;
+                Cause::Sent(task)
             }
-            None if connection.events().write => connection.handle_output(&mut cx),
-            None => connection.handle_input(&mut cx),
-        }
+            None => Cause::Ready,
+        };
+        connection.drive(cause, &mut cx);
         task = cx.task.take();
     }
     wire.written

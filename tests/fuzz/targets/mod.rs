@@ -5,7 +5,7 @@ pub(crate) mod answers;
 use std::cell::OnceCell;
 
 use hftpd::config::Config;
-use hftpd::wire::{Names, Request, RequestReader};
+use hftpd::wire::{Names, Request, RequestReader, SliceRequest};
 
 use crate::sim::dice::Dice;
 use crate::sim::model::Rules;
@@ -62,7 +62,7 @@ fn of_reader(request: Request<'_>) -> model::Request<'_> {
     match request {
         Request::GetFileListing => model::Request::Listing,
         Request::GetMetadata { name } => model::Request::Metadata { name },
-        Request::GetSlice { name, offset, size, raw } => {
+        Request::GetSlice { name, slice: SliceRequest { offset, size, raw } } => {
             model::Request::Slice { name, offset: u128::from(offset), size: u128::from(size), raw }
         }
         Request::Help => model::Request::Help,

@@ -1,6 +1,6 @@
 //! What must be true of a connection after each step, and when it has ended.
 
-use hftpd::connection::{CloseReason, Events, INPUT, Phase};
+use hftpd::connection::{Awaits, CloseReason, INPUT, Phase};
 
 use super::run::Run;
 use super::world::SHRINKS;
@@ -8,19 +8,17 @@ use super::world::SHRINKS;
 /// What must be true after each step.
 pub(crate) fn after_step(run: &Run<'_>) {
     let connection = &run.connection;
-    let (phase, events) = (connection.phase(), connection.events());
-    let Events { read, write, run: ready } = events;
-    let waits = u8::from(read) + u8::from(write) + u8::from(ready);
+    let (phase, awaits) = (connection.phase(), connection.awaits());
     let deadline = connection.deadline(&run.settings).is_some();
     let task = run.task.is_some();
     let since_drain = run.told_at_drain.map_or(0, |told| run.oracle.told() - told);
     assert!(since_drain <= 1 || run.lent_at_drain, "{since_drain} requests were answered since the drain began");
     assert!(!run.wire.lent || phase == Phase::Sending, "{phase:?} while a thread has the answers");
-    assert!(waits <= 1, "{phase:?} waits for {events:?}");
-    assert_eq!(connection.to_remove().is_some(), phase == Phase::Closed, "removed when closed and not before");
+    assert_eq!(connection.closed().is_some(), phase == Phase::Closed, "removed when closed and not before");
     match phase {
         Phase::Idle | Phase::Reading => {
-            assert!((read || ready) && deadline && !task, "{phase:?}: {events:?}, deadline {deadline}, task {task}");
+            assert!(matches!(awaits, Awaits::Input | Awaits::Turn), "{phase:?} awaits {awaits:?}");
+            assert!(deadline && !task, "{phase:?}: deadline {deadline}, task {task}");
             assert!(!run.wire.corked, "all was sent, and the kernel holds some of it back");
             run.oracle.check_boundary();
             // A drain waits a moment for the first request of a client that has just come, and for nothing else.
@@ -28,20 +26,22 @@ pub(crate) fn after_step(run: &Run<'_>) {
             assert!(run.told_at_drain.is_none() || first, "{phase:?} in a drain");
         }
         Phase::Waiting => {
-            assert!(!read && !ready && !write && !deadline && task, "{events:?}, deadline {deadline}, task {task}");
+            assert!(awaits == Awaits::Nothing && !deadline && task, "{awaits:?}, deadline {deadline}, task {task}");
             // Answers to earlier requests were sent before.
             run.oracle.check_boundary();
             assert!(!run.wire.corked, "all was sent, and the kernel holds some of it back");
         }
         Phase::Sending => {
-            assert!(!read && !ready, "{events:?} while an answer is being sent");
+            assert!(matches!(awaits, Awaits::Output | Awaits::Nothing), "{awaits:?} while an answer is being sent");
             // It waits for a thread, for its rate or for the client.
-            assert!(if task { !write && !deadline } else { deadline }, "{events:?}, deadline {deadline}, task {task}");
+            let thread = awaits == Awaits::Nothing && !deadline;
+            assert!(if task { thread } else { deadline }, "{awaits:?}, deadline {deadline}, task {task}");
         }
         Phase::Lingering => {
-            assert!(read && deadline && !task && run.wire.shut, "{events:?}, deadline {deadline}, task {task}");
+            let lingers = awaits == Awaits::Input && deadline && !task && run.wire.shut;
+            assert!(lingers, "{awaits:?}, deadline {deadline}, task {task}");
         }
-        Phase::Closed => assert!(waits == 0 && !deadline, "{events:?}, deadline {deadline}"),
+        Phase::Closed => assert!(awaits == Awaits::Nothing && !deadline, "{awaits:?}, deadline {deadline}"),
     }
     if !matches!(phase, Phase::Lingering | Phase::Closed) {
         let unread = run.oracle.kept_unread(&run.wire, phase != Phase::Idle);

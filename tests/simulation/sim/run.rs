@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hftpd::connection::{
-    CloseReason, Connection, Context, Event, Events, Phase, Scratch, SendMemory, SendTask, Settings, Task,
+    Cause, CloseReason, Connection, Context, Event, Phase, Scratch, SendMemory, SendTask, Settings, Task,
 };
 use hftpd::handle::{Done, Files, Policy};
 use hftpd::wire::{Encoding, Names, code};
@@ -49,19 +49,6 @@ pub(crate) struct Run<'s> {
     alarm: Option<Instant>,
     budgets: &'static [usize],
     record: bool,
-}
-
-/// Why a client is looked at.
-pub(crate) enum Cause {
-    /// What came is taken, and answered later.
-    Received,
-    Ready,
-    Deadline,
-    Found(Option<Done>),
-    Sent(Box<SendTask>),
-    Drain,
-    Reset,
-    Cut,
 }
 
 impl<'s> Run<'s> {
@@ -152,8 +139,17 @@ impl<'s> Run<'s> {
         run
     }
 
-    /// Does what can be done now, within a round's budget.
+    /// The event loop calls [`Connection::drive`].
     pub(crate) fn serve(&mut self, cause: Cause) {
+        self.with_connection(|connection, cx| connection.drive(cause, cx));
+    }
+
+    /// The event loop takes what the client has sent.
+    fn receive(&mut self) {
+        self.with_connection(|connection, cx| connection.receive(cx));
+    }
+
+    fn with_connection(&mut self, step: impl FnOnce(&mut Connection, &mut Context<'_, Wire<'s>>)) {
         if self.gone.is_some() {
             return;
         }
@@ -171,43 +167,12 @@ impl<'s> Run<'s> {
             task: None,
             budget,
         };
-        let connection = &mut self.connection;
-        let goes_on = !matches!(cause, Cause::Received);
-        match cause {
-            Cause::Received => connection.receive(&mut cx),
-            Cause::Ready => {}
-            Cause::Deadline => connection.handle_deadline(&mut cx),
-            Cause::Found(done) => connection.handle_found(done, &mut cx),
-            Cause::Sent(task) => {
-                cx.transport.lent = false;
-                cx.transport.writable |= task.left_room();
-                connection.handle_sent(*task, &mut cx);
-            }
-            Cause::Drain => {
-                cx.transport.readable = true;
-                connection.handle_drain(&mut cx);
-            }
-            Cause::Reset => connection.handle_reset(&mut cx),
-            Cause::Cut => connection.handle_abort(CloseReason::Cut, &mut cx),
-        }
-        while goes_on && cx.budget > 0 && cx.task.is_none() {
-            let Events { read, write, run } = connection.events();
-            let taken = cx.transport.read;
-            if run || (read && cx.transport.readable) {
-                connection.handle_input(&mut cx);
-            } else if write && cx.transport.writable {
-                connection.handle_output(&mut cx);
-                assert_eq!(taken, cx.transport.read, "something was read while an answer is being sent");
-            } else {
-                break;
-            }
-        }
+        step(&mut self.connection, &mut cx);
         if let Some(task) = cx.task.take() {
             assert!(self.task.is_none(), "a second task while the first has not come back");
             if let Task::Send(task) = &task {
-                assert!(!task.goes_on() && task.left_room(), "a task that was run before");
-                self.wire.lent = true;
-                self.wire.writable = false;
+                assert!(!task.goes_on(), "a task that was run before");
+                assert!(self.wire.lent, "a task without the stream");
             }
             self.task = Some(task);
             self.asked_of = self.policy.clone();
@@ -215,7 +180,7 @@ impl<'s> Run<'s> {
         if before != Phase::Sending && self.connection.phase() == Phase::Sending {
             self.last_taken = self.now;
         }
-        self.gone = self.connection.to_remove();
+        self.gone = self.connection.closed();
         if self.gone.is_some() {
             self.abandon();
         }
@@ -228,7 +193,7 @@ impl<'s> Run<'s> {
         self.diary.push(format!(
             "        {:?} {:?}, read {} of {}, written {}, taken {}, task {}",
             self.connection.phase(),
-            self.connection.events(),
+            self.connection.awaits(),
             self.wire.read,
             self.wire.script.len(),
             self.wire.written.len(),
@@ -247,7 +212,7 @@ impl<'s> Run<'s> {
     pub(crate) fn poll(&mut self) {
         self.wire.poll();
         if self.is_ready() {
-            self.serve(Cause::Received);
+            self.receive();
             self.serve(Cause::Ready);
         }
         if self.gone.is_none() && self.alarm.is_some_and(|alarm| alarm <= self.now) {
@@ -267,8 +232,7 @@ impl<'s> Run<'s> {
 
     /// Whether something can be done without waiting.
     pub(crate) fn is_ready(&self) -> bool {
-        let Events { read, write, run } = self.connection.events();
-        self.gone.is_none() && (run || (read && self.wire.readable) || (write && self.wire.writable))
+        self.gone.is_none() && self.connection.is_ready(&self.wire)
     }
 
     /// Only an earlier deadline moves the alarm; a later one is found out about when it rings.
@@ -295,7 +259,7 @@ impl<'s> Run<'s> {
         if let Some(done) = &done {
             self.files.learn(&self.asked_of, done);
         }
-        self.serve(Cause::Found(done));
+        self.serve(Cause::LookedUp(done));
     }
 
     /// A thread sends for a while.
@@ -304,10 +268,9 @@ impl<'s> Run<'s> {
         task.run(&mut self.wire, &mut self.memory);
         self.wire.in_thread = false;
         self.diary.push(format!(
-            "        a thread has sent, written {}, goes on {}, left room {}",
+            "        a thread has sent, written {}, goes on {}",
             self.wire.written.len(),
             task.goes_on(),
-            task.left_room()
         ));
     }
 

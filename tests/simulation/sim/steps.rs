@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use hftpd::connection::{CloseReason, Phase, SendTask, Task};
+use hftpd::connection::{Cause, CloseReason, Phase, SendTask, Task};
 use hftpd::handle::{Done, Fault, Job};
 use rustix::io::Errno;
 
 use super::dice::Dice;
-use super::run::{Cause, Run};
+use super::run::Run;
 use super::wire::Mood;
 use super::world::Store;
 
@@ -111,7 +111,7 @@ fn step(run: &mut Run<'_>, kind: usize) {
             run.lent_at_drain = run.wire.lent;
             run.serve(Cause::Drain);
         }
-        8 => run.serve(Cause::Cut),
+        8 => run.serve(Cause::Abort(CloseReason::Cut)),
         9 => {
             run.wire.broken = true;
             if run.wire.dice.chance(50) {

@@ -201,9 +201,33 @@ impl Sink for Wire<'_> {
 }
 
 impl Transport for Wire<'_> {
+    fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    fn assume_readable(&mut self) {
+        self.readable = true;
+    }
+
+    fn lend(&mut self) {
+        assert!(!self.lent, "lent to two threads");
+        (self.lent, self.writable) = (true, false);
+    }
+
+    fn take_back(&mut self, room: bool) {
+        assert!(self.lent, "taken back from no thread");
+        self.lent = false;
+        self.writable |= room;
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         assert!(!buffer.is_empty(), "nothing is read into");
         assert!(!self.end_read, "read after the end");
+        assert!(!self.lent, "something was read while a thread sends an answer");
         self.weather()?;
         let there = self.arrived - self.read;
         if self.not_now() || (there == 0 && !self.ended) {
