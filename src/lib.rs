@@ -26,10 +26,10 @@
 //! 2. The connection reads, and gives what it has read to a [`RequestReader`](wire::RequestReader). That keeps a few
 //!    hundred bytes of a line, whatever the line's length, and at the line's end has a [`Request`](wire::Request) or a
 //!    [`Code`](wire::Code) that refuses it.
-//! 3. The connection asks [`Files`](handle::Files), the worker's view of the root, for the file or the listing. What
-//!    the kernel has in memory is [answered now](handle::Answer::Now). Anything else is a [`Job`](handle::Job): the
+//! 3. The connection asks [`RootView`](handle::RootView), the worker's view of the root, for the file or the listing. What
+//!    the kernel has in memory is [answered now](handle::Lookup::Ready). Anything else is a [`Job`](handle::Job): the
 //!    connection leaves it in the context as a [`Task`](connection::Task) and waits, the worker gives it to the **pool**
-//!    (`server/pool.rs`), and a thread of the pool, which may wait for a disk, sends what it [found](handle::Done) back to
+//!    (`server/pool.rs`), and a thread of the pool, which may wait for a disk, sends what it [found](handle::JobResult) back to
 //!    the worker's mailbox, and so to `drive` ([`LookedUp`](connection::Cause::LookedUp)).
 //! 4. The answer is queued (`connection/output.rs`). The worker makes and sends small answers itself, many in one call,
 //!    if it can read their files without waiting. Large answers, and those whose file may have to come from a disk, are

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::buffer::Buffer;
 use super::request::RequestInfo;
-use super::slice::{COPIED, Made, Maker, Slice};
+use super::slice::{COPIED, Encoded, Encoder, Slice};
 use super::tell::{Answered, CloseReason};
 use crate::handle::{Listing, OpenFile, ReadError};
 use crate::wire::Code;
@@ -158,25 +158,25 @@ impl Answer {
     }
 
     /// Appends what comes next, until `out` holds about `limit` bytes.
-    pub(super) fn make(&self, limit: usize, out: &mut Buffer, maker: &mut Maker) -> Result<Made, ReadError> {
+    pub(super) fn make(&self, limit: usize, out: &mut Buffer, encoder: &mut Encoder) -> Result<Encoded, ReadError> {
         if self.sent < self.head_length() {
             let start = out.len();
             self.head.write(out);
             out.remove(start, self.sent as usize);
         }
         match &self.body {
-            Body::Nothing => Ok(Made::All),
-            Body::Slice(slice) => slice.make(limit, out, maker),
+            Body::Nothing => Ok(Encoded::All),
+            Body::Slice(slice) => slice.make(limit, out, encoder),
             Body::Listing(listing) => {
                 let (text, at) = (listing.text(), self.at());
                 let left = text.get(at..).unwrap_or_default();
                 let room = limit.saturating_sub(out.len());
                 out.append(&left[..left.len().min(room)]);
                 if left.len() > room {
-                    return Ok(Made::Full);
+                    return Ok(Encoded::Full);
                 }
                 out.append(&CRLF[at.saturating_sub(text.len())..]);
-                Ok(Made::All)
+                Ok(Encoded::All)
             }
         }
     }
@@ -220,7 +220,7 @@ impl Answer {
     }
 
     /// What is told of it when nothing more of it is sent.
-    pub(super) fn told(self, complete: bool) -> Option<Answered> {
+    pub(super) fn report(self, complete: bool) -> Option<Answered> {
         let RequestInfo { since, request } = self.info?;
         Some(Answered { code: self.code, bytes: self.sent, since, complete, request })
     }

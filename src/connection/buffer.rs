@@ -24,12 +24,12 @@ impl Buffer {
 
     /// Appends these.
     pub(super) fn append(&mut self, bytes: &[u8]) {
-        self.room(bytes.len()).copy_from_slice(bytes);
-        self.filled(bytes.len());
+        self.spare_mut(bytes.len()).copy_from_slice(bytes);
+        self.commit(bytes.len());
     }
 
-    /// Memory for `length` more bytes. They are there once [`Buffer::filled`] is told of them.
-    pub(super) fn room(&mut self, length: usize) -> &mut [u8] {
+    /// Memory for `length` more bytes. They are there once [`Buffer::commit`] is told of them.
+    pub(super) fn spare_mut(&mut self, length: usize) -> &mut [u8] {
         let end = self.length + length;
         if self.memory.len() < end {
             self.memory.resize(end, 0);
@@ -37,8 +37,8 @@ impl Buffer {
         &mut self.memory[self.length..end]
     }
 
-    /// The first `count` bytes of [`Buffer::room`] hold something.
-    pub(super) fn filled(&mut self, count: usize) {
+    /// The first `count` bytes of [`Buffer::spare_mut`] hold something.
+    pub(super) fn commit(&mut self, count: usize) {
         self.length += count;
         assert!(self.length <= self.memory.len(), "more was filled than there was room for");
     }
@@ -81,8 +81,8 @@ mod tests {
     fn what_is_appended_comes_out_in_order() {
         let mut buffer = Buffer::default();
         buffer.append(b"abc");
-        buffer.room(10)[..3].copy_from_slice(b"def");
-        buffer.filled(3);
+        buffer.spare_mut(10)[..3].copy_from_slice(b"def");
+        buffer.commit(3);
         buffer.remove(1, 2);
         assert_eq!((buffer.bytes(), buffer.len()), (&b"adef"[..], 4));
         buffer.truncate(2);

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::output::{Output, SendBuffers};
 use super::request::Partial;
 use super::send_task::SendTask;
-use super::slice::Maker;
+use super::slice::Encoder;
 use super::tell::Event;
-use crate::handle::{Files, Job, OpenFile, Wait};
+use crate::handle::{Job, OpenFile, RootView, Wait};
 use crate::wire::Names;
 
 /// Bytes that are read at a time: room for the requests of a client that pipelines, and what a client costs that does not
@@ -86,7 +86,7 @@ impl Default for Scratch {
         Scratch {
             input: vec![0; INPUT],
             output: Output::default(),
-            buffers: SendBuffers { out: Default::default(), maker: Maker::new(Wait::Never) },
+            buffers: SendBuffers { out: Default::default(), encoder: Encoder::new(Wait::Never) },
             partial: None,
         }
     }
@@ -97,7 +97,7 @@ pub struct Context<'a, T> {
     /// The stream.
     pub transport: &'a mut T,
     /// The root.
-    pub files: &'a mut Files,
+    pub files: &'a mut RootView,
     /// What the configuration says.
     pub settings: &'a Settings,
     /// The time.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::context::{Context, Task, Transport};
 use super::output::{FULL, Output, Sent};
-use super::pace::Pace;
+use super::rate_limiter::RateLimiter;
 use super::send_task::SendTask;
 use super::sending::{BlockedOn, Progress, Sending};
 use super::slice::COPIED;
@@ -147,17 +147,17 @@ impl Connection {
     pub(super) fn allowance<T>(&mut self, cx: &Context<'_, T>) -> Result<usize, Instant> {
         match cx.settings.rate {
             0 => {
-                self.pace = None;
+                self.rate_limiter = None;
                 Ok(usize::MAX)
             }
-            rate => self.pace.get_or_insert_with(|| Box::new(Pace::new(cx.now))).allows(rate, cx.now),
+            rate => self.rate_limiter.get_or_insert_with(|| Box::new(RateLimiter::new(cx.now))).allows(rate, cx.now),
         }
     }
 
     fn charge<T>(&mut self, count: usize, cx: &mut Context<'_, T>) {
         cx.spend(count);
-        if let Some(pace) = self.pace.as_mut().filter(|_| cx.settings.rate > 0) {
-            pace.spend(count, cx.settings.rate, cx.now);
+        if let Some(rate_limiter) = self.rate_limiter.as_mut().filter(|_| cx.settings.rate > 0) {
+            rate_limiter.spend(count, cx.settings.rate, cx.now);
         }
     }
 }

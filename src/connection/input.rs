@@ -10,7 +10,7 @@ use super::request::{Partial, PendingRequest, RequestInfo, Waiting};
 use super::slice::Slice;
 use super::tell::{CloseReason, Event};
 use super::{Connection, NextRequest, State};
-use crate::handle::{Answer as Look, Done, Fault, Found, Job, Listing, Purpose};
+use crate::handle::{Fault, FoundFile, Job, JobResult, Listing, Lookup, Purpose};
 use crate::wire::{Code, Request, RequestReader, SliceRequest};
 
 /// What a request costs of a round's budget, in addition to the bytes of its answer.
@@ -54,7 +54,7 @@ impl Connection {
             match cx.transport.read(&mut cx.scratch.input) {
                 Ok(0) => self.input_ended = true,
                 Ok(count) => {
-                    cx.files.expect_change();
+                    cx.files.begin_epoch();
                     return Some(count);
                 }
                 Err(error) => match error.kind() {
@@ -167,16 +167,18 @@ impl Connection {
                 answered
             }
             Ok(Request::GetFileListing) => match cx.files.list() {
-                Look::Now(listing) => listed(listing, info, cx.events),
-                Look::Later(job) => return self.look_up(PendingRequest::Listing, job, info, cx),
+                Lookup::Ready(listing) => listed(listing, info, cx.events),
+                Lookup::Pending(job) => return self.look_up(PendingRequest::Listing, job, info, cx),
             },
             Ok(Request::GetMetadata { name }) => match cx.files.find(name, Purpose::Size) {
-                Look::Now(found) => metadata(name, found.as_ref(), info, cx.events),
-                Look::Later(job) => return self.look_up(PendingRequest::Metadata { name: name.into() }, job, info, cx),
+                Lookup::Ready(found) => metadata(name, found.as_ref(), info, cx.events),
+                Lookup::Pending(job) => {
+                    return self.look_up(PendingRequest::Metadata { name: name.into() }, job, info, cx);
+                }
             },
             Ok(Request::GetSlice { name, slice }) => match cx.files.find(name, Purpose::Read) {
-                Look::Now(found) => self.slice(name, slice, found.as_ref(), info, cx),
-                Look::Later(job) => {
+                Lookup::Ready(found) => self.slice(name, slice, found.as_ref(), info, cx),
+                Lookup::Pending(job) => {
                     return self.look_up(PendingRequest::Slice { name: name.into(), slice }, job, info, cx);
                 }
             },
@@ -200,16 +202,16 @@ impl Connection {
     pub(super) fn answer_found<T>(
         &mut self,
         pending: PendingRequest,
-        done: Done,
+        done: JobResult,
         info: RequestInfo,
         cx: &mut Context<'_, T>,
     ) -> Answer {
         match (pending, done) {
-            (PendingRequest::Listing, Done::Listed(listing, _)) => listed(listing, info, cx.events),
-            (PendingRequest::Metadata { name }, Done::Found(found, _)) => {
+            (PendingRequest::Listing, JobResult::Listed(listing, _)) => listed(listing, info, cx.events),
+            (PendingRequest::Metadata { name }, JobResult::Found(found, _)) => {
                 metadata(&name, found.as_ref(), info, cx.events)
             }
-            (PendingRequest::Slice { name, slice }, Done::Found(found, _)) => {
+            (PendingRequest::Slice { name, slice }, JobResult::Found(found, _)) => {
                 self.slice(&name, slice, found.as_ref(), info, cx)
             }
             (pending, done) => unreachable!("{done:?} is no answer to {pending:?}"),
@@ -220,7 +222,7 @@ impl Connection {
         &self,
         name: &[u8],
         slice: SliceRequest,
-        found: Result<&Found, &Fault>,
+        found: Result<&FoundFile, &Fault>,
         info: RequestInfo,
         cx: &mut Context<'_, T>,
     ) -> Answer {
@@ -229,8 +231,8 @@ impl Connection {
             Ok(found) if offset.checked_add(size).is_none_or(|end| end > found.size) => {
                 return Answer::code(Code::OffsetExceedsSize, info);
             }
-            Ok(Found { file: Ok(file), .. }) => file.clone(),
-            Ok(Found { file: Err(fault), .. }) | Err(fault) => return failed(Some(name), *fault, info, cx.events),
+            Ok(FoundFile { file: Ok(file), .. }) => file.clone(),
+            Ok(FoundFile { file: Err(fault), .. }) | Err(fault) => return failed(Some(name), *fault, info, cx.events),
         };
         let body = Body::Slice(Slice::new(file, offset, size, (!raw).then_some(self.encoding), cx.now));
         Answer::new(Code::Ok, if raw { Head::Raw(size) } else { OK }, body, Some(info))
@@ -247,7 +249,7 @@ fn listed(listing: Result<Arc<Listing>, Fault>, info: RequestInfo, events: &mut 
     }
 }
 
-fn metadata(name: &[u8], found: Result<&Found, &Fault>, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
+fn metadata(name: &[u8], found: Result<&FoundFile, &Fault>, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
     match found {
         Ok(found) => Answer::new(Code::Ok, Head::Size(found.size), Body::Nothing, Some(info)),
         Err(&fault) => failed(Some(name), fault, info, events),

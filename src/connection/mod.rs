@@ -27,25 +27,25 @@
 
 mod answer;
 mod buffer;
+mod chunk_size;
 mod context;
 mod deliver;
 mod input;
 mod output;
-mod pace;
+mod rate_limiter;
 mod request;
 mod send_task;
 mod sending;
 mod slice;
-mod stride;
 mod tell;
 
 use std::time::{Duration, Instant};
 
-use crate::handle::Done;
+use crate::handle::JobResult;
 use crate::wire::{Code, Encoding};
 
 use answer::Answer;
-use pace::Pace;
+use rate_limiter::RateLimiter;
 use request::{Partial, Waiting};
 use sending::Sending;
 
@@ -66,7 +66,7 @@ pub enum Cause {
     /// [`Connection::deadline`] has come.
     Deadline,
     /// A thread has done [`Task::LookUp`]; `None` if the system gave no thread for it.
-    LookedUp(Option<Done>),
+    LookedUp(Option<JobResult>),
     /// A thread gives back the answers of [`Task::Send`]. A task that was not run had no thread.
     Sent(Box<SendTask>),
     /// The server begins to drain.
@@ -100,7 +100,7 @@ pub struct Connection {
     /// Received, and not answered yet: only while an answer holds it up.
     received: Box<[u8]>,
     /// The limiter of its rate, once there is a limit.
-    pace: Option<Box<Pace>>,
+    rate_limiter: Option<Box<RateLimiter>>,
 }
 
 enum State {
@@ -133,7 +133,7 @@ impl Connection {
     /// A client of a listener with this encoding, which has sent nothing yet.
     pub fn new(encoding: Encoding, now: Instant) -> Connection {
         let state = State::Idle { since: now, next: NextRequest::First };
-        Connection { encoding, state, input_ended: false, received: Box::default(), pace: None }
+        Connection { encoding, state, input_ended: false, received: Box::default(), rate_limiter: None }
     }
 
     /// A client that is not served: it is sent `line`, and nothing else.
@@ -223,7 +223,7 @@ impl Connection {
         }
     }
 
-    fn looked_up<T: Transport>(&mut self, done: Option<Done>, cx: &mut Context<'_, T>) {
+    fn looked_up<T: Transport>(&mut self, done: Option<JobResult>, cx: &mut Context<'_, T>) {
         if !matches!(self.state, State::Waiting(_)) {
             return;
         }

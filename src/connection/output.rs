@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::answer::Answer;
 use super::buffer::Buffer;
-use super::slice::{COPIED, Made, Maker};
+use super::slice::{COPIED, Encoded, Encoder};
 use super::{CloseReason, Event, Sink};
 use crate::handle::{Fault, ReadError, Wait};
 
@@ -41,7 +41,7 @@ pub(super) struct Output {
 /// Memory and means to make answers. Each thread that sends has its own.
 pub(super) struct SendBuffers {
     pub(super) out: Buffer,
-    pub(super) maker: Maker,
+    pub(super) encoder: Encoder,
 }
 
 /// What became of an attempt to send.
@@ -140,7 +140,7 @@ impl Output {
         sink: &mut T,
         events: &mut Vec<Event>,
     ) -> (usize, Option<Sent>) {
-        let in_thread = buffers.maker.wait == Wait::Allowed;
+        let in_thread = buffers.encoder.wait == Wait::Allowed;
         match self.answers.front() {
             None => {
                 self.set_cork(false, sink);
@@ -202,18 +202,18 @@ impl Output {
     /// Makes what is to be written next: about `piece` bytes, and no more than can be sent if only `allowed` bytes may be.
     /// Returns whether something follows it at once, and why it is not more if bytes of a file could not be had.
     fn make(&self, piece: usize, allowed: usize, buffers: &mut SendBuffers) -> (bool, Option<ReadError>) {
-        let SendBuffers { out, maker } = buffers;
+        let SendBuffers { out, encoder } = buffers;
         out.clear();
         for answer in &self.answers {
             let before = out.len();
-            if before >= piece.min(allowed) || (maker.wait == Wait::Never && answer.is_for_thread()) {
+            if before >= piece.min(allowed) || (encoder.wait == Wait::Never && answer.is_for_thread()) {
                 return (true, None);
             }
             // A small answer is not cut in two.
             let limit = if answer.is_large() { piece } else { piece + COPIED as usize };
-            match answer.make(limit.min(allowed), out, maker) {
-                Ok(Made::All) => {}
-                Ok(Made::Full | Made::Large) => return (true, None),
+            match answer.make(limit.min(allowed), out, encoder) {
+                Ok(Encoded::All) => {}
+                Ok(Encoded::Full | Encoded::Large) => return (true, None),
                 Err(fault) => {
                     if fault == ReadError::WouldWait {
                         // A head goes with its body.
@@ -235,7 +235,7 @@ impl Output {
             }
             if let Some(answer) = self.answers.pop_front() {
                 (self.ended, self.rest) = (answer.last, answer.rest);
-                events.extend(answer.told(true).map(Event::Answered));
+                events.extend(answer.report(true).map(Event::Answered));
             }
         }
         self.size = 0;
@@ -244,7 +244,7 @@ impl Output {
     /// Nothing more of it is sent: tells of the answer that was being sent. Those after it were never begun.
     pub(super) fn abort(&mut self, events: &mut Vec<Event>) {
         let first = self.answers.pop_front();
-        events.extend(first.and_then(|answer| answer.told(false)).map(Event::Answered));
+        events.extend(first.and_then(|answer| answer.report(false)).map(Event::Answered));
         self.reset();
     }
 }

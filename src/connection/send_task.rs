@@ -3,7 +3,7 @@
 use super::context::Sink;
 use super::output::{Output, SendBuffers, Sent};
 use super::sending::Progress;
-use super::slice::Maker;
+use super::slice::Encoder;
 use super::tell::Event;
 use crate::handle::Wait;
 
@@ -28,7 +28,7 @@ pub struct SendMemory(SendBuffers);
 
 impl Default for SendMemory {
     fn default() -> SendMemory {
-        SendMemory(SendBuffers { out: Default::default(), maker: Maker::new(Wait::Allowed) })
+        SendMemory(SendBuffers { out: Default::default(), encoder: Encoder::new(Wait::Allowed) })
     }
 }
 

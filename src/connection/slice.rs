@@ -14,7 +14,7 @@ use base64::engine::Simd;
 use base64::engine::general_purpose::PAD;
 
 use super::buffer::Buffer;
-use super::stride::{CHUNK, Stride};
+use super::chunk_size::{CHUNK, ChunkSize};
 use crate::handle::{OpenFile, ReadError, Wait};
 use crate::wire::Encoding;
 use crate::wire::answer::{self, CRLF, LAST_FRAGMENT};
@@ -28,18 +28,18 @@ pub(super) struct Slice {
     file: Arc<OpenFile>,
     /// Where it ends in the file.
     end: u64,
-    form: Form,
+    framing: Framing,
     unit: Unit,
     /// Whether bytes of it were sent from the file by the kernel.
     sent_by_kernel: bool,
 }
 
 #[derive(Debug)]
-enum Form {
+enum Framing {
     Raw,
     Plain,
     /// Of a length that is adapted to the client, if there is more than one.
-    Fragments(Option<Box<Stride>>),
+    Fragments(Option<Box<ChunkSize>>),
     /// In lines of so many bytes of the slice, a multiple of 3; 0 is one line.
     Base64(u32),
 }
@@ -56,7 +56,7 @@ struct Unit {
 
 /// How far making the bytes of an answer came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Made {
+pub(super) enum Encoded {
     /// To its end.
     All,
     /// As far as there was room.
@@ -66,7 +66,7 @@ pub(super) enum Made {
 }
 
 /// What the bytes of a slice are made with.
-pub(super) struct Maker {
+pub(super) struct Encoder {
     /// Whether reading may wait for a disk.
     pub(super) wait: Wait,
     /// Bytes of the file that are to be encoded, and where they begin in it.
@@ -76,9 +76,9 @@ pub(super) struct Maker {
     base64: Simd,
 }
 
-impl Maker {
-    pub(super) fn new(wait: Wait) -> Maker {
-        Maker { wait, plain: Buffer::default(), plain_start: 0, base64: Simd::standard(PAD) }
+impl Encoder {
+    pub(super) fn new(wait: Wait) -> Encoder {
+        Encoder { wait, plain: Buffer::default(), plain_start: 0, base64: Simd::standard(PAD) }
     }
 
     /// What was read of the file from `offset` on.
@@ -91,15 +91,15 @@ impl Maker {
 impl Slice {
     /// A slice of a listener's encoding, or a raw one if that is `None`.
     pub(super) fn new(file: Arc<OpenFile>, offset: u64, size: u64, encoding: Option<Encoding>, now: Instant) -> Slice {
-        let form = match encoding {
-            None => Form::Raw,
-            Some(Encoding::Plain) => Form::Plain,
-            Some(Encoding::Fragments) => Form::Fragments((size > CHUNK).then(|| Box::new(Stride::new(now)))),
-            Some(Encoding::Base64 { line }) => Form::Base64(line),
+        let framing = match encoding {
+            None => Framing::Raw,
+            Some(Encoding::Plain) => Framing::Plain,
+            Some(Encoding::Fragments) => Framing::Fragments((size > CHUNK).then(|| Box::new(ChunkSize::new(now)))),
+            Some(Encoding::Base64 { line }) => Framing::Base64(line),
         };
         let end = offset + size;
         let unit = Unit { start: offset, length: 0, sent: 0 };
-        let mut slice = Slice { file, end, form, unit, sent_by_kernel: false };
+        let mut slice = Slice { file, end, framing, unit, sent_by_kernel: false };
         slice.unit = slice.unit_at(offset);
         slice
     }
@@ -107,10 +107,10 @@ impl Slice {
     /// The unit whose payload begins there.
     fn unit_at(&self, start: u64) -> Unit {
         let left = self.end - start;
-        let length = match &self.form {
-            Form::Raw | Form::Plain | Form::Base64(0) => left,
-            Form::Fragments(stride) => stride.as_ref().map_or(left, |stride| left.min(stride.chunk)),
-            Form::Base64(line) => left.min(u64::from(*line)),
+        let length = match &self.framing {
+            Framing::Raw | Framing::Plain | Framing::Base64(0) => left,
+            Framing::Fragments(chunk_size) => chunk_size.as_ref().map_or(left, |chunk_size| left.min(chunk_size.chunk)),
+            Framing::Base64(line) => left.min(u64::from(*line)),
         };
         Unit { start, length, sent: 0 }
     }
@@ -122,7 +122,7 @@ impl Slice {
     }
 
     fn head(&self, unit: Unit, out: &mut Buffer) {
-        if let Form::Fragments(_) = self.form
+        if let Framing::Fragments(_) = self.framing
             && unit.length > 0
         {
             answer::fragment_head(out, unit.length);
@@ -130,16 +130,16 @@ impl Slice {
     }
 
     fn head_length(&self, unit: Unit) -> u64 {
-        match self.form {
-            Form::Fragments(_) => unit.length.checked_ilog10().map_or(0, |digits| u64::from(digits) + 2),
+        match self.framing {
+            Framing::Fragments(_) => unit.length.checked_ilog10().map_or(0, |digits| u64::from(digits) + 2),
             _ => 0,
         }
     }
 
     /// How long the payload is on the wire.
     fn payload_length(&self, unit: Unit) -> u64 {
-        match self.form {
-            Form::Base64(_) => unit.length.div_ceil(3) * 4,
+        match self.framing {
+            Framing::Base64(_) => unit.length.div_ceil(3) * 4,
             _ => unit.length,
         }
     }
@@ -147,10 +147,12 @@ impl Slice {
     /// What follows the payload: one piece, and another after the last.
     fn ends(&self, unit: Unit) -> [&'static [u8]; 2] {
         let is_last = unit.start + unit.length == self.end;
-        match self.form {
-            Form::Raw => [b"", b""],
-            Form::Plain | Form::Base64(_) => [CRLF, b""],
-            Form::Fragments(_) => [if unit.length > 0 { CRLF } else { b"" }, if is_last { LAST_FRAGMENT } else { b"" }],
+        match self.framing {
+            Framing::Raw => [b"", b""],
+            Framing::Plain | Framing::Base64(_) => [CRLF, b""],
+            Framing::Fragments(_) => {
+                [if unit.length > 0 { CRLF } else { b"" }, if is_last { LAST_FRAGMENT } else { b"" }]
+            }
         }
     }
 
@@ -186,8 +188,8 @@ impl Slice {
     /// What of the unit's payload is still to be sent: from where in the file, and how many bytes of it.
     fn run(&self) -> Option<(u64, u64)> {
         let sent = self.unit.sent.saturating_sub(self.head_length(self.unit));
-        let sent = match self.form {
-            Form::Base64(_) => sent / 4 * 3,
+        let sent = match self.framing {
+            Framing::Base64(_) => sent / 4 * 3,
             _ => sent,
         };
         (sent < self.unit.length).then(|| (self.unit.start + sent, self.unit.length - sent))
@@ -214,7 +216,7 @@ impl Slice {
     /// The last bytes of a slice are always copied, once it is known that the file is as long as it was: the kernel would
     /// send zeros in place of bytes that are cut off a file meanwhile.
     pub(super) fn for_kernel(&self) -> Option<(&OpenFile, u64, u64)> {
-        if matches!(self.form, Form::Base64(_)) || self.unit.sent < self.head_length(self.unit) {
+        if matches!(self.framing, Framing::Base64(_)) || self.unit.sent < self.head_length(self.unit) {
             return None;
         }
         let (offset, length) = self.run()?;
@@ -230,14 +232,14 @@ impl Slice {
 
     /// Adapts the length of fragments to how fast the client takes them; `sent` bytes of the answer were.
     pub(super) fn adapt(&mut self, sent: u64, now: Instant) {
-        if let Form::Fragments(Some(stride)) = &mut self.form {
-            stride.adapt(sent, now);
+        if let Framing::Fragments(Some(chunk_size)) = &mut self.framing {
+            chunk_size.adapt(sent, now);
         }
     }
 
     /// Appends what comes next, until `out` holds `limit` bytes.
-    pub(super) fn make(&self, limit: usize, out: &mut Buffer, maker: &mut Maker) -> Result<Made, ReadError> {
-        maker.plain.clear();
+    pub(super) fn make(&self, limit: usize, out: &mut Buffer, encoder: &mut Encoder) -> Result<Encoded, ReadError> {
+        encoder.plain.clear();
         let mut next = Some(self.unit);
         while let Some(unit) = next {
             let mut sent = unit.sent;
@@ -250,11 +252,11 @@ impl Slice {
             }
             let length = self.payload_length(unit);
             if sent < length {
-                let made = match self.form {
-                    Form::Base64(_) => self.encode(unit, sent, limit, out, maker)?,
-                    _ => self.copy(unit, sent, limit, out, maker)?,
+                let made = match self.framing {
+                    Framing::Base64(_) => self.encode(unit, sent, limit, out, encoder)?,
+                    _ => self.copy(unit, sent, limit, out, encoder)?,
                 };
-                if made != Made::All {
+                if made != Encoded::All {
                     return Ok(made);
                 }
                 sent = 0;
@@ -268,10 +270,10 @@ impl Slice {
             }
             next = self.after(unit);
             if next.is_some() && out.len() >= limit {
-                return Ok(Made::Full);
+                return Ok(Encoded::Full);
             }
         }
-        Ok(Made::All)
+        Ok(Encoded::All)
     }
 
     /// Appends the payload of a unit, of which `sent` bytes were sent.
@@ -281,23 +283,23 @@ impl Slice {
         sent: u64,
         limit: usize,
         out: &mut Buffer,
-        maker: &mut Maker,
-    ) -> Result<Made, ReadError> {
+        encoder: &mut Encoder,
+    ) -> Result<Encoded, ReadError> {
         let (offset, length) = (unit.start + sent, unit.length - sent);
         let left = self.end - offset;
         if length > COPIED && left > COPIED {
-            return Ok(Made::Large);
+            return Ok(Encoded::Large);
         }
         if self.sent_by_kernel && length == left && self.file.is_shorter_than(self.end) {
             return Err(ReadError::Shrank);
         }
         let count = length.min(limit.saturating_sub(out.len()) as u64) as usize;
         if count == 0 {
-            return Ok(Made::Full);
+            return Ok(Encoded::Full);
         }
-        let read = self.file.read(offset, out.room(count), maker.wait)?;
-        out.filled(read);
-        Ok(if read as u64 == length { Made::All } else { Made::Full })
+        let read = self.file.read(offset, out.spare_mut(count), encoder.wait)?;
+        out.commit(read);
+        Ok(if read as u64 == length { Encoded::All } else { Encoded::Full })
     }
 
     /// Appends the payload of a unit in base64, of which `sent` bytes were sent.
@@ -307,24 +309,24 @@ impl Slice {
         sent: u64,
         limit: usize,
         out: &mut Buffer,
-        maker: &mut Maker,
-    ) -> Result<Made, ReadError> {
+        encoder: &mut Encoder,
+    ) -> Result<Encoded, ReadError> {
         let mut skipped = sent % 4;
         let (offset, length) = (unit.start + sent / 4 * 3, unit.length - sent / 4 * 3);
         // At least one group, or nothing would ever be made.
         let room = ((limit.saturating_sub(out.len()) as u64 + skipped) / 4 * 3).max(3);
         if out.len() >= limit {
-            return Ok(Made::Full);
+            return Ok(Encoded::Full);
         }
-        if maker.plain_from(offset).is_empty() {
+        if encoder.plain_from(offset).is_empty() {
             // Short lines share a read.
             let count = room.min(self.end - offset) as usize;
-            maker.plain.clear();
-            maker.plain_start = offset;
-            let read = self.file.read(offset, maker.plain.room(count), maker.wait)?;
-            maker.plain.filled(read);
+            encoder.plain.clear();
+            encoder.plain_start = offset;
+            let read = self.file.read(offset, encoder.plain.spare_mut(count), encoder.wait)?;
+            encoder.plain.commit(read);
         }
-        let plain = maker.plain_from(offset);
+        let plain = encoder.plain_from(offset);
         let count = plain.len().min(length.min(room) as usize);
         // All of it, or whole groups.
         let is_all = count as u64 == length;
@@ -332,13 +334,13 @@ impl Slice {
         if count == 0 {
             // In the middle of a group the file ends, fails or is not in memory.
             let after = offset + plain.len() as u64;
-            return Err(self.file.read(after, &mut [0], maker.wait).err().unwrap_or(ReadError::WouldWait));
+            return Err(self.file.read(after, &mut [0], encoder.wait).err().unwrap_or(ReadError::WouldWait));
         }
         let start = out.len();
-        let made = maker.base64.encode_slice(&plain[..count], out.room(count.div_ceil(3) * 4));
-        out.filled(made.expect("there is room for four bytes for every three"));
+        let made = encoder.base64.encode_slice(&plain[..count], out.spare_mut(count.div_ceil(3) * 4));
+        out.commit(made.expect("there is room for four bytes for every three"));
         skip(out, start, &mut skipped);
-        Ok(if is_all { Made::All } else { Made::Full })
+        Ok(if is_all { Encoded::All } else { Encoded::Full })
     }
 }
 

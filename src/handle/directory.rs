@@ -1,7 +1,7 @@
 //! A directory, and what a name in it leads to.
 //!
 //! A FIFO or a device is never opened, so nothing happens to whoever is at its other end: what a name is is looked at
-//! before it is opened, or is [known](super::known) from an earlier look.
+//! before it is opened, or is [known](super::known_names) from an earlier look.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::{Fault, Found, OpenFile, Policy, Purpose, Symlinks};
+use super::{Fault, FoundFile, OpenFile, Policy, Purpose, Symlinks};
 use crate::os::files::{self, Access, Kind, Medium, Reach, Stat, Wait};
 
 /// A directory that is open, as a place to start from.
@@ -23,7 +23,7 @@ pub struct Directory {
 /// What an event loop found.
 #[derive(Debug)]
 pub(super) struct Sighting {
-    pub(super) found: Found,
+    pub(super) found: FoundFile,
     /// Whether the name is that of the file, and not of a link that leads to it.
     pub(super) is_entry: bool,
     /// Where it is, if that was looked at.
@@ -60,7 +60,7 @@ impl Directory {
     }
 
     /// Looks up a name. May wait for a disk.
-    pub(super) fn find(&self, policy: &Policy, name: &[u8], purpose: Purpose) -> Result<Found, Fault> {
+    pub(super) fn find(&self, policy: &Policy, name: &[u8], purpose: Purpose) -> Result<FoundFile, Fault> {
         if !policy.is_served(name) {
             return Err(Fault::NotFound);
         }
@@ -76,11 +76,11 @@ impl Directory {
             Ok(fd) => self.opened(fd, Wait::Allowed),
             // It has become a link.
             Err(Errno::LOOP) if follow => self.find_linked(name, purpose),
-            Err(errno) => Ok(Found { size: stat.size, file: Err(absent_or_unreadable(errno)) }),
+            Err(errno) => Ok(FoundFile { size: stat.size, file: Err(absent_or_unreadable(errno)) }),
         }
     }
 
-    fn find_linked(&self, name: &[u8], purpose: Purpose) -> Result<Found, Fault> {
+    fn find_linked(&self, name: &[u8], purpose: Purpose) -> Result<FoundFile, Fault> {
         let fd = files::open_beneath(self, name, Access::Look, LINKED_ANYWHERE, Wait::Allowed);
         let place = looked_at(fd.map_err(absent_or_unreadable)?, Wait::Allowed)?;
         self.found_at(&place, name, purpose, LINKED_ANYWHERE, Wait::Allowed)
@@ -137,7 +137,14 @@ impl Directory {
     }
 
     /// What is asked of the file at a place that `name` led to.
-    fn found_at(&self, place: &Place, name: &[u8], purpose: Purpose, reach: Reach, wait: Wait) -> Result<Found, Fault> {
+    fn found_at(
+        &self,
+        place: &Place,
+        name: &[u8],
+        purpose: Purpose,
+        reach: Reach,
+        wait: Wait,
+    ) -> Result<FoundFile, Fault> {
         if place.stat.kind != Kind::File {
             return Err(Fault::NotFound);
         }
@@ -148,14 +155,14 @@ impl Directory {
             Ok(fd) => self.opened(fd, wait),
             Err(errno) => match absent_or_unreadable(errno) {
                 fault if errno == Errno::AGAIN || fault.is_shortage() => Err(fault),
-                fault => Ok(Found { size: place.stat.size, file: Err(fault) }),
+                fault => Ok(FoundFile { size: place.stat.size, file: Err(fault) }),
             },
         }
     }
 
     /// What was opened. Another file may have taken the name since it was looked at: then it is the one to be answered
     /// for.
-    fn opened(&self, fd: OwnedFd, wait: Wait) -> Result<Found, Fault> {
+    fn opened(&self, fd: OwnedFd, wait: Wait) -> Result<FoundFile, Fault> {
         let stat = files::stat(&fd, wait).map_err(Fault::Unreadable)?;
         if stat.kind != Kind::File {
             return Err(Fault::NotFound);
@@ -164,7 +171,7 @@ impl Directory {
             Wait::Allowed if stat.device != self.stat.device => files::medium(&fd),
             _ => self.medium,
         };
-        Ok(Found { size: stat.size, file: Ok(Arc::new(OpenFile::new(fd, stat, medium))) })
+        Ok(FoundFile { size: stat.size, file: Ok(Arc::new(OpenFile::new(fd, stat, medium))) })
     }
 }
 
@@ -179,8 +186,8 @@ fn looked_at(fd: OwnedFd, wait: Wait) -> Result<Place, Fault> {
     Ok(Place { fd, stat })
 }
 
-fn of_size(size: u64) -> Found {
-    Found { size, file: Err(Fault::NotFound) }
+fn of_size(size: u64) -> FoundFile {
+    FoundFile { size, file: Err(Fault::NotFound) }
 }
 
 /// What an error of openat2(2) or statx(2) says of the name.

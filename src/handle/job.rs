@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::directory::Directory;
 use super::listing::Listing;
-use super::{Fault, Found, Policy, Purpose};
+use super::{Fault, FoundFile, Policy, Purpose};
 
 /// A question whose answer may have to be waited for.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub enum Job {
 
 /// The answer to a [`Job`].
 #[derive(Debug, Clone)]
-pub enum Done {
+pub enum JobResult {
     /// To [`Job::Find`].
-    Found(Result<Found, Fault>, Option<Arc<Directory>>),
+    Found(Result<FoundFile, Fault>, Option<Arc<Directory>>),
     /// To [`Job::List`].
     Listed(Result<Arc<Listing>, Fault>, Option<Arc<Directory>>),
 }
@@ -52,18 +52,18 @@ impl Lane {
 
 impl Job {
     /// Answers the question. Waits for as long as the disk takes.
-    pub fn run(self) -> Done {
+    pub fn run(self) -> JobResult {
         match self {
             Job::Find { policy, name, purpose } => match Directory::open(&policy.root) {
-                Ok(directory) => Done::Found(directory.find(&policy, &name, purpose), Some(Arc::new(directory))),
-                Err(errno) => Done::Found(Err(Fault::Root(errno)), None),
+                Ok(directory) => JobResult::Found(directory.find(&policy, &name, purpose), Some(Arc::new(directory))),
+                Err(errno) => JobResult::Found(Err(Fault::Root(errno)), None),
             },
             Job::List { policy } => match Directory::open(&policy.root) {
                 Ok(directory) => {
                     let listing = Listing::read(&directory, &policy);
-                    Done::Listed(listing.map(Arc::new).map_err(Fault::Unreadable), Some(Arc::new(directory)))
+                    JobResult::Listed(listing.map(Arc::new).map_err(Fault::Unreadable), Some(Arc::new(directory)))
                 }
-                Err(errno) => Done::Listed(Err(Fault::Root(errno)), None),
+                Err(errno) => JobResult::Listed(Err(Fault::Root(errno)), None),
             },
         }
     }

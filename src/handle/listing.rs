@@ -40,7 +40,7 @@ impl Listing {
         self.reusable && self.directory == *now
     }
 
-    /// Reads the directory. [`Errno::NOMEM`] when clients already hold too many listings that differ.
+    /// Reads the directory. [`Errno::NOMEM`] when clients already content too many listings that differ.
     pub(super) fn read(directory: &Directory, policy: &Policy) -> Result<Listing, Errno> {
         let entries = files::open_entries(directory)?;
         let (before, began) = (files::stat(&entries, Wait::Allowed)?, Moment::now());

@@ -1,26 +1,26 @@
-//! Files: the root, what is in it, and their bytes. Knows nothing of the protocol.
+//! RootView: the root, what is in it, and their bytes. Knows nothing of the protocol.
 //!
-//! Every question is put twice if need be. An event loop asks [`Files`], which answers at once from what the kernel has
-//! in memory, or hands back a [`Job`]. A job is run by a thread that may wait, by [`Job::run`], and its [`Done`]
+//! Every question is put twice if need be. An event loop asks [`RootView`], which answers at once from what the kernel has
+//! in memory, or hands back a [`Job`]. A job is run by a thread that may wait, by [`Job::run`], and its [`JobResult`]
 //! comes back to the connection that wants it.
 //!
-//! **The root is a path.** [`Files`] holds a descriptor of the directory that the path led to, and looks at the path
-//! again after [`Files::expect_change`], which a connection calls when it has received something: so a request that was
+//! **The root is a path.** [`RootView`] holds a descriptor of the directory that the path led to, and looks at the path
+//! again after [`RootView::begin_epoch`], which a connection calls when it has received something: so a request that was
 //! sent after the root was replaced sees the new one, and a hundred requests that came in one piece cost one look. So do
 //! those of many clients, for an event loop receives what they have sent before it answers one of them. A path of which a
 //! part lies where the kernel has to ask somebody, a link on FUSE or NFS say, is looked at by a thread each time.
 //!
 //! **What a name costs** an event loop, beside that look: nothing if the same file was asked for since; one statx(2) if it
-//! is kept open, because it was asked for a moment ago (`kept.rs`); one open if it is known to be a regular file
-//! (`known.rs`); else two, of which the first tells what it is (`directory.rs`).
+//! is kept open, because it was asked for a moment ago (`file_cache.rs`); one open if it is known to be a regular file
+//! (`known_names.rs`); else two, of which the first tells what it is (`directory.rs`).
 
 mod directory;
 mod file;
-mod files;
+mod file_cache;
 mod job;
-mod kept;
-mod known;
+mod known_names;
 mod listing;
+mod root_view;
 mod settled;
 
 use std::fmt;
@@ -33,9 +33,9 @@ use crate::os::limits;
 
 pub use directory::Directory;
 pub use file::{OpenFile, ReadError};
-pub use files::{Answer, Files};
-pub use job::{Done, Job, Lane};
+pub use job::{Job, JobResult, Lane};
 pub use listing::Listing;
+pub use root_view::{Lookup, RootView};
 
 pub use crate::os::files::Wait;
 
@@ -81,7 +81,7 @@ pub enum Purpose {
 
 /// A regular file that was found.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundFile {
     /// Bytes, when it was looked at.
     pub size: u64,
     /// The file, if it was looked up to be read; an error where that is not permitted.

@@ -39,7 +39,7 @@ use mio::Token;
 
 use crate::config::{Config, Limits};
 use crate::connection::Settings;
-use crate::handle::{Done, Policy};
+use crate::handle::{JobResult, Policy};
 use crate::log::Every;
 use crate::metrics::Tally;
 use crate::wire::Encoding;
@@ -111,7 +111,7 @@ enum Order {
     /// A client that another worker has accepted.
     Client(NewClient),
     /// A thread has looked something up for a client; none if it had to give up.
-    Found { token: Token, policy: Option<Arc<Policy>>, done: Option<Done> },
+    Found { token: Token, policy: Option<Arc<Policy>>, done: Option<JobResult> },
     /// A thread gives answers back.
     Sent(Vec<Lent>),
     /// Go over to another configuration, and say so.
@@ -171,7 +171,7 @@ impl Reply {
         !self.stream.is_gone()
     }
 
-    fn send(mut self, done: Done) {
+    fn send(mut self, done: JobResult) {
         self.sent = true;
         self.worker.send(Order::Found { token: self.token, policy: self.policy.take(), done: Some(done) });
     }

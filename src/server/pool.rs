@@ -22,7 +22,7 @@ use super::client::Stream;
 use super::mailbox::Mailbox;
 use super::{Order, Reply};
 use crate::connection::{SendMemory, SendTask};
-use crate::handle::{self, Done, Job};
+use crate::handle::{self, Job, JobResult};
 use crate::log::Every;
 
 /// The most threads.
@@ -312,7 +312,7 @@ impl Work {
     }
 }
 
-fn answer(done: Done, replies: Vec<Reply>) {
+fn answer(done: JobResult, replies: Vec<Reply>) {
     let mut replies = replies.into_iter();
     let first = replies.next();
     for reply in replies {

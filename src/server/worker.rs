@@ -19,7 +19,7 @@ use super::timers::Timers;
 use super::{Notice, Order, Report, Setup, Shared};
 use crate::config::Limits;
 use crate::connection::{Cause, CloseReason, Event, Phase, Scratch, Settings};
-use crate::handle::{Done, Files, Policy};
+use crate::handle::{JobResult, Policy, RootView};
 use crate::log::Every;
 use crate::metrics::Tally;
 
@@ -59,7 +59,7 @@ pub(super) struct Worker {
     settings: Settings,
     pub(super) limits: Limits,
     policy: Arc<Policy>,
-    files: Files,
+    files: RootView,
     /// When files that nobody asks for are closed next.
     age_at: Option<Instant>,
     scratch: Scratch,
@@ -95,7 +95,7 @@ impl Queues {
 
 /// What a thread has done.
 enum Finished {
-    LookUp(Token, Option<Done>),
+    LookUp(Token, Option<JobResult>),
     Send(Lent),
 }
 
@@ -141,7 +141,7 @@ impl Worker {
             accepting: Accepting::new(),
             settings,
             limits,
-            files: Files::new(policy.clone()),
+            files: RootView::new(policy.clone()),
             age_at: None,
             policy,
             scratch: Scratch::default(),
@@ -219,7 +219,7 @@ impl Worker {
             self.receive(token, now);
         }
         // One look at a file serves all who have asked for it by now.
-        self.files.expect_change();
+        self.files.begin_epoch();
         for _ in 0..self.queues.done.len().min(BATCH) {
             match self.queues.done.pop_front() {
                 Some(Finished::LookUp(token, done)) => self.serve(token, Cause::LookedUp(done), now),
@@ -238,9 +238,9 @@ impl Worker {
     /// Closes files and the root when nobody asks for them any more.
     fn age(&mut self, now: Instant) {
         match self.age_at {
-            Some(at) if at <= now => self.age_at = (!self.files.age()).then_some(now + AGE),
+            Some(at) if at <= now => self.age_at = (!self.files.expire_idle()).then_some(now + AGE),
             Some(_) => {}
-            None if self.files.holds() => self.age_at = Some(now + AGE),
+            None if self.files.is_open() => self.age_at = Some(now + AGE),
             None => {}
         }
     }
@@ -266,7 +266,7 @@ impl Worker {
             }
             Order::Found { token, policy, done } => {
                 if let (Some(policy), Some(done)) = (&policy, &done) {
-                    self.files.learn(policy, done);
+                    self.files.update_from(policy, done);
                 }
                 self.queues.done.push_back(Finished::LookUp(token, done));
             }

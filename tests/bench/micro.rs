@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Sink, Task, Transport};
-use hftpd::handle::{Done, Files, Job, OpenFile, Policy, Symlinks};
+use hftpd::handle::{Job, JobResult, OpenFile, Policy, RootView, Symlinks};
 use hftpd::wire::{Encoding, Names, RequestReader, answer};
 
 const LINE: u64 = 8 << 20;
@@ -117,7 +117,7 @@ fn answers(c: &mut Criterion) {
     let second = Duration::from_secs(1);
     let settings =
         Settings { names: Names::Portable, request_line: LINE, rate: 0, idle: second, request: second, stall: second };
-    let (mut files, mut events) = (Files::new(policy.clone()), Vec::new());
+    let (mut files, mut events) = (RootView::new(policy.clone()), Vec::new());
     let (mut scratch, mut memory) = (Scratch::default(), SendMemory::default());
     let mut group = c.benchmark_group("answer");
     let mut bench = |name: &str, encoding: Encoding, request: &str, payload: u64, length: usize| {
@@ -144,7 +144,7 @@ fn answers(c: &mut Criterion) {
                     let cause = match task.take() {
                         Some(Task::LookUp(job)) => {
                             let done = job.run();
-                            cx.files.learn(&policy, &done);
+                            cx.files.update_from(&policy, &done);
                             Cause::LookedUp(Some(done))
                         }
                         Some(Task::Send(mut task)) => {
@@ -185,7 +185,7 @@ fn listings(c: &mut Criterion) {
         group.throughput(Throughput::Elements(names)).sample_size(20);
         group.bench_function(format!("{names} names"), |b| {
             b.iter(|| {
-                let Done::Listed(Ok(listing), _) = (Job::List { policy: policy.clone() }).run() else {
+                let JobResult::Listed(Ok(listing), _) = (Job::List { policy: policy.clone() }).run() else {
                     panic!("a listing")
                 };
                 assert_eq!(listing.text().len(), length, "every name");

@@ -145,7 +145,7 @@ impl Worker {
             match event {
                 Event::Answered(answered) => {
                     self.tally.answered(&answered);
-                    if self.shared.root_is_lost.load(Ordering::Relaxed) && self.files.is_reached() {
+                    if self.shared.root_is_lost.load(Ordering::Relaxed) && self.files.is_available() {
                         self.shared.root_is_lost.store(false, Ordering::Relaxed);
                         ::log::info!("the root {} is there again", self.policy.root.display());
                     }

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Task};
-use hftpd::handle::Files;
+use hftpd::handle::RootView;
 use hftpd::wire::answer_reader::{Event, LINE, Malformed};
 use hftpd::wire::{AnswerReader, Encoding, Names, Request, SliceRequest};
 
@@ -158,7 +158,7 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
     let mut wire = Wire::new(Dice::seeded(0), Mood { window: 1 << 30, ..Mood::default() }, world, script.to_vec());
     wire.deliver(usize::MAX);
     wire.ended = true;
-    let mut files = Files::new(policy.clone());
+    let mut files = RootView::new(policy.clone());
     let (mut scratch, mut memory, mut events) = (Scratch::default(), SendMemory::default(), Vec::new());
     let mut connection = Connection::new(encoding, now);
     let mut task = None;
@@ -178,7 +178,7 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
         let cause = match task.take() {
             Some(Task::LookUp(job)) => {
                 let done = job.run();
-                cx.files.learn(&policy, &done);
+                cx.files.update_from(&policy, &done);
                 Cause::LookedUp(Some(done))
             }
             Some(Task::Send(mut task)) => {

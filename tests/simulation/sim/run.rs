@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hftpd::connection::{
     Cause, CloseReason, Connection, Context, Event, Phase, Scratch, SendMemory, SendTask, Settings, Task,
 };
-use hftpd::handle::{Done, Files, Policy};
+use hftpd::handle::{JobResult, Policy, RootView};
 use hftpd::wire::{Encoding, Names, code};
 
 use super::checks;
@@ -39,7 +39,7 @@ pub(crate) struct Run<'s> {
     pub(crate) without_thread: bool,
     /// What happened, for who reads a failure.
     pub(crate) diary: Vec<String>,
-    files: Files,
+    files: RootView,
     policy: Arc<Policy>,
     /// The policy of the time when the look-up was asked for.
     asked_of: Arc<Policy>,
@@ -123,7 +123,7 @@ impl<'s> Run<'s> {
             shrinking,
             without_thread: false,
             diary: Vec::new(),
-            files: Files::new(policy.clone()),
+            files: RootView::new(policy.clone()),
             asked_of: policy.clone(),
             policy,
             scratch: Scratch::default(),
@@ -251,13 +251,13 @@ impl<'s> Run<'s> {
 
     /// Nobody has asked for anything in a while: what is kept open is closed.
     pub(crate) fn age(&mut self) {
-        self.files.age();
+        self.files.expire_idle();
     }
 
     /// A thread has looked something up, or there was none to do it.
-    pub(crate) fn found(&mut self, done: Option<Done>) {
+    pub(crate) fn found(&mut self, done: Option<JobResult>) {
         if let Some(done) = &done {
-            self.files.learn(&self.asked_of, done);
+            self.files.update_from(&self.asked_of, done);
         }
         self.serve(Cause::LookedUp(done));
     }

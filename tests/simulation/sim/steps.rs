@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hftpd::connection::{Cause, CloseReason, Phase, SendTask, Task};
-use hftpd::handle::{Done, Fault, Job};
+use hftpd::handle::{Fault, Job, JobResult};
 use rustix::io::Errno;
 
 use super::dice::Dice;
@@ -148,8 +148,8 @@ fn look_up(run: &mut Run<'_>, job: Job) {
         // There is no thread.
         0..2 => None,
         2..5 => Some(match job {
-            Job::Find { .. } => Done::Found(Err(Fault::Unreadable(Errno::IO)), None),
-            Job::List { .. } => Done::Listed(Err(Fault::Unreadable(Errno::IO)), None),
+            Job::Find { .. } => JobResult::Found(Err(Fault::Unreadable(Errno::IO)), None),
+            Job::List { .. } => JobResult::Listed(Err(Fault::Unreadable(Errno::IO)), None),
         }),
         _ => return run.found(Some(job.run())),
     };

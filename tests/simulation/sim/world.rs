@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hftpd::handle::{Answer, Files, Policy, Symlinks};
+use hftpd::handle::{Lookup, Policy, RootView, Symlinks};
 use hftpd::wire::Names;
 use tempfile::TempDir;
 
@@ -242,10 +242,10 @@ impl<'s> World<'s> {
     fn wait_until_settled(&mut self) {
         // Listings of the second root are never kept, for it holds links.
         let policy = self.policy();
-        let mut files = Files::new(policy.clone());
-        while let Answer::Later(job) = files.list() {
+        let mut files = RootView::new(policy.clone());
+        while let Lookup::Pending(job) = files.list() {
             let done = job.run();
-            files.learn(&policy, &done);
+            files.update_from(&policy, &done);
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }

@@ -12,14 +12,14 @@ use super::settled::Moment;
 use crate::os::files::Stat;
 
 /// How many names are known at most: 256 KiB of memory, of which only the pages that are used are taken.
-const MOST: usize = 1 << 16;
+const CAPACITY: usize = 1 << 16;
 
 /// How many places there are for a name.
 const WAYS: usize = 4;
 
 /// Names of one version of a directory.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownNames {
     /// The directory, as it was when it was looked at last.
     directory: Option<Stat>,
     /// How many versions there were.
@@ -37,7 +37,7 @@ pub(super) struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Version(u64);
 
-impl Known {
+impl KnownNames {
     /// Takes note of what the directory looks like now.
     pub(super) fn see(&mut self, directory: &Stat) {
         if self.directory != Some(*directory) {
@@ -55,7 +55,7 @@ impl Known {
 
     /// Forgets every name and what the directory looked like.
     pub(super) fn forget(&mut self) {
-        *self = Known { versions: self.versions, ..Known::default() };
+        *self = KnownNames { versions: self.versions, ..KnownNames::default() };
     }
 
     /// The version that was seen last, if every change to it is going to be seen.
@@ -68,13 +68,13 @@ impl Known {
         self.names.chunks_exact(WAYS).nth(place(hash)).is_some_and(|names| names.contains(&fingerprint(hash)))
     }
 
-    /// The name of this hash was seen to be a regular file, after [`Known::see`].
+    /// The name of this hash was seen to be a regular file, after [`KnownNames::see`].
     pub(super) fn learn(&mut self, hash: u64) {
         if !self.settled || self.holds(hash) {
             return;
         }
         if self.names.is_empty() {
-            self.names = vec![0; MOST];
+            self.names = vec![0; CAPACITY];
         }
         if let Some(names) = self.names.chunks_exact_mut(WAYS).nth(place(hash)) {
             names.rotate_right(1);
@@ -84,7 +84,7 @@ impl Known {
 }
 
 fn place(hash: u64) -> usize {
-    hash as usize % (MOST / WAYS)
+    hash as usize % (CAPACITY / WAYS)
 }
 
 /// A part of the hash that does not choose the place; never 0.

@@ -2,7 +2,7 @@
 //!
 //! A kept descriptor is never believed: before it is used, the name is looked at again, and only the same file with the
 //! same owner, permissions and time of last change is served from it. What was not asked for during a period of
-//! [`Kept::age`] is closed, so that nothing holds a deleted file or a mount for long.
+//! [`FileCache::age`] is closed, so that nothing holds a deleted file or a mount for long.
 //!
 //! A name that is asked for once among many others is not kept: to keep it would cost more than it saves.
 
@@ -10,11 +10,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::OpenFile;
-use super::known::{Version, fingerprint};
+use super::known_names::{Version, fingerprint};
 use crate::os::files::Stat;
 
 /// The most files that one event loop keeps.
-const MOST: usize = 256;
+const CAPACITY: usize = 256;
 
 /// How many places there are for a name.
 const WAYS: usize = 4;
@@ -22,24 +22,24 @@ const WAYS: usize = 4;
 /// About how many other names may be asked for between two times that one is, for it to be kept.
 const RECENT: usize = 256;
 
-/// Kept files, by name.
+/// FileCache files, by name.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct FileCache {
     /// No memory until there is one. The hash of a name chooses [`WAYS`] places.
-    entries: Vec<Option<Entry>>,
+    entries: Vec<Option<CachedFile>>,
     /// Fingerprints of names that were asked for, each in the place that its hash chooses.
     recent: [u32; RECENT],
 }
 
 /// A file that is kept.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct CachedFile {
     pub(super) name: Box<[u8]>,
-    pub(super) hold: Hold,
+    pub(super) content: Content,
     /// How it was when it was looked at last.
     pub(super) stat: Stat,
-    /// When that was, in the count of [`super::Files`].
-    pub(super) looked: u64,
+    /// When that was, in the count of [`super::RootView`].
+    pub(super) checked_at: u64,
     /// The version of the directory in which it was looked at.
     pub(super) version: Option<Version>,
     /// Whether it was asked for in this period.
@@ -48,27 +48,27 @@ pub(super) struct Entry {
 
 /// What keeps it.
 #[derive(Debug)]
-pub(super) enum Hold {
+pub(super) enum Content {
     /// Its place alone, which tells its size.
-    Place(#[expect(dead_code, reason = "it holds the name in the kernel's memory")] OwnedFd),
+    PathOnly(#[expect(dead_code, reason = "it holds the name in the kernel's memory")] OwnedFd),
     /// The open file.
-    File(Arc<OpenFile>),
+    Open(Arc<OpenFile>),
 }
 
-impl Default for Kept {
-    fn default() -> Kept {
-        Kept { entries: Vec::new(), recent: [0; RECENT] }
+impl Default for FileCache {
+    fn default() -> FileCache {
+        FileCache { entries: Vec::new(), recent: [0; RECENT] }
     }
 }
 
-impl Kept {
+impl FileCache {
     /// Whether nothing is kept.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.iter().flatten().next().is_none()
     }
 
     /// The file of this name, if it is kept.
-    pub(super) fn get(&mut self, hash: u64, name: &[u8]) -> Option<&mut Entry> {
+    pub(super) fn get(&mut self, hash: u64, name: &[u8]) -> Option<&mut CachedFile> {
         let entry = self.places(hash).iter_mut().flatten().find(|entry| *entry.name == *name)?;
         entry.asked = true;
         Some(entry)
@@ -81,14 +81,14 @@ impl Kept {
     }
 
     /// Keeps a file, in the place of another of that name, or of the one that was not looked at for the longest time.
-    pub(super) fn insert(&mut self, hash: u64, entry: Entry) {
+    pub(super) fn insert(&mut self, hash: u64, entry: CachedFile) {
         if self.entries.is_empty() {
-            self.entries.resize_with(MOST, || None);
+            self.entries.resize_with(CAPACITY, || None);
         }
-        let worth = |kept: &Option<Entry>| match kept {
+        let worth = |kept: &Option<CachedFile>| match kept {
             Some(kept) if kept.name == entry.name => 0,
             None => 1,
-            Some(kept) => kept.looked + 2,
+            Some(kept) => kept.checked_at + 2,
         };
         if let Some(place) = self.places(hash).iter_mut().min_by_key(|kept| worth(kept)) {
             *place = Some(entry);
@@ -114,8 +114,8 @@ impl Kept {
     }
 
     /// The places of a name.
-    fn places(&mut self, hash: u64) -> &mut [Option<Entry>] {
-        let first = hash as usize % (MOST / WAYS) * WAYS;
+    fn places(&mut self, hash: u64) -> &mut [Option<CachedFile>] {
+        let first = hash as usize % (CAPACITY / WAYS) * WAYS;
         self.entries.get_mut(first..first + WAYS).unwrap_or_default()
     }
 }

@@ -13,7 +13,7 @@ pub(super) const CHUNK: u64 = 64 * 1024;
 const LARGEST_CHUNK: u64 = 1024 * 1024;
 
 /// Bytes after which the time is taken.
-const LAP: u64 = 1024 * 1024;
+const SAMPLE: u64 = 1024 * 1024;
 
 /// A client that takes a lap in less gets longer pieces: 256 MiB a second.
 const FAST: Duration = Duration::from_millis(4);
@@ -23,23 +23,23 @@ const SLOW: Duration = Duration::from_millis(8);
 
 /// The size of the pieces, and what it is judged by.
 #[derive(Debug)]
-pub(super) struct Stride {
+pub(super) struct ChunkSize {
     /// Bytes to make at a time.
     pub(super) chunk: u64,
     /// When the lap began, and how much had been made then.
     began: (Instant, u64),
 }
 
-impl Stride {
-    pub(super) fn new(now: Instant) -> Stride {
-        Stride { chunk: CHUNK, began: (now, 0) }
+impl ChunkSize {
+    pub(super) fn new(now: Instant) -> ChunkSize {
+        ChunkSize { chunk: CHUNK, began: (now, 0) }
     }
 
     /// `made` bytes of the answer have been made until now.
     pub(super) fn adapt(&mut self, made: u64, now: Instant) {
         let (began, from) = self.began;
         // What was made is on its way at most a socket's buffer later, which evens out over a few laps.
-        let laps = (made - from) / LAP;
+        let laps = (made - from) / SAMPLE;
         if laps == 0 {
             return;
         }
@@ -60,12 +60,12 @@ mod tests {
     /// The chunk after 64 MiB that were taken at `rate` MiB a second.
     fn after(rate: u64) -> u64 {
         let mut now = Instant::now();
-        let mut stride = Stride::new(now);
+        let mut chunk_size = ChunkSize::new(now);
         for step in 1..=64 * 16 {
             now += Duration::from_secs(1) / 16 / u32::try_from(rate).expect("a rate");
-            stride.adapt(step * LAP / 16, now);
+            chunk_size.adapt(step * SAMPLE / 16, now);
         }
-        stride.chunk
+        chunk_size.chunk
     }
 
     #[test]
@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn who_slows_down_gets_short_ones_again() {
         let now = Instant::now();
-        let mut stride = Stride { chunk: LARGEST_CHUNK, began: (now, 0) };
+        let mut chunk_size = ChunkSize { chunk: LARGEST_CHUNK, began: (now, 0) };
         for second in 1..=4 {
-            stride.adapt(second * LAP, now + second as u32 * Duration::from_secs(1));
+            chunk_size.adapt(second * SAMPLE, now + second as u32 * Duration::from_secs(1));
         }
-        assert_eq!(stride.chunk, CHUNK);
+        assert_eq!(chunk_size.chunk, CHUNK);
     }
 }

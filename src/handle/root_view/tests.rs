@@ -13,7 +13,7 @@ use crate::handle::{ReadError, Symlinks};
 
 struct Root {
     dir: TempDir,
-    files: Files,
+    files: RootView,
 }
 
 /// A root with the files a, b and c, and a view of it.
@@ -25,7 +25,7 @@ fn root(symlinks: Symlinks) -> Root {
         fs::write(root.join(name), name).expect("a file");
     }
     let policy = Policy { root, symlinks, hidden: false, listed: |_| true, separator: b"\n" };
-    Root { dir, files: Files::new(Arc::new(policy)) }
+    Root { dir, files: RootView::new(Arc::new(policy)) }
 }
 
 /// The same, and as long unchanged as it takes for names to be known.
@@ -45,7 +45,7 @@ impl Root {
 
     /// Asks for a file as a request does that has just come, and reads it.
     fn read(&mut self, name: &str) -> Result<String, Fault> {
-        self.files.expect_change();
+        self.files.begin_epoch();
         self.read_too(name)
     }
 
@@ -63,16 +63,16 @@ impl Root {
         Ok(String::from_utf8(bytes[..count].to_vec()).expect("text"))
     }
 
-    fn ask(&mut self, name: &str, purpose: Purpose) -> Result<Found, Fault> {
+    fn ask(&mut self, name: &str, purpose: Purpose) -> Result<FoundFile, Fault> {
         let job = match self.files.find(name.as_bytes(), purpose) {
-            Answer::Now(found) => return found,
-            Answer::Later(job) => job,
+            Lookup::Ready(found) => return found,
+            Lookup::Pending(job) => job,
         };
         let done = job.run();
         let policy = self.files.policy.clone();
-        self.files.learn(&policy, &done);
+        self.files.update_from(&policy, &done);
         match done {
-            Done::Found(found, _) => found,
+            JobResult::Found(found, _) => found,
             other => panic!("{other:?}"),
         }
     }
@@ -87,7 +87,7 @@ impl Root {
 
     fn keeps(&mut self, name: &str) -> bool {
         let hash = self.hash(name);
-        self.files.kept.get(hash, name.as_bytes()).is_some()
+        self.files.cache.get(hash, name.as_bytes()).is_some()
     }
 
     /// Puts something in the place of a name in one step.
@@ -152,7 +152,7 @@ fn what_takes_a_known_name_before_the_next_look_at_the_root_is_not_served() {
         assert_eq!(root.read(name).as_deref(), Ok(name));
     }
     assert!(root.knows("a") && root.knows("b") && root.knows("c"));
-    root.files.expect_change();
+    root.files.begin_epoch();
     root.files.current().expect("the root");
     let fifo = |fresh: &std::path::Path| {
         mknodat(CWD, fresh, FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("mkfifo");
@@ -193,12 +193,12 @@ fn a_name_among_many_is_not_kept_and_one_that_is_asked_for_again_is() {
             assert_eq!(root.read(name).as_deref(), Ok(""));
         }
     }
-    assert!(root.files.kept.is_empty(), "a name is kept that was asked for 8,000 names ago");
+    assert!(root.files.cache.is_empty(), "a name is kept that was asked for 8,000 names ago");
     assert_eq!(root.read("a").as_deref(), Ok("a"));
     assert!(!root.keeps("a"));
     assert_eq!(root.read("a").as_deref(), Ok("a"));
     assert!(root.keeps("a"));
-    let kept = |found: Result<Found, Fault>| Arc::as_ptr(&found.expect("it is there").file.expect("a file"));
+    let kept = |found: Result<FoundFile, Fault>| Arc::as_ptr(&found.expect("it is there").file.expect("a file"));
     assert_eq!(kept(root.ask("a", Purpose::Read)), kept(root.ask("a", Purpose::Read)), "it is opened again");
 }
 
@@ -243,11 +243,11 @@ fn everything_is_given_up_when_nobody_asks() {
     for _ in 0..3 {
         assert_eq!(root.read("a").as_deref(), Ok("a"));
     }
-    assert!(root.knows("a") && root.keeps("a") && root.files.holds());
+    assert!(root.knows("a") && root.keeps("a") && root.files.is_open());
     // It was asked for in the period that ends now, because `keeps` has just asked.
-    assert!(!root.files.age());
-    assert!(root.files.age());
-    assert!(!root.knows("a") && !root.keeps("a") && !root.files.holds());
+    assert!(!root.files.expire_idle());
+    assert!(root.files.expire_idle());
+    assert!(!root.knows("a") && !root.keeps("a") && !root.files.is_open());
     assert_eq!(root.read("a").as_deref(), Ok("a"));
 }
 

@@ -7,13 +7,13 @@ const BURST: Duration = Duration::from_millis(100);
 
 /// A leaky bucket, kept as the time at which what was sent would have been due.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     due: Instant,
 }
 
-impl Pace {
-    pub(super) fn new(now: Instant) -> Pace {
-        Pace { due: now }
+impl RateLimiter {
+    pub(super) fn new(now: Instant) -> RateLimiter {
+        RateLimiter { due: now }
     }
 
     /// How many bytes may be sent now at `rate` bytes a second; when to ask again if none.
@@ -44,12 +44,12 @@ mod tests {
     fn ten_seconds_carry_ten_times_the_rate() {
         let begin = Instant::now();
         for rate in [1024, 100_000, 1 << 30] {
-            let (mut pace, mut now, mut sent) = (Pace::new(begin), begin, 0);
+            let (mut rate_limiter, mut now, mut sent) = (RateLimiter::new(begin), begin, 0);
             while now < begin + Duration::from_secs(10) {
-                match pace.allows(rate, now) {
+                match rate_limiter.allows(rate, now) {
                     Ok(bytes) => {
                         let bytes = bytes.min(64 * 1024);
-                        pace.spend(bytes, rate, now);
+                        rate_limiter.spend(bytes, rate, now);
                         sent += bytes as u64;
                     }
                     Err(again) => now = again.max(now + Duration::from_millis(1)),
