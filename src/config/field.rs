@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, Unexpected, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use super::keywords::Keyword;
 use super::units::{self, NetworkError};
-use super::words::Word;
 use super::{WORKERS_MAX, Workers};
 
 /// The longest path of a UNIX socket, in bytes: `sun_path` less its final NUL.
@@ -37,7 +37,7 @@ pub(super) enum Field<'c> {
     /// A time; whole milliseconds.
     Time(&'c mut Duration, RangeInclusive<Duration>),
     /// One of a few words.
-    Word(&'c mut dyn Word),
+    Keyword(&'c mut dyn Keyword),
     /// Event loops.
     Workers(&'c mut Workers),
     /// The name of a user or of a group.
@@ -129,7 +129,7 @@ impl Field<'_> {
         match self {
             Field::Size(..) | Field::SizeOrZero(..) => return self.set_number(units::parse_size(text)?),
             Field::Time(place, range) => **place = units::parse_time(text).filter(|time| range.contains(time))?,
-            Field::Word(place) => return place.set(text).then_some(()),
+            Field::Keyword(place) => return place.set(text).then_some(()),
             Field::Workers(place) if text == "auto" => **place = Workers::Auto,
             Field::Account(place) if is_account(text) => text.clone_into(place),
             Field::Directory(place) if is_absolute(Path::new(text)) => **place = PathBuf::from(text),
@@ -156,7 +156,7 @@ impl fmt::Display for Field<'_> {
                 let (least, most) = (units::format_time(*range.start()), units::format_time(*range.end()));
                 write!(f, "a time from \"{least}\" to \"{most}\" such as \"500ms\", \"30s\", \"5m\" or \"1h30m\"")
             }
-            Field::Word(word) => {
+            Field::Keyword(word) => {
                 let words: Vec<_> = word.words().into_iter().map(|word| format!("{word:?}")).collect();
                 match words.split_last() {
                     Some((last, [])) => f.write_str(last),
@@ -187,7 +187,7 @@ impl Serialize for Field<'_> {
                 None => serializer.serialize_u64(**value),
             },
             Field::Time(value, _) => serializer.serialize_str(&units::format_time(**value)),
-            Field::Word(value) => serializer.serialize_str(value.word()),
+            Field::Keyword(value) => serializer.serialize_str(value.word()),
             Field::Workers(Workers::Auto) => serializer.serialize_str("auto"),
             Field::Workers(Workers::Count(count)) => serializer.serialize_u16(count.get()),
             Field::Account(value) => serializer.serialize_str(value),

@@ -11,11 +11,11 @@ mod dump;
 mod field;
 mod file;
 mod findings;
+mod keywords;
 mod load;
 pub(crate) mod nearest;
 mod settings;
 mod units;
-mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

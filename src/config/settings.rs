@@ -55,7 +55,7 @@ impl Draft {
         self.encoding = listener.encoding;
         self.base64_line = match listener.encoding {
             Encoding::Base64 { line } => u64::from(line),
-            Encoding::Fragments | Encoding::Plain => 0,
+            _ => 0,
         };
     }
 
@@ -146,7 +146,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "listen.encoding",
         help: "How get_slice is answered here.",
         applies: Live,
-        field: |d| Field::Word(&mut d.encoding),
+        field: |d| Field::Keyword(&mut d.encoding),
     },
     Setting {
         name: "listen.base64-line",
@@ -158,13 +158,13 @@ pub const SETTINGS: &[Setting] = &[
         name: "files.names",
         help: "Which names are listed and served.",
         applies: Live,
-        field: |d| Field::Word(&mut d.config.files.names),
+        field: |d| Field::Keyword(&mut d.config.files.names),
     },
     Setting {
         name: "files.symlinks",
         help: "Symbolic links: followed while they stay inside the root, or never.",
         applies: Live,
-        field: |d| Field::Word(&mut d.config.files.symlinks),
+        field: |d| Field::Keyword(&mut d.config.files.symlinks),
     },
     Setting {
         name: "files.hidden",
@@ -236,19 +236,19 @@ pub const SETTINGS: &[Setting] = &[
         name: "log.target",
         help: "Where the log goes; \"auto\" is standard error, but syslog with --daemon.",
         applies: Live,
-        field: |d| Field::Word(&mut d.config.log.target),
+        field: |d| Field::Keyword(&mut d.config.log.target),
     },
     Setting {
         name: "log.facility",
         help: "The syslog facility.",
         applies: Live,
-        field: |d| Field::Word(&mut d.config.log.facility),
+        field: |d| Field::Keyword(&mut d.config.log.facility),
     },
     Setting {
         name: "log.level",
         help: "The least severe messages that are written.",
         applies: Live,
-        field: |d| Field::Word(&mut d.config.log.level),
+        field: |d| Field::Keyword(&mut d.config.log.level),
     },
     Setting {
         name: "log.access",

@@ -9,8 +9,7 @@ use super::request::RequestInfo;
 use super::slice::{COPIED, Encoded, Encoder, Slice};
 use super::tell::{Answered, CloseReason};
 use crate::handle::{Listing, OpenFile, ReadError};
-use crate::wire::Code;
-use crate::wire::answer::{self, CRLF};
+use crate::wire::{CRLF, Code, answer};
 
 /// An answer that is not completely sent yet.
 pub(super) struct Answer {

@@ -11,7 +11,7 @@ use super::slice::Slice;
 use super::tell::{CloseReason, Event};
 use super::{Connection, NextRequest, State};
 use crate::handle::{Fault, FoundFile, Job, JobResult, Listing, Lookup, Purpose};
-use crate::wire::{Code, Request, RequestReader, SliceRequest};
+use crate::wire::{Code, Encoding, Request, RequestReader, SliceRequest};
 
 /// What a request costs of a round's budget, in addition to the bytes of its answer.
 const REQUEST_COST: usize = 512;
@@ -234,7 +234,8 @@ impl Connection {
             Ok(FoundFile { file: Ok(file), .. }) => file.clone(),
             Ok(FoundFile { file: Err(fault), .. }) | Err(fault) => return failed(Some(name), *fault, info, cx.events),
         };
-        let body = Body::Slice(Slice::new(file, offset, size, (!raw).then_some(self.encoding), cx.now));
+        let encoding = if raw { Encoding::Raw } else { self.encoding };
+        let body = Body::Slice(Slice::new(file, offset, size, encoding, cx.now));
         Answer::new(Code::Ok, if raw { Head::Raw(size) } else { OK }, body, Some(info))
     }
 }

@@ -3,8 +3,7 @@
 //! The bytes of a slice's answer are a function of the file and of the place that was reached: nothing of them is kept.
 //! What the client did not take is made again when it takes more, so that a client that reads nothing costs no buffer.
 //!
-//! A slice is a sequence of *units*: fragments, lines of base64, or one unit for the whole. A unit has a head (the
-//! length of a fragment), a payload (bytes of the file, encoded or not) and an end.
+//! What its units are and what stands around them is [`Encoding`]'s to know (`wire/framing.rs`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +16,6 @@ use super::buffer::Buffer;
 use super::chunk_size::{CHUNK, ChunkSize};
 use crate::handle::{OpenFile, ReadError, Wait};
 use crate::wire::Encoding;
-use crate::wire::answer::{self, CRLF, LAST_FRAGMENT};
 
 /// Up to this many bytes in a row are copied; beyond it the kernel sends them from the file.
 pub(super) const COPIED: u64 = 32 * 1024;
@@ -28,20 +26,12 @@ pub(super) struct Slice {
     file: Arc<OpenFile>,
     /// Where it ends in the file.
     end: u64,
-    framing: Framing,
+    encoding: Encoding,
+    /// The size of fragments, if there is more than one.
+    chunk_size: Option<Box<ChunkSize>>,
     unit: Unit,
     /// Whether bytes of it were sent from the file by the kernel.
     sent_by_kernel: bool,
-}
-
-#[derive(Debug)]
-enum Framing {
-    Raw,
-    Plain,
-    /// Of a length that is adapted to the client, if there is more than one.
-    Fragments(Option<Box<ChunkSize>>),
-    /// In lines of so many bytes of the slice, a multiple of 3; 0 is one line.
-    Base64(u32),
 }
 
 /// A fragment, a line, or the whole slice.
@@ -89,30 +79,19 @@ impl Encoder {
 }
 
 impl Slice {
-    /// A slice of a listener's encoding, or a raw one if that is `None`.
-    pub(super) fn new(file: Arc<OpenFile>, offset: u64, size: u64, encoding: Option<Encoding>, now: Instant) -> Slice {
-        let framing = match encoding {
-            None => Framing::Raw,
-            Some(Encoding::Plain) => Framing::Plain,
-            Some(Encoding::Fragments) => Framing::Fragments((size > CHUNK).then(|| Box::new(ChunkSize::new(now)))),
-            Some(Encoding::Base64 { line }) => Framing::Base64(line),
-        };
-        let end = offset + size;
+    pub(super) fn new(file: Arc<OpenFile>, offset: u64, size: u64, encoding: Encoding, now: Instant) -> Slice {
+        let is_cut = encoding == Encoding::Fragments && size > CHUNK;
+        let chunk_size = is_cut.then(|| Box::new(ChunkSize::new(now)));
         let unit = Unit { start: offset, length: 0, sent: 0 };
-        let mut slice = Slice { file, end, framing, unit, sent_by_kernel: false };
+        let mut slice = Slice { file, end: offset + size, encoding, chunk_size, unit, sent_by_kernel: false };
         slice.unit = slice.unit_at(offset);
         slice
     }
 
     /// The unit whose payload begins there.
     fn unit_at(&self, start: u64) -> Unit {
-        let left = self.end - start;
-        let length = match &self.framing {
-            Framing::Raw | Framing::Plain | Framing::Base64(0) => left,
-            Framing::Fragments(chunk_size) => chunk_size.as_ref().map_or(left, |chunk_size| left.min(chunk_size.chunk)),
-            Framing::Base64(line) => left.min(u64::from(*line)),
-        };
-        Unit { start, length, sent: 0 }
+        let fragment = self.chunk_size.as_ref().map_or(u64::MAX, |chunk_size| chunk_size.chunk);
+        Unit { start, length: self.encoding.unit_length(self.end - start, fragment), sent: 0 }
     }
 
     /// The unit after this one; `None` after the last.
@@ -121,44 +100,16 @@ impl Slice {
         (start < self.end).then(|| self.unit_at(start))
     }
 
-    fn head(&self, unit: Unit, out: &mut Buffer) {
-        if let Framing::Fragments(_) = self.framing
-            && unit.length > 0
-        {
-            answer::fragment_head(out, unit.length);
-        }
+    fn is_last(&self, unit: Unit) -> bool {
+        unit.start + unit.length == self.end
     }
 
     fn head_length(&self, unit: Unit) -> u64 {
-        match self.framing {
-            Framing::Fragments(_) => unit.length.checked_ilog10().map_or(0, |digits| u64::from(digits) + 2),
-            _ => 0,
-        }
-    }
-
-    /// How long the payload is on the wire.
-    fn payload_length(&self, unit: Unit) -> u64 {
-        match self.framing {
-            Framing::Base64(_) => unit.length.div_ceil(3) * 4,
-            _ => unit.length,
-        }
-    }
-
-    /// What follows the payload: one piece, and another after the last.
-    fn ends(&self, unit: Unit) -> [&'static [u8]; 2] {
-        let is_last = unit.start + unit.length == self.end;
-        match self.framing {
-            Framing::Raw => [b"", b""],
-            Framing::Plain | Framing::Base64(_) => [CRLF, b""],
-            Framing::Fragments(_) => {
-                [if unit.length > 0 { CRLF } else { b"" }, if is_last { LAST_FRAGMENT } else { b"" }]
-            }
-        }
+        self.encoding.head_length(unit.length)
     }
 
     fn wire_length(&self, unit: Unit) -> u64 {
-        let ends: usize = self.ends(unit).iter().map(|end| end.len()).sum();
-        self.head_length(unit) + self.payload_length(unit) + ends as u64
+        self.encoding.wire_length(unit.length, self.is_last(unit))
     }
 
     /// Bytes of the file that are still to be sent.
@@ -188,10 +139,7 @@ impl Slice {
     /// What of the unit's payload is still to be sent: from where in the file, and how many bytes of it.
     fn run(&self) -> Option<(u64, u64)> {
         let sent = self.unit.sent.saturating_sub(self.head_length(self.unit));
-        let sent = match self.framing {
-            Framing::Base64(_) => sent / 4 * 3,
-            _ => sent,
-        };
+        let sent = if self.encoding.is_verbatim() { sent } else { sent / 4 * 3 };
         (sent < self.unit.length).then(|| (self.unit.start + sent, self.unit.length - sent))
     }
 
@@ -216,7 +164,7 @@ impl Slice {
     /// The last bytes of a slice are always copied, once it is known that the file is as long as it was: the kernel would
     /// send zeros in place of bytes that are cut off a file meanwhile.
     pub(super) fn for_kernel(&self) -> Option<(&OpenFile, u64, u64)> {
-        if matches!(self.framing, Framing::Base64(_)) || self.unit.sent < self.head_length(self.unit) {
+        if !self.encoding.is_verbatim() || self.unit.sent < self.head_length(self.unit) {
             return None;
         }
         let (offset, length) = self.run()?;
@@ -232,7 +180,7 @@ impl Slice {
 
     /// Adapts the length of fragments to how fast the client takes them; `sent` bytes of the answer were.
     pub(super) fn adapt(&mut self, sent: u64, now: Instant) {
-        if let Framing::Fragments(Some(chunk_size)) = &mut self.framing {
+        if let Some(chunk_size) = &mut self.chunk_size {
             chunk_size.adapt(sent, now);
         }
     }
@@ -245,16 +193,17 @@ impl Slice {
             let mut sent = unit.sent;
             if sent < self.head_length(unit) {
                 let start = out.len();
-                self.head(unit, out);
+                self.encoding.write_head(unit.length, out);
                 skip(out, start, &mut sent);
             } else {
                 sent -= self.head_length(unit);
             }
-            let length = self.payload_length(unit);
+            let length = self.encoding.payload_length(unit.length);
             if sent < length {
-                let made = match self.framing {
-                    Framing::Base64(_) => self.encode(unit, sent, limit, out, encoder)?,
-                    _ => self.copy(unit, sent, limit, out, encoder)?,
+                let made = if self.encoding.is_verbatim() {
+                    self.copy(unit, sent, limit, out, encoder)?
+                } else {
+                    self.encode(unit, sent, limit, out, encoder)?
                 };
                 if made != Encoded::All {
                     return Ok(made);
@@ -263,7 +212,7 @@ impl Slice {
             } else {
                 sent -= length;
             }
-            for end in self.ends(unit) {
+            for end in self.encoding.ends(unit.length, self.is_last(unit)) {
                 let start = out.len();
                 out.append(end);
                 skip(out, start, &mut sent);

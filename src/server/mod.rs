@@ -91,7 +91,7 @@ impl Setup {
 
     /// What `config` says of files.
     fn policy(config: &Config) -> Policy {
-        use crate::wire::{Names, answer::CRLF};
+        use crate::wire::{CRLF, Names};
         let listed: fn(&[u8]) -> bool = match config.files.names {
             Names::Portable => |name| Names::Portable.allow_name(name),
             Names::Printable => |name| Names::Printable.allow_name(name),

@@ -1,16 +1,11 @@
-//! What frames the bytes of an answer (hftp(7), ANSWERS TO GET_SLICE). Each function appends to `out`,
-//! which is memory: it takes every byte.
+//! The heads of answers, and answers that have nothing else (hftp(7), ANSWERS). Each function appends to `out`, which is
+//! memory: it takes every byte.
 
 use std::io::Write;
 
+use super::CRLF;
 use super::code::Code;
 use super::request::Command;
-
-/// The end of a line.
-pub const CRLF: &[u8] = b"\r\n";
-
-/// What ends an answer in fragments: a zero and a space.
-pub const LAST_FRAGMENT: &[u8] = b"0 \r\n";
 
 /// The answer to `get_metadata` of a file of `size` bytes.
 pub fn metadata(out: &mut impl Write, size: u64) {

@@ -8,10 +8,9 @@
 mod malformed;
 mod numbers;
 
-use super::Encoding;
-use super::answer::CRLF;
 use super::base64::Decoder;
 use super::request::{Request, SliceRequest};
+use super::{CRLF, Encoding};
 use numbers::{digit, number, status};
 
 pub use malformed::{Flaw, Malformed};
@@ -69,10 +68,7 @@ pub struct AnswerReader {
 enum Expected {
     Names,
     Size,
-    Fragments,
-    Plain,
-    Base64,
-    Raw,
+    Slice(Encoding),
     Close,
 }
 
@@ -146,12 +142,9 @@ impl AnswerReader {
             Request::GetFileListing | Request::Help => (Expected::Names, 0),
             Request::GetMetadata { .. } => (Expected::Size, 0),
             Request::Quit => (Expected::Close, 0),
-            Request::GetSlice { slice: SliceRequest { size, raw: true, .. }, .. } => (Expected::Raw, size),
-            Request::GetSlice { slice: SliceRequest { size, .. }, .. } => match encoding {
-                Encoding::Fragments => (Expected::Fragments, size),
-                Encoding::Plain => (Expected::Plain, size),
-                Encoding::Base64 { .. } => (Expected::Base64, size),
-            },
+            Request::GetSlice { slice: SliceRequest { size, raw, .. }, .. } => {
+                (Expected::Slice(if raw { Encoding::Raw } else { encoding }), size)
+            }
         };
         AnswerReader {
             expected,
@@ -307,18 +300,18 @@ impl AnswerReader {
         match self.expected {
             Expected::Names => State::Names,
             Expected::Size => State::Size,
-            Expected::Raw => State::Head,
-            Expected::Fragments => State::Length { so_far: None },
-            Expected::Plain => State::Run { left: self.left },
-            Expected::Base64 => State::Base64 { begun: false },
+            Expected::Slice(Encoding::Raw) => State::Head,
+            Expected::Slice(Encoding::Fragments) => State::Length { so_far: None },
+            Expected::Slice(Encoding::Plain) => State::Run { left: self.left },
+            Expected::Slice(Encoding::Base64 { .. }) => State::Base64 { begun: false },
             Expected::Close => State::Complete { closes: true },
         }
     }
 
     fn after_run(&self) -> State {
         match self.expected {
-            Expected::Raw => State::Complete { closes: false },
-            expected => State::RunEnd { last: expected == Expected::Plain },
+            Expected::Slice(Encoding::Raw) => State::Complete { closes: false },
+            expected => State::RunEnd { last: expected == Expected::Slice(Encoding::Plain) },
         }
     }
 

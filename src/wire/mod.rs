@@ -2,12 +2,14 @@
 //! out; no input or output, and nothing from outside the standard library.
 //!
 //! [`request`] is what a client may ask, [`reader`] gets it from a stream, [`code`] holds the codes and their texts,
-//! [`answer`] writes what frames the bytes of an answer, [`answer_reader`] gets an answer from a stream.
+//! [`answer`] writes the heads of answers, `framing` knows what stands around the bytes of a slice, [`answer_reader`] gets an
+//! answer from a stream.
 
 pub mod answer;
 pub mod answer_reader;
 mod base64;
 pub mod code;
+pub mod framing;
 pub mod reader;
 pub mod request;
 
@@ -16,9 +18,15 @@ pub use code::Code;
 pub use reader::RequestReader;
 pub use request::{Command, Names, Request, SliceRequest};
 
-/// How a listener answers `get_slice` (hftp(7), ANSWERS TO GET_SLICE).
+/// The end of a line.
+pub const CRLF: &[u8] = b"\r\n";
+
+/// How the bytes of a slice stand in an answer (hftp(7), ANSWERS TO GET_SLICE). A listener has one of them; a client asks
+/// for raw bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
+    /// The length in a line, an empty line, the bytes. The client asks for it; no listener has it.
+    Raw,
     /// Length, space, bytes, CR LF, until a length of 0 (2008 to 2017).
     Fragments,
     /// The bytes, CR LF (2018).
@@ -28,15 +36,4 @@ pub enum Encoding {
         /// Bytes of the slice in a line, a multiple of 3; 0 for one line.
         line: u32,
     },
-}
-
-impl Encoding {
-    /// The name that the configuration uses for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Encoding::Fragments => "fragments",
-            Encoding::Plain => "plain",
-            Encoding::Base64 { .. } => "base64",
-        }
-    }
 }

@@ -1,5 +1,9 @@
 //! The grammar of requests (hftp(7), REQUESTS).
 
+use std::io::{self, Write};
+
+use super::CRLF;
+
 /// The longest name of a file, in bytes (NAME_MAX of limits.h). A longer one is well formed and never found.
 pub const NAME_MAX: usize = 255;
 
@@ -89,6 +93,38 @@ pub enum Request<'a> {
     Help,
     /// The end of the connection.
     Quit,
+}
+
+impl Request<'_> {
+    /// Writes the line that a client sends, CR LF and all. A name that [`Names::allow_name`] refuses would make another
+    /// request of it.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(self.command().name().as_bytes())?;
+        match self {
+            Request::GetFileListing | Request::Help | Request::Quit => {}
+            Request::GetMetadata { name } => {
+                out.write_all(b" ")?;
+                out.write_all(name)?;
+            }
+            Request::GetSlice { name, slice: SliceRequest { offset, size, raw } } => {
+                out.write_all(b" ")?;
+                out.write_all(name)?;
+                write!(out, " {offset} {size}{}", if *raw { " raw" } else { "" })?;
+            }
+        }
+        out.write_all(CRLF)
+    }
+
+    /// The command that it begins with.
+    pub fn command(&self) -> Command {
+        match self {
+            Request::GetFileListing => Command::GetFileListing,
+            Request::GetMetadata { .. } => Command::GetMetadata,
+            Request::GetSlice { .. } => Command::GetSlice,
+            Request::Help => Command::Help,
+            Request::Quit => Command::Quit,
+        }
+    }
 }
 
 /// Which bytes of a file `get_slice` asks for, and how.

@@ -7,8 +7,10 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hftpd::wire::Encoding;
+
 use crate::sim::dice::Dice;
-use crate::sim::model::answer::{Answer, Form};
+use crate::sim::model::answer::Answer;
 use crate::sim::model::matching::Match;
 use crate::sim::model::request::{first_line, judge};
 use crate::sim::model::{Node, Rules, Tree};
@@ -22,9 +24,9 @@ use crate::support::{in_parallel, show};
 /// Requests on one connection. What they take together fits into the socket's buffers.
 const BATCH: usize = 250;
 
-/// The forms of the listeners of `Settings::listen_all`, in their order.
-pub(super) const FORMS: [Form; 4] =
-    [Form::Fragments, Form::Plain, Form::Base64 { line: 0 }, Form::Base64 { line: 48 << 10 }];
+/// The encodings of the listeners of `Settings::listen_all`, in their order.
+pub(super) const ENCODINGS: [Encoding; 4] =
+    [Encoding::Fragments, Encoding::Plain, Encoding::Base64 { line: 0 }, Encoding::Base64 { line: 48 << 10 }];
 
 fn wanted() -> usize {
     if let Ok(text) = std::env::var("HFTPD_TEST_REQUESTS") {
@@ -82,7 +84,7 @@ fn catalogue(tree: &Tree) -> Catalogue {
 /// Where a batch goes.
 pub(super) struct Target {
     pub(super) address: SocketAddr,
-    pub(super) form: Form,
+    pub(super) encoding: Encoding,
     pub(super) rules: Rules,
 }
 
@@ -102,8 +104,9 @@ fn the_answers_are_those_of_the_model() {
     let targets: Vec<Target> = [(&first, portable), (&second, printable)]
         .into_iter()
         .flat_map(|(daemon, rules)| {
-            let target = move |(at, form): (usize, Form)| Target { address: daemon.address(at), form, rules };
-            FORMS.into_iter().enumerate().map(target)
+            let target =
+                move |(at, encoding): (usize, Encoding)| Target { address: daemon.address(at), encoding, rules };
+            ENCODINGS.into_iter().enumerate().map(target)
         })
         .collect();
 
@@ -118,8 +121,8 @@ fn the_answers_are_those_of_the_model() {
             let batch = batch(&mut Dice::seeded(seed), &catalogue);
             let said = converse(target.address, &batch);
             let found = compare(&batch, &said, target, &tree).unwrap_or_else(|error| {
-                let Target { form, rules, .. } = target;
-                panic!("batch {seed} ({form:?}, {rules:?}): {error}");
+                let Target { encoding, rules, .. } = target;
+                panic!("batch {seed} ({encoding:?}, {rules:?}): {error}");
             });
             answered.fetch_add(found.len(), Ordering::Relaxed);
             let mut codes = codes.lock().expect("nobody panics with it");
@@ -173,7 +176,7 @@ pub(super) fn compare(batch: &[u8], said: &[u8], target: &Target, tree: &Tree) -
     while let Some((line, length)) = first_line(asked, target.rules.request_line)
         && !last
     {
-        let answer = Answer::to(judge(line, &target.rules), &target.rules, Some(tree), target.form);
+        let answer = Answer::to(judge(line, &target.rules), &target.rules, Some(tree), target.encoding);
         last = answer.last;
         codes.push(answer.code);
         let mut matching = Match::new(answer);

@@ -1,10 +1,11 @@
-//! Random slices of random files, in every form, against the files.
+//! Random slices of random files, in every encoding, against the files.
 
 use std::sync::Arc;
 
-use super::requests::{FORMS, Target, compare, converse};
+use hftpd::wire::Encoding;
+
+use super::requests::{ENCODINGS, Target, compare, converse};
 use crate::sim::dice::Dice;
-use crate::sim::model::answer::Form;
 use crate::sim::model::{Node, Rules, Tree};
 use crate::support::content::pattern;
 use crate::support::daemon::Daemon;
@@ -38,9 +39,9 @@ fn a_slice_is_those_bytes_of_the_file() {
     let settings = Settings::new(&site).listen_all().listen_base64_line("7").listen_base64_line("100000");
     let daemon = Daemon::start(&site, &settings);
     let rules = Rules { printable: false, hidden: false, links: true, request_line: 8 << 20 };
-    let forms = FORMS.into_iter().chain([Form::Base64 { line: 6 }, Form::Base64 { line: 99_999 }]);
-    let target = |(at, form)| Target { address: daemon.address(at), form, rules };
-    let targets: Vec<Target> = forms.enumerate().map(target).collect();
+    let encodings = ENCODINGS.into_iter().chain([Encoding::Base64 { line: 6 }, Encoding::Base64 { line: 99_999 }]);
+    let target = |(at, encoding)| Target { address: daemon.address(at), encoding, rules };
+    let targets: Vec<Target> = encodings.enumerate().map(target).collect();
     let large = std::env::var("HFTPD_TEST_LARGE").as_deref() == Ok("1");
     let jobs: Vec<u64> = (0..if large { 400 } else { 40 }).collect();
     in_parallel(4, &jobs, |&job| {
@@ -57,7 +58,7 @@ fn a_slice_is_those_bytes_of_the_file() {
         }
         let said = converse(target.address, batch.as_bytes());
         let codes = compare(batch.as_bytes(), &said, target, &tree)
-            .unwrap_or_else(|error| panic!("job {job} ({:?}): {error}", target.form));
+            .unwrap_or_else(|error| panic!("job {job} ({:?}): {error}", target.encoding));
         assert_eq!(codes, [0; 25], "job {job}");
     });
 }

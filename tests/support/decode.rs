@@ -79,7 +79,8 @@ impl Form {
     pub(crate) fn read(self, reader: &mut impl BufRead, size: u64, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
         let raw = self == Form::Raw;
         let encoding = match self {
-            Form::Fragments | Form::Raw => Encoding::Fragments,
+            Form::Fragments => Encoding::Fragments,
+            Form::Raw => Encoding::Raw,
             Form::Plain => Encoding::Plain,
             Form::Base64 { line } => Encoding::Base64 { line },
         };

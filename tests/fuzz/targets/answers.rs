@@ -9,7 +9,7 @@ use hftpd::wire::answer_reader::{Event, LINE, Malformed};
 use hftpd::wire::{AnswerReader, Encoding, Names, Request, SliceRequest};
 
 use crate::sim::dice::Dice;
-use crate::sim::model::answer::{Answer, Form, Part};
+use crate::sim::model::answer::{Answer, Part};
 use crate::sim::model::request::{self as model, first_line, judge};
 use crate::sim::model::{Node, Tree};
 use crate::sim::wire::{Mood, Wire};
@@ -74,7 +74,6 @@ pub(crate) fn answers(input: &[u8]) {
 
 const ENCODINGS: [Encoding; 4] =
     [Encoding::Fragments, Encoding::Plain, Encoding::Base64 { line: 0 }, Encoding::Base64 { line: 999 }];
-const FORMS: [Form; 4] = [Form::Fragments, Form::Plain, Form::Base64 { line: 0 }, Form::Base64 { line: 999 }];
 
 /// Has the server answer a request, and reads the answer: as it is, and with a few bytes changed.
 fn ask(place: usize, store: &Store, dice: &mut Dice) {
@@ -96,7 +95,7 @@ fn ask(place: usize, store: &Store, dice: &mut Dice) {
     let world = World::new(store, rules);
     let tree = world.now().tree.clone().expect("the root is there");
     let mut written = serve(world, &script, ENCODINGS[place]);
-    let wanted = Answer::to(asked.clone(), &rules, Some(&tree), FORMS[place]);
+    let wanted = Answer::to(asked.clone(), &rules, Some(&tree), ENCODINGS[place]);
     let mut heard = hear(request, ENCODINGS[place], &written, most, dice);
     let what = || format!("{} answered with {}", script.escape_ascii(), written.escape_ascii());
     assert_eq!(heard.malformed, None, "{}", what());

@@ -46,6 +46,13 @@ pub(crate) fn requests(input: &[u8]) {
         let wanted = judge(line, &rules);
         let found = reader.request().map(of_reader).map_err(hftpd::wire::Code::number);
         assert_eq!(found, wanted.clone().map(cut_numbers), "{line:?}");
+        if let Ok(request) = reader.request() {
+            let mut written = Vec::new();
+            request.write(&mut written).expect("memory takes every byte");
+            let mut again = RequestReader::new(names, 512);
+            assert_eq!(again.read(&written), (written.len(), true), "{request:?}");
+            assert_eq!(again.request(), Ok(request), "what a client writes is what the server reads");
+        }
         if let model::Line::Whole(line) = line {
             assert!(line.starts_with(reader.line()) && reader.line().len() == line.len().min(272));
         }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use hftpd::connection::Answered;
 
-use super::model::answer::{Answer, Form, Part};
+use hftpd::wire::Encoding;
+
+use super::model::answer::{Answer, Part};
 use super::model::matching::Match;
 use super::model::request::{Line, first_line, judge};
 use super::wire::Wire;
@@ -14,7 +16,7 @@ const KEPT: usize = 272;
 
 /// Follows a connection's answers.
 pub(crate) struct Oracle {
-    form: Form,
+    encoding: Encoding,
     /// Where in the script the request begins whose answer is not known yet.
     at: usize,
     /// Answers that may be, of the requests that were answered or begun to be and whose bytes have not all come.
@@ -53,9 +55,9 @@ struct Told {
 }
 
 impl Oracle {
-    pub(crate) fn new(form: Form) -> Oracle {
+    pub(crate) fn new(encoding: Encoding) -> Oracle {
         Oracle {
-            form,
+            encoding,
             at: 0,
             open: Vec::new(),
             whole: 0,
@@ -75,7 +77,7 @@ impl Oracle {
         let answer = Answer { code: 199, parts, last: true, slice: None };
         let told = Some(Told { code: 199, bytes: line.len(), complete: true });
         let open = vec![Open { may_be: vec![Match::new(answer)], at: 0, told }];
-        Oracle { open, told: 1, over: true, refused: true, ..Oracle::new(Form::Fragments) }
+        Oracle { open, told: 1, over: true, refused: true, ..Oracle::new(Encoding::Fragments) }
     }
 
     /// The deadline of an incomplete request has come.
@@ -112,7 +114,7 @@ impl Oracle {
                     if !seen.contains(&mark) {
                         seen.push(mark);
                         let request = judge(line, &grammar.rules);
-                        let answer = Answer::to(request, &policy.rules, tree.tree.as_deref(), self.form);
+                        let answer = Answer::to(request, &policy.rules, tree.tree.as_deref(), self.encoding);
                         may_be.push(Match::new(answer));
                     }
                 }

@@ -11,7 +11,6 @@ use hftpd::wire::{Encoding, Names, code};
 
 use super::checks;
 use super::dice::Dice;
-use super::model::answer::Form;
 use super::oracle::Oracle;
 use super::wire::{Mood, Wire};
 use super::world::{Store, World};
@@ -75,13 +74,13 @@ impl<'s> Run<'s> {
         if dice.chance(10) {
             script.truncate(script.len() - dice.below(script.len().min(20)));
         }
-        let (form, encoding) = *dice.pick(&[
-            (Form::Fragments, Encoding::Fragments),
-            (Form::Plain, Encoding::Plain),
-            (Form::Base64 { line: 0 }, Encoding::Base64 { line: 0 }),
-            (Form::Base64 { line: 3 }, Encoding::Base64 { line: 3 }),
-            (Form::Base64 { line: 48 << 10 }, Encoding::Base64 { line: 48 << 10 }),
-            (Form::Base64 { line: 99_999 }, Encoding::Base64 { line: 99_999 }),
+        let encoding = *dice.pick(&[
+            Encoding::Fragments,
+            Encoding::Plain,
+            Encoding::Base64 { line: 0 },
+            Encoding::Base64 { line: 3 },
+            Encoding::Base64 { line: 48 << 10 },
+            Encoding::Base64 { line: 99_999 },
         ]);
         let budgets: &[&[usize]] = &[&[512 << 10], &[512 << 10], &[1, 700, 5000, 512 << 10], &[1], &[60_000, 100_000]];
         let budgets = *dice.pick(budgets);
@@ -107,7 +106,7 @@ impl<'s> Run<'s> {
             let line = *dice.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_NOT_WELCOME]);
             (Connection::refused(line, now), Oracle::refused(line))
         } else {
-            (Connection::new(encoding, now), Oracle::new(form))
+            (Connection::new(encoding, now), Oracle::new(encoding))
         };
         let mut run = Run {
             connection,
@@ -133,7 +132,7 @@ impl<'s> Run<'s> {
             budgets,
             record,
         };
-        run.diary.push(format!("{form:?} {rules:?} {mood:?} budgets {budgets:?}"));
+        run.diary.push(format!("{encoding:?} {rules:?} {mood:?} budgets {budgets:?}"));
         run.diary.push(format!("script {}", show(&run.wire.script)));
         run.set_alarm();
         run

@@ -3,19 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use hftpd::wire::Encoding;
+
 use super::request::Request;
 use super::{Node, Rules, Tree};
-
-/// The form of a slice on a listener.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
-    Fragments,
-    Plain,
-    /// In lines of so many bytes of the slice each, a multiple of 3; 0 is one line.
-    Base64 {
-        line: usize,
-    },
-}
 
 /// One answer.
 #[derive(Clone, Debug)]
@@ -64,7 +55,12 @@ impl Answer {
     }
 
     /// The answer to a request, or to a line that is none. Without a tree the root is missing.
-    pub(crate) fn to(request: Result<Request<'_>, u16>, rules: &Rules, tree: Option<&Tree>, form: Form) -> Answer {
+    pub(crate) fn to(
+        request: Result<Request<'_>, u16>,
+        rules: &Rules,
+        tree: Option<&Tree>,
+        encoding: Encoding,
+    ) -> Answer {
         let request = match request {
             Ok(request) => request,
             Err(code) => return Answer::code(code),
@@ -98,7 +94,7 @@ impl Answer {
                 let at = |number: u128| usize::try_from(number).expect("it lies within a file");
                 let range = at(offset)..at(offset + size);
                 let slice = Some((name.to_vec(), range.end));
-                Answer { slice, ..Answer::slice(bytes.clone(), range, if raw { None } else { Some(form) }) }
+                Answer { slice, ..Answer::slice(bytes.clone(), range, if raw { Encoding::Raw } else { encoding }) }
             }
             Request::Help | Request::Quit => unreachable!("answered above"),
         }
@@ -118,24 +114,23 @@ impl Answer {
         Answer::ok(text)
     }
 
-    /// Without a form it is raw.
-    fn slice(bytes: Arc<Vec<u8>>, range: Range<usize>, form: Option<Form>) -> Answer {
+    fn slice(bytes: Arc<Vec<u8>>, range: Range<usize>, encoding: Encoding) -> Answer {
         let mut answer = Answer::code(0);
-        match form {
-            None => {
+        match encoding {
+            Encoding::Raw => {
                 answer.parts.push(Part::Text(format!("Content-Length: {}\r\n\r\n", range.len()).into_bytes()));
                 answer.parts.push(Part::Bytes(bytes, range));
             }
-            Some(Form::Plain) => {
+            Encoding::Plain => {
                 answer.parts.push(Part::Bytes(bytes, range));
                 answer.parts.push(Part::Text(b"\r\n".to_vec()));
             }
-            Some(Form::Fragments) => {
+            Encoding::Fragments => {
                 answer.parts.push(Part::Fragments(bytes, range));
                 answer.parts.push(Part::Text(b"0 \r\n".to_vec()));
             }
-            Some(Form::Base64 { line }) => {
-                answer.parts.push(Part::Text(base64_lines(&bytes[range], line)));
+            Encoding::Base64 { line } => {
+                answer.parts.push(Part::Text(base64_lines(&bytes[range], line as usize)));
             }
         }
         answer

@@ -1,5 +1,7 @@
 //! The settings whose value is one of a few words, and their words.
 
+use std::mem::discriminant;
+
 use log::LevelFilter;
 
 use super::{Facility, LogTarget};
@@ -7,8 +9,8 @@ use crate::handle::Symlinks;
 use crate::wire::{Encoding, Names};
 
 /// A value that is written as one of a few words.
-pub(super) trait Word {
-    /// All words, in the order in which they are told.
+pub(super) trait Keyword {
+    /// All words, in the order in which they are listed.
     fn words(&self) -> Vec<&'static str>;
     /// The word of this value.
     fn word(&self) -> &'static str;
@@ -16,22 +18,18 @@ pub(super) trait Word {
     fn set(&mut self, word: &str) -> bool;
 }
 
-/// The table of a type's words.
-pub(super) trait Words: Copy + PartialEq + 'static {
+/// The words of an enum. What a variant holds besides is for another setting to say.
+pub(super) trait KeywordTable: Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];
-    /// The value as it stands in the table.
-    fn entry(self) -> Self {
-        self
-    }
 }
 
-impl<T: Words> Word for T {
+impl<T: KeywordTable> Keyword for T {
     fn words(&self) -> Vec<&'static str> {
         T::WORDS.iter().map(|(word, _)| *word).collect()
     }
 
     fn word(&self) -> &'static str {
-        T::WORDS.iter().find(|(_, value)| *value == self.entry()).map_or("", |(word, _)| word)
+        T::WORDS.iter().find(|(_, value)| discriminant(value) == discriminant(self)).map_or("", |(word, _)| word)
     }
 
     fn set(&mut self, word: &str) -> bool {
@@ -43,32 +41,25 @@ impl<T: Words> Word for T {
     }
 }
 
-impl Words for Encoding {
+impl KeywordTable for Encoding {
     const WORDS: &'static [(&'static str, Encoding)] =
         &[("fragments", Encoding::Fragments), ("plain", Encoding::Plain), ("base64", Encoding::Base64 { line: 0 })];
-
-    fn entry(self) -> Encoding {
-        match self {
-            Encoding::Base64 { .. } => Encoding::Base64 { line: 0 },
-            other => other,
-        }
-    }
 }
 
-impl Words for Names {
+impl KeywordTable for Names {
     const WORDS: &'static [(&'static str, Names)] = &[("portable", Names::Portable), ("printable", Names::Printable)];
 }
 
-impl Words for Symlinks {
+impl KeywordTable for Symlinks {
     const WORDS: &'static [(&'static str, Symlinks)] = &[("inside", Symlinks::Inside), ("never", Symlinks::Never)];
 }
 
-impl Words for LogTarget {
+impl KeywordTable for LogTarget {
     const WORDS: &'static [(&'static str, LogTarget)] =
         &[("auto", LogTarget::Auto), ("syslog", LogTarget::Syslog), ("stderr", LogTarget::Stderr)];
 }
 
-impl Words for Facility {
+impl KeywordTable for Facility {
     const WORDS: &'static [(&'static str, Facility)] = &[
         ("daemon", Facility::Daemon),
         ("user", Facility::User),
@@ -84,7 +75,7 @@ impl Words for Facility {
     ];
 }
 
-impl Words for LevelFilter {
+impl KeywordTable for LevelFilter {
     const WORDS: &'static [(&'static str, LevelFilter)] = &[
         ("off", LevelFilter::Off),
         ("error", LevelFilter::Error),
@@ -99,7 +90,7 @@ impl Words for LevelFilter {
 mod tests {
     use super::*;
 
-    fn each_word_comes_back<T: Words + std::fmt::Debug>() {
+    fn each_word_comes_back<T: KeywordTable + PartialEq + std::fmt::Debug>() {
         for (word, value) in T::WORDS {
             assert_eq!(value.word(), *word);
             for (_, other) in T::WORDS {
