@@ -20,7 +20,7 @@
 //!
 //! # The way of a request
 //!
-//! 1. A **worker** (`server/worker.rs`) is an event loop. Its poll says that a client has sent something; the worker
+//! 1. A **worker** (`server/worker/`) is an event loop. Its poll says that a client has sent something; the worker
 //!    lends the client's [`Connection`](connection::Connection) its buffers and its view of the root, in a
 //!    [`Context`](connection::Context), and calls [`drive`](connection::Connection::drive).
 //! 2. The connection reads, and gives what it has read to a [`RequestReader`](wire::RequestReader). That keeps a few
@@ -29,7 +29,7 @@
 //! 3. The connection asks [`RootView`](handle::RootView), the worker's view of the root, for the file or the listing. What
 //!    the kernel has in memory is [answered now](handle::Lookup::Ready). Anything else is a [`Job`](handle::Job): the
 //!    connection leaves it in the context as a [`Task`](connection::Task) and waits, the worker gives it to the **pool**
-//!    (`server/pool.rs`), and a thread of the pool, which may wait for a disk, sends what it [found](handle::JobResult) back to
+//!    (`server/pool/`), and a thread of the pool, which may wait for a disk, sends what it [found](handle::JobResult) back to
 //!    the worker's mailbox, and so to `drive` ([`LookedUp`](connection::Cause::LookedUp)).
 //! 4. The answer is queued (`connection/output.rs`). The worker makes and sends small answers itself, many in one call,
 //!    if it can read their files without waiting. Large answers, and those whose file may have to come from a disk, are
@@ -48,11 +48,11 @@
 //!
 //! # The threads
 //!
-//! * The **main thread** is the supervisor (`server/supervisor.rs`): signals, the control socket, reloads, the drain,
+//! * The **main thread** is the supervisor (`server/supervisor/`): signals, the control socket, reloads, the drain,
 //!   and the service manager. It serves no client, and it is the only one that changes what is in force.
 //! * **Workers**, one for each core. Each has its own poll, clients, timers, tally and view of the root. A new connection
-//!   wakes one of them (`server/accept.rs`). It gives the client to the worker with the fewest, or keeps it where clients
-//!   come and go (`server/sharing.rs`).
+//!   wakes one of them (`server/worker/acceptor.rs`). It gives the client to the worker with the fewest, or keeps it where clients
+//!   come and go (`server/worker/balance.rs`).
 //! * The **pool**, a bounded number of threads that come and go with the work. No name and no device holds more than a
 //!   part of them, so that a disk that hangs holds up those alone who want something of it. Of large answers as many are
 //!   sent at a time as there are cores, and more only where a disk holds them up.
@@ -86,14 +86,14 @@
 //! * **The form of an answer**: [`wire::Encoding`] and [`wire::answer`], and `connection/slice.rs`, which makes it from
 //!   any place on; [`wire::AnswerReader`], by which a client reads it.
 //! * **A setting**: its line in [`config::SETTINGS`], its place in [`config::Config`], `etc/hftp.toml` and
-//!   hftp.toml(5). From there `Setup` in `server/mod.rs` carries it to connections
+//!   hftp.toml(5). From there `WorkerConfig` in `server/worker_config.rs` carries it to connections
 //!   ([`connection::Settings`]) or to files ([`handle::Policy`]).
 //! * **Which files are served**: [`handle`]; what the kernel is asked for, [`os::files`].
-//! * **A limit on who may connect**: `server/gate.rs`. **A timeout**:
+//! * **A limit on who may connect**: `server/admission.rs`. **A timeout**:
 //!   [`Connection::deadline`](connection::Connection::deadline).
-//! * **Which worker accepts a client, and which serves it**: `server/accept.rs` and `server/sharing.rs`.
+//! * **Which worker accepts a client, and which serves it**: `server/worker/acceptor.rs` and `server/worker/balance.rs`.
 //! * **Why a connection ends**: [`connection::CloseReason`], which is counted and told by `hftpd status`.
-//! * **What `hftpd status` tells**: `server/status.rs`; what it counts, [`metrics`].
+//! * **What `hftpd status` tells**: `server/supervisor/status.rs`; what it counts, [`metrics`].
 //! * **An option of the command line**: the table in `cli.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].
 //! * **A system call**: [`os`], in the file of its family.
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use hftpd::cli::{self, Command, Exit, Format};
 use hftpd::config::{self, Overrides, Source};
 use hftpd::log;
-use hftpd::server::{self, Failure, Question, Start};
+use hftpd::server::{self, ControlRequest, Failure, Start};
 
 fn main() -> ExitCode {
     log::init();
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
             print(&report.output);
             report.exit.into()
         }
-        Command::Reload { source } => ask(&source, Question::Reload, str::to_owned),
-        Command::Status { source, format } => ask(&source, Question::Status, |status| match format {
+        Command::Reload { source } => ask(&source, ControlRequest::Reload, str::to_owned),
+        Command::Status { source, format } => ask(&source, ControlRequest::Status, |status| match format {
             Format::Json => status.to_owned(),
             Format::Text => server::status_text(status).unwrap_or_else(|_| status.to_owned()),
         }),
@@ -64,7 +64,7 @@ fn end_with_a_panic() {
 }
 
 /// Asks the running daemon, prints what it says, and ends as it says.
-fn ask(source: &Source, question: Question, show: impl Fn(&str) -> String) -> ExitCode {
+fn ask(source: &Source, question: ControlRequest, show: impl Fn(&str) -> String) -> ExitCode {
     let loaded = config::load(source, &Overrides::default());
     let control = match &loaded {
         Ok(config) => config.control.clone(),

@@ -63,7 +63,7 @@ impl LoadError {
     /// Whether the file may be as it should, and there was no descriptor to read it with.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
-        matches!(self, LoadError::Unreadable { error, .. } if limits::is_without_descriptor(error))
+        matches!(self, LoadError::Unreadable { error, .. } if limits::is_fd_exhausted(error))
     }
 }
 

@@ -143,14 +143,14 @@ pub enum Refusal {
     /// There are `limits.connections-per-address` from its address already.
     Address,
     /// `limits.allow` and `limits.deny` do not want it.
-    NotWelcome,
+    Denied,
     /// The process has no descriptor left for it.
     NoDescriptor,
 }
 
 impl Refusal {
     /// Every refusal, in the order of [`Refusal::index`].
-    pub const ALL: [Refusal; 4] = [Refusal::Full, Refusal::Address, Refusal::NotWelcome, Refusal::NoDescriptor];
+    pub const ALL: [Refusal; 4] = [Refusal::Full, Refusal::Address, Refusal::Denied, Refusal::NoDescriptor];
 
     /// Its place in [`Refusal::ALL`].
     pub fn index(self) -> usize {
@@ -162,7 +162,7 @@ impl Refusal {
         match self {
             Refusal::Full => "full",
             Refusal::Address => "address",
-            Refusal::NotWelcome => "not-welcome",
+            Refusal::Denied => "denied",
             Refusal::NoDescriptor => "no-descriptor",
         }
     }
@@ -172,7 +172,7 @@ impl Refusal {
         match self {
             Refusal::Full | Refusal::NoDescriptor => code::TOO_MANY_CONNECTIONS,
             Refusal::Address => code::TOO_MANY_FROM_ADDRESS,
-            Refusal::NotWelcome => code::ADDRESS_NOT_WELCOME,
+            Refusal::Denied => code::ADDRESS_DENIED,
         }
     }
 }

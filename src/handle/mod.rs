@@ -103,7 +103,7 @@ impl Fault {
     /// Whether the process or the system has no descriptor left.
     fn is_shortage(&self) -> bool {
         match self {
-            Fault::Root(errno) | Fault::Unreadable(errno) => limits::is_without_descriptor(&(*errno).into()),
+            Fault::Root(errno) | Fault::Unreadable(errno) => limits::is_fd_exhausted(&(*errno).into()),
             Fault::NotFound => false,
         }
     }

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// # Errors
 ///
 /// setrlimit(2) fails.
-pub fn allow_open_files(wanted: u64) -> io::Result<u64> {
+pub fn raise_nofile_limit(wanted: u64) -> io::Result<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= wanted) {
         return Ok(wanted);
@@ -20,6 +20,6 @@ pub fn allow_open_files(wanted: u64) -> io::Result<u64> {
 }
 
 /// Whether the process or the system has no descriptor left.
-pub fn is_without_descriptor(error: &io::Error) -> bool {
+pub fn is_fd_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

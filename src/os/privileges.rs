@@ -57,7 +57,7 @@ pub fn is_root() -> bool {
 /// # Errors
 ///
 /// A call fails, or what it did cannot be verified. Some of it may have been done then: the process has to end.
-pub fn become_identity(identity: Option<&Identity>) -> Result<(), DropError> {
+pub fn drop_privileges(identity: Option<&Identity>) -> Result<(), DropError> {
     if let Some(identity) = identity {
         drop_root(identity)?;
     }
@@ -246,7 +246,7 @@ mod tests {
         let identity = Identity { name: "x".to_owned(), uid: 4242, gid: 4243, groups: vec![4243, 4244] };
         const CAP_SETPCAP: u32 = 8;
         let may_empty_bounding_set = effective_capabilities().expect("capabilities") & 1 << CAP_SETPCAP != 0;
-        become_identity(Some(&identity)).expect("root given up");
+        drop_privileges(Some(&identity)).expect("root given up");
 
         let status = std::fs::read_to_string("/proc/thread-self/status").expect("status");
         let field = |name: &str| {
@@ -271,14 +271,14 @@ mod tests {
         assert_eq!(now, Current { uid: 4242, user: None, gid: 4243, groups: vec![4243, 4244] });
         assert!(!is_root() && no_new_privileges());
         assert_eq!(effective_capabilities().expect("capabilities"), 0);
-        become_identity(None).expect("nothing to give up");
+        drop_privileges(None).expect("nothing to give up");
     }
 
     #[test]
     fn nobody_becomes_root() {
         if is_root() {
             let root = Identity { name: "root".to_owned(), uid: 0, gid: 0, groups: vec![0] };
-            assert!(become_identity(Some(&root)).is_err());
+            assert!(drop_privileges(Some(&root)).is_err());
             assert!(is_root(), "refused before anything was changed");
         }
     }

@@ -79,7 +79,7 @@ pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
 
 /// Whether accepting failed for one connection alone, which is gone with that: the client's end of it failed, or the
 /// network did (accept(2)). Anything else would fail again at once.
-pub fn is_connections_own(error: &io::Error) -> bool {
+pub fn is_transient_accept_error(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(
@@ -139,7 +139,7 @@ fn set_option(socket: impl AsFd, level: libc::c_int, name: libc::c_int, value: l
 }
 
 /// Makes a socket that of another user: two sockets may [`share`] an address only if they are one user's.
-pub fn give_to(socket: &TcpListener, uid: u32, gid: u32) -> io::Result<()> {
+pub fn chown_socket(socket: &TcpListener, uid: u32, gid: u32) -> io::Result<()> {
     std::os::unix::fs::fchown(socket, Some(uid), Some(gid))
 }
 
@@ -149,7 +149,7 @@ pub fn share(socket: &TcpListener, share: bool) -> io::Result<()> {
 }
 
 /// Ends listening for everybody who has the socket. Who waits to be accepted is reset.
-pub fn stop(socket: &TcpListener) {
+pub fn shutdown_listener(socket: &TcpListener) {
     // It fails for nothing but a socket that does not listen.
     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
 }

@@ -4,9 +4,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use super::service;
 use crate::config;
-use crate::os::service::Given;
+use crate::os::listen_fds::InheritedSocket;
 use crate::os::{limits, sockets};
 use crate::wire::Encoding;
 
@@ -20,14 +19,14 @@ pub(super) struct Endpoint {
     pub(super) encoding: Encoding,
     pub(super) socket: Arc<TcpListener>,
     /// Whether the service manager listens there too, by a socket unit.
-    pub(super) foreign: bool,
+    pub(super) from_socket_unit: bool,
 }
 
 impl Endpoint {
-    fn new(wanted: &config::Listener, socket: TcpListener, foreign: bool) -> io::Result<Endpoint> {
+    fn new(wanted: &config::Listener, socket: TcpListener, from_socket_unit: bool) -> io::Result<Endpoint> {
         let address = socket.local_addr()?;
         let (wanted, encoding) = (wanted.address, wanted.encoding);
-        Ok(Endpoint { wanted, address, encoding, socket: Arc::new(socket), foreign })
+        Ok(Endpoint { wanted, address, encoding, socket: Arc::new(socket), from_socket_unit })
     }
 
     /// Whether both are the same socket.
@@ -54,7 +53,7 @@ impl std::fmt::Display for BindError {
                 write!(f, " (a port below 1024 needs CAP_NET_BIND_SERVICE or a start as root)")
             }
             io::ErrorKind::AddrNotAvailable => write!(f, " (no interface has this address)"),
-            _ if limits::is_without_descriptor(&self.error) => write!(f, " (raise LimitNOFILE)"),
+            _ if limits::is_fd_exhausted(&self.error) => write!(f, " (raise LimitNOFILE)"),
             _ => Ok(()),
         }
     }
@@ -67,8 +66,8 @@ impl std::fmt::Display for BindError {
 pub(super) fn bind_all(
     wanted: &[config::Listener],
     held: &[Endpoint],
-    mut given: Vec<Given>,
-) -> Result<(Vec<Endpoint>, Vec<Given>), BindError> {
+    mut given: Vec<InheritedSocket>,
+) -> Result<(Vec<Endpoint>, Vec<InheritedSocket>), BindError> {
     let all = held;
     let mut held: Vec<&Endpoint> = held.iter().collect();
     let mut endpoints = Vec::with_capacity(wanted.len());
@@ -77,15 +76,16 @@ pub(super) fn bind_all(
             endpoints.push(Endpoint { encoding: listener.encoding, ..held.swap_remove(at).clone() });
             continue;
         }
-        let fits = |given: &Given| sockets::local_address(&given.socket).is_ok_and(|at| at == listener.address);
-        let (socket, foreign) = match given.iter().position(fits) {
+        let fits =
+            |given: &InheritedSocket| sockets::local_address(&given.socket).is_ok_and(|at| at == listener.address);
+        let (socket, from_socket_unit) = match given.iter().position(fits) {
             Some(at) => {
-                let Given { socket, name } = given.remove(at);
-                (sockets::adopt(socket), !service::is_kept(&name))
+                let InheritedSocket { socket, name } = given.remove(at);
+                (sockets::adopt(socket), !is_stored_name(&name))
             }
             None => (listen(listener.address, all), false),
         };
-        let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket, foreign));
+        let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket, from_socket_unit));
         endpoints.push(endpoint.map_err(|error| BindError { address: listener.address, error })?);
     }
     Ok((endpoints, given))
@@ -120,3 +120,15 @@ pub(super) fn describe(endpoints: &[Endpoint]) -> String {
         endpoints.iter().map(|endpoint| format!("{} ({})", endpoint.address, endpoint.encoding.name())).collect();
     each.join(", ")
 }
+
+/// The name under which the service manager stores a listener. It has no colon (sd_pid_notify_with_fds(3)).
+pub(super) fn store_name(endpoint: &Endpoint) -> String {
+    format!("{STORE_PREFIX}{}", endpoint.address).replace(':', "_")
+}
+
+/// Whether a socket of this name is one that the daemon had stored.
+pub(super) fn is_stored_name(name: &str) -> bool {
+    name.starts_with(STORE_PREFIX)
+}
+
+const STORE_PREFIX: &str = "listen-";

@@ -12,7 +12,7 @@ pub(super) struct Slots<T> {
 }
 
 /// Generations keep this bit of a token clear; the tokens of listeners have it set.
-pub(super) const NOT_A_SLOT: usize = 1 << 63;
+pub(super) const LISTENER_BIT: usize = 1 << 63;
 
 impl<T> Slots<T> {
     pub(super) fn new() -> Slots<T> {
@@ -91,7 +91,7 @@ mod tests {
     fn tokens_leave_the_bit_of_listeners_clear() {
         let mut slots = Slots { entries: Slab::new(), generation: u32::MAX >> 1 };
         let last = slots.insert(());
-        assert_eq!(last.0 & NOT_A_SLOT, 0);
+        assert_eq!(last.0 & LISTENER_BIT, 0);
         assert_eq!(slots.insert(()).0 >> 32, 0, "generations begin anew");
     }
 }

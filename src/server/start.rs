@@ -5,21 +5,24 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-use super::control::Control;
-use super::early::EarlySignals;
+use super::admission::Admission;
 use super::listener::{self, Endpoint};
-use super::reload;
+use super::pool::Pool;
+use super::prepare;
+use super::shared::Shared;
+use super::startup_signals::StartupSignals;
 use super::supervisor::Supervisor;
-use super::worker::{Berth, Worker};
-use super::{Gate, Pool, Shared, service};
+use super::supervisor::control::Control;
+use super::supervisor::sd_notify;
+use super::worker::{Worker, WorkerChannel};
 use crate::config::{Config, LogTarget, Overrides, Source, Workers};
 use crate::detach::{self, Detached};
 use crate::exit::Exit;
 use crate::log;
 use crate::os::limits;
+use crate::os::listen_fds::listen_fds;
 use crate::os::privileges::{self, Identity, IdentityError};
 use crate::os::sandbox;
-use crate::os::service::given_sockets;
 use crate::os::sockets;
 
 /// What the daemon is started with.
@@ -68,15 +71,15 @@ const DESCRIPTORS: u64 = 512;
 /// The daemon does not serve, and has changed nothing.
 pub fn run(start: Start) -> Result<(), Failure> {
     let unheard = |error| Failure::system("cannot handle signals", &error);
-    let mut early = EarlySignals::watch_hang_up().map_err(unheard)?;
-    reload::check_root(&start.config)?;
-    let mut given = given_sockets();
+    let mut early = StartupSignals::watch_sighup().map_err(unheard)?;
+    prepare::check_root(&start.config)?;
+    let mut given = listen_fds();
     // A socket unit's socket that was also kept comes twice: the unit's is taken, the other let go without a word.
-    given.sort_by_key(|given| service::is_kept(&given.name));
+    given.sort_by_key(|given| listener::is_stored_name(&given.name));
     let (endpoints, left) = listener::bind_all(&start.config.listeners, &[], given)?;
     for given in left {
-        if service::is_kept(&given.name) {
-            service::forget(&given.name);
+        if listener::is_stored_name(&given.name) {
+            sd_notify::remove_fd(&given.name);
         } else {
             ::log::warn!(
                 "the service manager gave the socket {}, which no listener of the configuration fits",
@@ -91,7 +94,8 @@ pub fn run(start: Start) -> Result<(), Failure> {
             daemon.map_err(|error| Failure { exit: Exit::of_code(error.exit_code()), message: error.to_string() })?,
         );
     }
-    let served = early.watch_end().map_err(unheard).and_then(|()| serve(start, endpoints, &mut detached, early));
+    let served =
+        early.watch_termination().map_err(unheard).and_then(|()| serve(start, endpoints, &mut detached, early));
     match served {
         Ok(()) => Ok(()),
         Err(failure) => match detached {
@@ -109,7 +113,7 @@ fn serve(
     start: Start,
     endpoints: Vec<Endpoint>,
     detached: &mut Option<Detached>,
-    early: EarlySignals,
+    early: StartupSignals,
 ) -> Result<(), Failure> {
     let config = &start.config;
     let identity = if privileges::is_root() { Some(identity(&start)?) } else { None };
@@ -117,34 +121,34 @@ fn serve(
     let control = bind_control(config, identity.as_ref());
     if let Some(Identity { uid, gid, .. }) = identity {
         // A socket unit's stays root's: it is not ours to give.
-        for endpoint in endpoints.iter().filter(|endpoint| !endpoint.foreign) {
-            if let Err(error) = sockets::give_to(&endpoint.socket, uid, gid) {
+        for endpoint in endpoints.iter().filter(|endpoint| !endpoint.from_socket_unit) {
+            if let Err(error) = sockets::chown_socket(&endpoint.socket, uid, gid) {
                 ::log::debug!("{} stays root's, so no reload makes it narrower or wider: {error}", endpoint.address);
             }
         }
     }
-    privileges::become_identity(identity.as_ref())
+    privileges::drop_privileges(identity.as_ref())
         .map_err(|error| Failure { exit: Exit::Permission, message: error.to_string() })?;
     // Only now is it known whose eyes the root is seen with.
-    reload::check_root(config)?;
+    prepare::check_root(config)?;
     let sandbox = sandbox::enter(config.control.as_deref());
     let no_log = |error| Failure::no_thread("the log's thread", &error);
     let log = log::start(&config.log, start.daemon).map_err(no_log)?;
     raise_descriptor_limit(config);
     let count = workers(config.workers);
-    let berths: Vec<Berth> = (0..count)
-        .map(|_| Berth::new())
+    let channels: Vec<WorkerChannel> = (0..count)
+        .map(|_| WorkerChannel::new())
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::system("cannot make an event loop", &error))?;
-    let peers: Vec<_> = berths.iter().map(|berth| berth.mailbox.clone()).collect();
+    let peers: Vec<_> = channels.iter().map(|channel| channel.mailbox.clone()).collect();
     let shared = Arc::new(Shared {
-        gate: Gate::default(),
+        admission: Admission::default(),
         loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
         root_is_lost: AtomicBool::new(false),
         complaint: Mutex::new(log::Every::minute()),
         pool: Pool::new(),
     });
-    let setups = reload::setups(config, &endpoints, count)?;
+    let setups = prepare::setups(config, &endpoints, count)?;
     let to_syslog = match config.log.target {
         LogTarget::Syslog => true,
         LogTarget::Auto => start.daemon,
@@ -153,8 +157,8 @@ fn serve(
     let supervisor = Supervisor::new(start, endpoints, control, peers.clone(), shared.clone(), sandbox, log)?;
     // From here on the supervisor sees every signal.
     let early = early.end();
-    for (id, (berth, setup)) in berths.into_iter().zip(setups).enumerate() {
-        let worker = Worker::new(id, berth, peers.clone(), supervisor.mailbox(), shared.clone(), setup);
+    for (id, (channel, setup)) in channels.into_iter().zip(setups).enumerate() {
+        let worker = Worker::new(id, channel, peers.clone(), supervisor.mailbox(), shared.clone(), setup);
         let spawned = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run());
         spawned.map_err(|error| Failure::no_thread("an event loop's thread", &error))?;
     }
@@ -214,7 +218,7 @@ fn identity(start: &Start) -> Result<Identity, Failure> {
 /// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.
 pub(super) fn raise_descriptor_limit(config: &Config) {
     let wanted = 2 * u64::from(config.limits.connections) + DESCRIPTORS;
-    match limits::allow_open_files(wanted) {
+    match limits::raise_nofile_limit(wanted) {
         Ok(possible) if possible >= wanted => {}
         Ok(possible) => ::log::warn!(
             "limits.connections = {} needs {wanted} open files, and the system allows {possible}: clients beyond that \

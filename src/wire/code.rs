@@ -80,7 +80,7 @@ pub const TOO_MANY_CONNECTIONS: &str = "199 TOO MANY CONNECTIONS\r\n";
 pub const TOO_MANY_FROM_ADDRESS: &str = "199 TOO MANY CONNECTIONS FROM YOUR ADDRESS\r\n";
 
 /// What a client is told when its address is not welcome.
-pub const ADDRESS_NOT_WELCOME: &str = "199 YOUR ADDRESS IS NOT WELCOME\r\n";
+pub const ADDRESS_DENIED: &str = "199 YOUR ADDRESS IS NOT WELCOME\r\n";
 
 #[cfg(test)]
 mod tests {

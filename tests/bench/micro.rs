@@ -127,7 +127,7 @@ fn answers(c: &mut Criterion) {
             b.iter(|| {
                 let mut client = Client { request: Some(request.as_bytes().to_vec()), taken: 0 };
                 let mut task = None;
-                // What a worker does (`server/worker.rs`), round by round.
+                // What a worker does (`server/worker/mod.rs`), round by round.
                 while client.taken < length {
                     let mut cx = Context {
                         transport: &mut client,

@@ -87,7 +87,7 @@ pub(crate) fn expect_consistent(tally: &Tally, status: &Value) {
     assert!(whole >= tally.answers(), "{whole} whole answers, but {} were received: {status}", tally.answers());
     assert_eq!(status["accepted"], sum(&status["closed"]), "accepted, and ended: {status}");
     assert_eq!(status["closed"]["refused"], sum(&status["refused"]), "{status}");
-    assert_eq!(status["refused"]["not-welcome"], tally.count(Kind::Unwelcome), "{status}");
+    assert_eq!(status["refused"]["denied"], tally.count(Kind::Unwelcome), "{status}");
     assert_eq!(status["refused"]["address"], tally.count(Kind::Crowded), "{status}");
     assert_eq!(status["refused"]["full"], 0, "{status}");
     assert!(number(&status["closed"]["stalled"]) >= tally.count(Kind::Stalled), "{status}");

@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use mio::Token;
 
+use super::client::{Client, Socket};
 use super::{ROUND, SHARED, Worker};
 use crate::connection::{Answered, Cause, CloseReason, Connection, Context, Event, Task};
 use crate::handle::Fault;
 use crate::log::{self, Access, Escaped};
-use crate::server::Reply;
-use crate::server::client::{Client, Socket};
+use crate::server::messages::Reply;
 use crate::server::pool::{Batch, Lent};
 
 impl Worker {
     /// Puts a client into the poll and into the queue.
-    pub(in crate::server) fn insert(&mut self, mut client: Client) {
+    pub(crate) fn insert(&mut self, mut client: Client) {
         let token = self.clients.next_token();
         client.queued = true;
         let registered = client.socket.stream.register(self.poll.registry(), token);
@@ -29,7 +29,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn remove(&mut self, token: Token, reason: CloseReason) {
+    pub(crate) fn remove(&mut self, token: Token, reason: CloseReason) {
         let Some(client) = self.clients.remove(token) else { return };
         if client.socket.leave() {
             self.shared.pool.abandon();
@@ -39,24 +39,24 @@ impl Worker {
         if client.entered {
             self.count_out(client.peer.ip);
         } else {
-            self.accepting.turned_away -= 1;
+            self.acceptor.rejected -= 1;
         }
     }
 
     /// Takes what a client has sent.
-    pub(super) fn receive(&mut self, token: Token, now: Instant) {
+    pub(crate) fn receive(&mut self, token: Token, now: Instant) {
         self.with_connection(token, now, |connection, cx| connection.receive(cx));
     }
 
     /// Does for a client what can be done now, within a round's budget.
-    pub(super) fn serve(&mut self, token: Token, cause: Cause, now: Instant) {
+    pub(crate) fn serve(&mut self, token: Token, cause: Cause, now: Instant) {
         if self.with_connection(token, now, |connection, cx| connection.drive(cause, cx)) {
-            self.set_alarm(token);
+            self.set_timer(token);
         }
     }
 
     /// A thread gives back a client's answers. Answers of a client that has gone are counted all the same.
-    pub(super) fn take_back(&mut self, lent: Lent, now: Instant) {
+    pub(crate) fn take_back(&mut self, lent: Lent, now: Instant) {
         if self.clients.get_mut(lent.token).is_some() {
             return self.serve(lent.token, Cause::Sent(lent.task), now);
         }
@@ -117,7 +117,7 @@ impl Worker {
     }
 
     /// Gives the small answers of this round to threads.
-    pub(super) fn lend_all(&mut self) {
+    pub(crate) fn lend_all(&mut self) {
         self.lent.sort_by_key(|lent| lent.task.device());
         while let Some(last) = self.lent.last() {
             let device = last.task.device();
@@ -128,14 +128,14 @@ impl Worker {
     }
 
     /// Puts a client that is not done into the queue again, and sees to its deadline.
-    pub(super) fn set_alarm(&mut self, token: Token) {
+    pub(crate) fn set_timer(&mut self, token: Token) {
         let Some(client) = self.clients.get_mut(token) else { return };
         if !client.queued && client.is_ready() {
             client.queued = true;
             self.queues.unfinished.push_back(token);
         }
         if let Some(deadline) = client.connection.deadline(&self.settings) {
-            self.timers.set(token, deadline, &mut client.alarm);
+            self.timers.set(token, deadline, &mut client.timer);
         }
     }
 

@@ -103,7 +103,7 @@ impl<'s> Run<'s> {
             settings.rate = *dice.pick(&[1024, 100_000, 1 << 20, 1 << 30]);
         }
         let (connection, oracle) = if dice.chance(1) {
-            let line = *dice.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_NOT_WELCOME]);
+            let line = *dice.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_DENIED]);
             (Connection::refused(line, now), Oracle::refused(line))
         } else {
             (Connection::new(encoding, now), Oracle::new(encoding))

@@ -4,19 +4,19 @@ use std::time::Instant;
 
 use mio::Token;
 
+use super::control::ControlReply;
 use super::{RELOAD_PATIENCE, RELOADS, Reload, Stage, Supervisor};
+use super::{sd_notify, status::LastReload};
 use crate::exit::Exit;
 use crate::os::sockets;
-use crate::server::control::Verdict;
-use crate::server::listener::Endpoint;
-use crate::server::reload::{self, Prepared};
+use crate::server::listener::{self, Endpoint};
+use crate::server::messages::{SupervisorEvent, WorkerCommand};
+use crate::server::prepare::{self, Prepared};
 use crate::server::start::{Failure, raise_descriptor_limit};
-use crate::server::status::LastReload;
-use crate::server::{Notice, Order, service};
 
 impl Supervisor {
     /// Begins a reload, or sees to it that one follows that which is under way: what it read may be older.
-    pub(super) fn begin_reload(&mut self, asked: Vec<Token>, now: Instant) {
+    pub(crate) fn begin_reload(&mut self, asked: Vec<Token>, now: Instant) {
         if !matches!(self.stage, Stage::Serving) {
             return self.refuse_reload(asked, ENDING.to_owned(), now);
         }
@@ -28,7 +28,7 @@ impl Supervisor {
             let message = format!("{RELOADS} reloads still wait for a disk that does not answer; see what hangs");
             return self.refuse_reload(asked, message, now);
         }
-        service::reloading();
+        sd_notify::reloading();
         self.serial += 1;
         self.preparing += 1;
         let serial = self.serial;
@@ -36,10 +36,15 @@ impl Supervisor {
         let (source, overrides, config) = (self.source.clone(), self.overrides.clone(), self.config.clone());
         let (workers, mailbox) = (self.workers.len(), self.mailbox.clone());
         let mut held = self.endpoints.clone();
-        held.extend(self.foreign.iter().filter(|foreign| !is_among(foreign, &self.endpoints)).cloned());
+        held.extend(
+            self.from_socket_unit
+                .iter()
+                .filter(|from_socket_unit| !is_among(from_socket_unit, &self.endpoints))
+                .cloned(),
+        );
         let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let result = reload::prepare(&source, &overrides, &config, &held, workers).map(Box::new);
-            mailbox.send(Notice::Prepared { serial, result });
+            let result = prepare::prepare(&source, &overrides, &config, &held, workers).map(Box::new);
+            mailbox.send(SupervisorEvent::Prepared { serial, result });
         });
         if let Err(error) = spawned {
             self.prepared(serial, Err(Failure::no_thread("a thread that reloads", &error)), now);
@@ -54,7 +59,7 @@ impl Supervisor {
     }
 
     /// A thread has prepared a reload. Nobody may want it any more.
-    pub(super) fn prepared(&mut self, serial: u64, result: Result<Box<Prepared>, Failure>, now: Instant) {
+    pub(crate) fn prepared(&mut self, serial: u64, result: Result<Box<Prepared>, Failure>, now: Instant) {
         self.preparing -= 1;
         if !matches!(self.reload, Reload::Preparing { serial: wanted, .. } if wanted == serial) {
             return;
@@ -63,19 +68,19 @@ impl Supervisor {
         match result {
             _ if !matches!(self.stage, Stage::Serving) => self.refuse_reload(asked, ENDING.to_owned(), now),
             Ok(prepared) => self.apply(*prepared, asked, now),
-            Err(failure) => self.conclude(asked, failure.exit, failure.message, now),
+            Err(failure) => self.end_reload(asked, failure.exit, failure.message, now),
         }
     }
 
     /// Gives up a reload that takes too long to be prepared.
-    pub(super) fn give_up_reload(&mut self, now: Instant) {
+    pub(crate) fn expire_reload(&mut self, now: Instant) {
         if !matches!(self.reload, Reload::Preparing { until, .. } if until <= now) {
             return;
         }
         if let Reload::Preparing { asked, .. } = std::mem::replace(&mut self.reload, Reload::None) {
             let seconds = RELOAD_PATIENCE.as_secs();
             let message = format!("the configuration or its root could not be read within {seconds} s; see what hangs");
-            self.conclude(asked, Exit::System, message, now);
+            self.end_reload(asked, Exit::System, message, now);
         }
     }
 
@@ -87,37 +92,37 @@ impl Supervisor {
         let old = std::mem::replace(&mut self.endpoints, endpoints);
         self.config = config;
         for gone in old.iter().filter(|old| !is_among(old, &self.endpoints)) {
-            if gone.foreign {
+            if gone.from_socket_unit {
                 ::log::warn!("the socket unit still listens at {}, and nobody answers there: stop it", gone.address);
                 continue;
             }
-            service::forget(&service::name(gone));
+            sd_notify::remove_fd(&listener::store_name(gone));
             if let Err(error) = sockets::take_no_more(&gone.socket) {
                 ::log::debug!("{} takes clients until it is closed: {error}", gone.address);
             }
         }
         for new in self.endpoints.iter().filter(|new| !is_among(new, &old)) {
-            service::keep(new);
+            sd_notify::store_fd(new);
         }
         for (worker, setup) in self.workers.iter().zip(setups) {
-            worker.send(Order::Setup(Box::new(setup)));
+            worker.send(WorkerCommand::Reconfigure(Box::new(setup)));
         }
         let message = format!("{changes}; {}", self.serving());
         self.reload = Reload::Applying { asked, workers: self.workers.len(), message };
         self.finish_reload(now);
     }
 
-    pub(super) fn finish_reload(&mut self, now: Instant) {
+    pub(crate) fn finish_reload(&mut self, now: Instant) {
         if !matches!(self.reload, Reload::Applying { workers: 0, .. }) {
             return;
         }
         if let Reload::Applying { asked, message, .. } = std::mem::replace(&mut self.reload, Reload::None) {
-            self.conclude(asked, Exit::Done, message, now);
+            self.end_reload(asked, Exit::Done, message, now);
         }
     }
 
     /// Says what became of a reload to everybody who wants to know, and begins the next if there is one.
-    pub(super) fn conclude(&mut self, asked: Vec<Token>, exit: Exit, message: String, now: Instant) {
+    pub(crate) fn end_reload(&mut self, asked: Vec<Token>, exit: Exit, message: String, now: Instant) {
         let ok = exit == Exit::Done;
         if ok {
             self.reloads.succeeded += 1;
@@ -134,16 +139,16 @@ impl Supervisor {
         let status = if ok { self.serving() } else { format!("{}; not reloaded: {first_line}", self.serving()) };
         self.reloads.last = Some(LastReload { ok, message, at: now });
         if matches!(self.stage, Stage::Serving) {
-            service::ready(&status);
+            sd_notify::ready(&status);
         }
         if let Some(asked) = self.next_reload.take() {
             self.begin_reload(asked, now);
         }
     }
 
-    pub(super) fn answer(&mut self, who: Token, exit: Exit, text: &str, now: Instant) {
+    pub(crate) fn answer(&mut self, who: Token, exit: Exit, text: &str, now: Instant) {
         if let Some(control) = &mut self.control {
-            control.answer(who, &Verdict { exit: exit.code(), text: text.to_owned() }, now);
+            control.answer(who, &ControlReply { exit: exit.code(), text: text.to_owned() }, now);
         }
     }
 }

@@ -10,27 +10,27 @@ use mio::event::{Event, Source as _};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::timers::Tick;
+use super::timers::TimerTick;
 use crate::connection::{Connection, Sink, Transport};
 use crate::handle::OpenFile;
 use crate::os::sockets;
 
 /// A client.
-pub(super) struct Client {
-    pub(super) socket: Socket,
-    pub(super) connection: Connection,
-    pub(super) peer: Peer,
-    /// Its alarm that counts.
-    pub(super) alarm: Option<Tick>,
+pub(crate) struct Client {
+    pub(crate) socket: Socket,
+    pub(crate) connection: Connection,
+    pub(crate) peer: Peer,
+    /// Its timer that counts.
+    pub(crate) timer: Option<TimerTick>,
     /// Whether it is in one of the worker's queues.
-    pub(super) queued: bool,
-    /// Whether the gate let it in.
-    pub(super) entered: bool,
+    pub(crate) queued: bool,
+    /// Whether the admission let it in.
+    pub(crate) entered: bool,
 }
 
 /// A client's stream, as its worker and threads that work for it share it.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     socket: TcpStream,
     /// Set when the client was removed: nobody waits for what is done for it any more.
     gone: AtomicBool,
@@ -38,12 +38,12 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Has the poll tell of changes. It forgets the stream when the last who has it closes it.
-    pub(super) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         SourceFd(&self.socket.as_raw_fd()).register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// Whether the client was removed.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
 }
@@ -64,8 +64,8 @@ impl Sink for &Stream {
 
 /// Where a client comes from, in less memory than a [`SocketAddr`] takes: there are many clients.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer {
-    pub(super) ip: IpAddr,
+pub(crate) struct Peer {
+    pub(crate) ip: IpAddr,
     port: [u8; 2],
 }
 
@@ -74,15 +74,15 @@ impl Peer {
         Peer { ip: address.ip(), port: address.port().to_ne_bytes() }
     }
 
-    pub(super) fn address(self) -> SocketAddr {
+    pub(crate) fn address(self) -> SocketAddr {
         SocketAddr::new(self.ip, u16::from_ne_bytes(self.port))
     }
 }
 
 /// A socket and what is known of it. The poll tells a change once (it is edge-triggered), so what it told is remembered
 /// until a call says that it is over.
-pub(super) struct Socket {
-    pub(super) stream: Arc<Stream>,
+pub(crate) struct Socket {
+    pub(crate) stream: Arc<Stream>,
     readable: bool,
     writable: bool,
     /// The client has shut its side: there is an end to read.
@@ -92,21 +92,21 @@ pub(super) struct Socket {
 impl Client {
     /// A client that has just been accepted. Its first request has often come with it, and there is room to answer, so
     /// it is taken for ready before the poll says so.
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, connection: Connection, entered: bool) -> Client {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, connection: Connection, entered: bool) -> Client {
         let stream = Arc::new(Stream { socket: stream, gone: AtomicBool::new(false) });
         let socket = Socket { stream, readable: true, writable: true, ends: false };
-        Client { socket, connection, peer: Peer::new(peer), alarm: None, queued: false, entered }
+        Client { socket, connection, peer: Peer::new(peer), timer: None, queued: false, entered }
     }
 
     /// Whether something can be done now.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.connection.is_ready(&self.socket)
     }
 }
 
 impl Socket {
     /// The client is removed. A thread that still has the stream can send nothing more. Returns whether there may be one.
-    pub(super) fn leave(&self) -> bool {
+    pub(crate) fn leave(&self) -> bool {
         self.stream.gone.store(true, Ordering::Relaxed);
         let is_shared = Arc::strong_count(&self.stream) > 1;
         if is_shared {
@@ -117,7 +117,7 @@ impl Socket {
     }
 
     /// Remembers what the poll says. Returns whether nobody is there any more.
-    pub(super) fn notice(&mut self, event: &Event) -> bool {
+    pub(crate) fn notice(&mut self, event: &Event) -> bool {
         self.readable |= event.is_readable() || event.is_read_closed();
         self.writable |= event.is_writable() || event.is_write_closed();
         self.ends |= event.is_read_closed();

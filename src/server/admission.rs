@@ -11,12 +11,12 @@ use crate::connection::Refusal;
 
 /// Who is in, over all event loops. The lock is held for a look-up in a table, at accept and at close.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
-    inside: Mutex<Inside>,
+pub(super) struct Admission {
+    inside: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct Counts {
     all: u32,
     /// By address: an IPv4 address, or the first half of an IPv6 one.
     each: HashMap<Source, u32>,
@@ -37,11 +37,11 @@ impl Source {
     }
 }
 
-impl Gate {
-    /// Lets a client in, or says why not. One that is in has to [`Gate::leave`].
-    pub(super) fn enter(&self, address: IpAddr, limits: &Limits) -> Result<(), Refusal> {
-        if !is_welcome(address.to_canonical(), limits) {
-            return Err(Refusal::NotWelcome);
+impl Admission {
+    /// Lets a client in, or says why not. One that is in has to [`Admission::release`].
+    pub(super) fn admit(&self, address: IpAddr, limits: &Limits) -> Result<(), Refusal> {
+        if !is_allowed(address.to_canonical(), limits) {
+            return Err(Refusal::Denied);
         }
         let mut inside = self.lock();
         if inside.all >= limits.connections {
@@ -57,7 +57,7 @@ impl Gate {
     }
 
     /// A client that was let in has gone. Returns how many were in, this one too.
-    pub(super) fn leave(&self, address: IpAddr) -> u32 {
+    pub(super) fn release(&self, address: IpAddr) -> u32 {
         let mut inside = self.lock();
         let all = inside.all;
         inside.all = all.saturating_sub(1);
@@ -75,16 +75,16 @@ impl Gate {
     }
 
     /// How many are in.
-    pub(super) fn inside(&self) -> u32 {
+    pub(super) fn connected(&self) -> u32 {
         self.lock().all
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_welcome(address: IpAddr, limits: &Limits) -> bool {
+fn is_allowed(address: IpAddr, limits: &Limits) -> bool {
     let among = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
     !among(&limits.deny) && (limits.allow.is_empty() || among(&limits.allow))
 }
@@ -110,26 +110,26 @@ mod tests {
 
     #[test]
     fn the_limit_of_all_counts_those_who_are_in() {
-        let (gate, limits) = (Gate::default(), limits(|limits| limits.connections = 2));
-        assert_eq!(gate.enter(ip("127.0.0.1"), &limits), Ok(()));
-        assert_eq!(gate.enter(ip("127.0.0.2"), &limits), Ok(()));
-        assert_eq!(gate.enter(ip("127.0.0.3"), &limits), Err(Refusal::Full));
-        gate.leave(ip("127.0.0.1"));
-        assert_eq!(gate.enter(ip("127.0.0.3"), &limits), Ok(()));
-        assert_eq!(gate.inside(), 2);
+        let (admission, limits) = (Admission::default(), limits(|limits| limits.connections = 2));
+        assert_eq!(admission.admit(ip("127.0.0.1"), &limits), Ok(()));
+        assert_eq!(admission.admit(ip("127.0.0.2"), &limits), Ok(()));
+        assert_eq!(admission.admit(ip("127.0.0.3"), &limits), Err(Refusal::Full));
+        admission.release(ip("127.0.0.1"));
+        assert_eq!(admission.admit(ip("127.0.0.3"), &limits), Ok(()));
+        assert_eq!(admission.connected(), 2);
     }
 
     #[test]
     fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
-        let (gate, limits) = (Gate::default(), limits(|limits| limits.connections_per_address = 1));
-        assert_eq!(gate.enter(ip("2001:db8:1:2::1"), &limits), Ok(()));
-        assert_eq!(gate.enter(ip("2001:db8:1:2:ffff::1"), &limits), Err(Refusal::Address));
-        assert_eq!(gate.enter(ip("2001:db8:1:3::1"), &limits), Ok(()));
-        assert_eq!(gate.enter(ip("::ffff:192.0.2.1"), &limits), Ok(()));
-        assert_eq!(gate.enter(ip("192.0.2.1"), &limits), Err(Refusal::Address));
-        assert_eq!(gate.enter(ip("::ffff:192.0.2.2"), &limits), Ok(()), "mapped addresses share no /64");
-        gate.leave(ip("192.0.2.1"));
-        assert_eq!(gate.enter(ip("192.0.2.1"), &limits), Ok(()));
+        let (admission, limits) = (Admission::default(), limits(|limits| limits.connections_per_address = 1));
+        assert_eq!(admission.admit(ip("2001:db8:1:2::1"), &limits), Ok(()));
+        assert_eq!(admission.admit(ip("2001:db8:1:2:ffff::1"), &limits), Err(Refusal::Address));
+        assert_eq!(admission.admit(ip("2001:db8:1:3::1"), &limits), Ok(()));
+        assert_eq!(admission.admit(ip("::ffff:192.0.2.1"), &limits), Ok(()));
+        assert_eq!(admission.admit(ip("192.0.2.1"), &limits), Err(Refusal::Address));
+        assert_eq!(admission.admit(ip("::ffff:192.0.2.2"), &limits), Ok(()), "mapped addresses share no /64");
+        admission.release(ip("192.0.2.1"));
+        assert_eq!(admission.admit(ip("192.0.2.1"), &limits), Ok(()));
     }
 
     #[test]
@@ -138,16 +138,16 @@ mod tests {
             limits.allow = vec![net("10.0.0.0/8"), net("2001:db8::/32")];
             limits.deny = vec![net("10.1.0.0/16")];
         });
-        let gate = Gate::default();
+        let admission = Admission::default();
         for (address, expected) in [
             ("10.2.3.4", Ok(())),
             ("::ffff:10.2.3.4", Ok(())),
-            ("10.1.3.4", Err(Refusal::NotWelcome)),
-            ("192.0.2.1", Err(Refusal::NotWelcome)),
+            ("10.1.3.4", Err(Refusal::Denied)),
+            ("192.0.2.1", Err(Refusal::Denied)),
             ("2001:db8::7", Ok(())),
         ] {
-            assert_eq!(gate.enter(ip(address), &limits), expected, "{address}");
+            assert_eq!(admission.admit(ip(address), &limits), expected, "{address}");
         }
-        assert_eq!(Gate::default().enter(ip("192.0.2.1"), &Config::default().limits), Ok(()));
+        assert_eq!(Admission::default().admit(ip("192.0.2.1"), &Config::default().limits), Ok(()));
     }
 }

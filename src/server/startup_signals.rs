@@ -9,7 +9,7 @@ use signal_hook::{SigId, flag};
 
 /// What is asked for before there is anybody to do it is done after the start: a reload does not end the daemon, and
 /// the end leaves nothing half made behind. Whoever asks for the end twice has it at once.
-pub(super) struct EarlySignals {
+pub(super) struct StartupSignals {
     hang_up: Arc<AtomicBool>,
     end: Arc<AtomicBool>,
     actions: Vec<SigId>,
@@ -17,23 +17,23 @@ pub(super) struct EarlySignals {
 
 /// What signals ask for. Whoever asks for both wants the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Asked {
+pub(super) enum SignalRequest {
     Nothing,
     Reload,
     End,
 }
 
-impl EarlySignals {
+impl StartupSignals {
     /// Watches for reloads from here on.
-    pub(super) fn watch_hang_up() -> io::Result<EarlySignals> {
+    pub(super) fn watch_sighup() -> io::Result<StartupSignals> {
         let hang_up = Arc::new(AtomicBool::new(false));
         let actions = vec![flag::register(SIGHUP, hang_up.clone())?];
-        Ok(EarlySignals { hang_up, end: Arc::default(), actions })
+        Ok(StartupSignals { hang_up, end: Arc::default(), actions })
     }
 
     /// Watches for the end from here on. Not before there is something to leave behind: until then a start that hangs
     /// ends by the first signal.
-    pub(super) fn watch_end(&mut self) -> io::Result<()> {
+    pub(super) fn watch_termination(&mut self) -> io::Result<()> {
         let once = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
             // In this order: a signal that comes between two of them is not lost, and the first finds `once` down.
@@ -45,16 +45,16 @@ impl EarlySignals {
     }
 
     /// What was asked for. Later signals are somebody else's to see.
-    pub(super) fn end(self) -> Asked {
+    pub(super) fn end(self) -> SignalRequest {
         for action in self.actions {
             signal_hook::low_level::unregister(action);
         }
         if self.end.load(Ordering::Relaxed) {
-            Asked::End
+            SignalRequest::End
         } else if self.hang_up.load(Ordering::Relaxed) {
-            Asked::Reload
+            SignalRequest::Reload
         } else {
-            Asked::Nothing
+            SignalRequest::Nothing
         }
     }
 }

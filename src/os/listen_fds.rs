@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 
 /// A socket that the service manager held for us.
 #[derive(Debug)]
-pub struct Given {
+pub struct InheritedSocket {
     /// The socket.
     pub socket: OwnedFd,
     /// Its name there: that of the socket unit, or the one under which it was stored.
@@ -17,7 +17,7 @@ pub struct Given {
 
 /// Takes over the sockets that the service manager hands to this process; a second call returns none. Anything that is
 /// not a listening TCP socket is closed.
-pub fn given_sockets() -> Vec<Given> {
+pub fn listen_fds() -> Vec<InheritedSocket> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Vec::new();
@@ -27,7 +27,7 @@ pub fn given_sockets() -> Vec<Given> {
         // SAFETY: sd_listen_fds(3) gives these descriptors to this process, whose number the environment named, and
         // the flag above sees to it that they are taken once.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        Given { socket, name }
+        InheritedSocket { socket, name }
     });
     given.filter(|given| is_tcp_listener(&given.socket)).collect()
 }

@@ -18,15 +18,15 @@ use std::time::{Duration, Instant};
 
 use mio::Token;
 
-use super::client::Stream;
 use super::mailbox::Mailbox;
-use super::{Order, Reply};
+use super::messages::{Reply, WorkerCommand};
+use super::worker::client::Stream;
 use crate::connection::{SendMemory, SendTask};
 use crate::handle::{self, Job, JobResult};
 use crate::log::Every;
 
 /// The most threads.
-pub(super) const THREADS: usize = 32;
+pub(crate) const THREADS: usize = 32;
 
 /// The most threads that one lane may hold; the listing's holds one.
 const LANE: usize = 8;
@@ -60,28 +60,28 @@ enum Work {
 }
 
 /// Answers that one thread sends one after the other. When it is dropped they go back to their worker, run or not.
-pub(super) struct Batch {
-    pub(super) worker: Mailbox<Order>,
-    pub(super) answers: Vec<Lent>,
+pub(crate) struct Batch {
+    pub(crate) worker: Mailbox<WorkerCommand>,
+    pub(crate) answers: Vec<Lent>,
 }
 
 /// A client's answers, and its stream, in the hands of a thread.
-pub(super) struct Lent {
-    pub(super) token: Token,
-    pub(super) peer: SocketAddr,
-    pub(super) stream: Arc<Stream>,
-    pub(super) task: Box<SendTask>,
+pub(crate) struct Lent {
+    pub(crate) token: Token,
+    pub(crate) peer: SocketAddr,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) task: Box<SendTask>,
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.worker.send(Order::Sent(std::mem::take(&mut self.answers)));
+        self.worker.send(WorkerCommand::Sent(std::mem::take(&mut self.answers)));
     }
 }
 
 /// A handle to the threads; clones share them.
 #[derive(Clone)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
@@ -131,7 +131,7 @@ struct Queue {
 }
 
 impl Pool {
-    pub(super) fn new() -> Pool {
+    pub(crate) fn new() -> Pool {
         let queue = Queue {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
@@ -154,12 +154,12 @@ impl Pool {
     }
 
     /// Has `job` run, and `reply` told. A job that has not begun yet serves all who ask for the same meanwhile.
-    pub(super) fn look_up(&self, job: Job, reply: Reply) {
+    pub(crate) fn look_up(&self, job: Job, reply: Reply) {
         self.submit(Work::LookUp(job, vec![reply]));
     }
 
     /// Has answers sent, all of which are read from the same device.
-    pub(super) fn send(&self, batch: Batch) {
+    pub(crate) fn send(&self, batch: Batch) {
         self.submit(Work::Send(batch));
     }
 
@@ -172,7 +172,7 @@ impl Pool {
     }
 
     /// A client has gone for which there may be work that waits. It holds the client's socket and file open.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         let mut queue = self.shared.lock();
         queue.gone += 1;
         if queue.gone >= GONE {
@@ -182,7 +182,7 @@ impl Pool {
     }
 
     /// Work that waits, and threads.
-    pub(super) fn load(&self) -> (usize, usize) {
+    pub(crate) fn load(&self) -> (usize, usize) {
         let queue = self.shared.lock();
         (queue.waiting, queue.threads)
     }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
-use super::slots::Slots;
 use crate::os::limits;
+use crate::server::slots::{LISTENER_BIT, Slots};
 
 /// Clients at a time; more wait in the socket's queue.
 const CLIENTS: usize = 64;
@@ -21,32 +21,32 @@ const CLIENTS: usize = 64;
 /// How long a client may take to ask, and then to read its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long until accepting is tried again.
+/// How long until acceptor is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub enum ControlRequest {
     /// Reload.
     Reload,
     /// Tell how things stand.
     Status,
 }
 
-impl Question {
-    const ALL: [Question; 2] = [Question::Reload, Question::Status];
+impl ControlRequest {
+    const ALL: [ControlRequest; 2] = [ControlRequest::Reload, ControlRequest::Status];
 
     fn word(self) -> &'static str {
         match self {
-            Question::Reload => "reload\n",
-            Question::Status => "status\n",
+            ControlRequest::Reload => "reload\n",
+            ControlRequest::Status => "status\n",
         }
     }
 }
 
 /// What the daemon answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ControlReply {
     /// How the process that asked is to end: a code of [`crate::exit::Exit`].
     pub exit: u8,
     /// What it is to print.
@@ -58,30 +58,30 @@ pub struct Verdict {
 /// # Errors
 ///
 /// Nobody is there, permission is missing, or the daemon ends before it has answered.
-pub fn ask(path: &Path, question: Question) -> io::Result<Verdict> {
+pub fn ask(path: &Path, question: ControlRequest) -> io::Result<ControlReply> {
     let mut stream = StdStream::connect(path)?;
     stream.write_all(question.word().as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (exit, text) = answer.split_once('\n').ok_or(io::ErrorKind::UnexpectedEof)?;
     let exit = exit.parse().map_err(|_| io::ErrorKind::InvalidData)?;
-    Ok(Verdict { exit, text: text.to_owned() })
+    Ok(ControlReply { exit, text: text.to_owned() })
 }
 
 /// The daemon's end.
-pub(super) struct Control {
+pub(crate) struct Control {
     listener: UnixListener,
     path: PathBuf,
-    clients: Slots<Asking>,
+    clients: Slots<ControlClient>,
     /// Whether somebody may wait in the socket's queue.
     ready: bool,
-    /// When accepting is tried again after the system had no room.
+    /// When acceptor is tried again after the system had no room.
     again: Option<Instant>,
-    /// Given up for a client when the system has no descriptor for it, and taken back when one goes.
+    /// InheritedSocket up for a client when the system has no descriptor for it, and taken back when one goes.
     spare: Option<File>,
 }
 
-struct Asking {
+struct ControlClient {
     stream: UnixStream,
     state: State,
     /// When it is given up, unless the daemon owes it an answer.
@@ -98,16 +98,16 @@ enum State {
 }
 
 /// The token of the socket itself. Clients have those of [`Slots`], which this bit tells apart.
-const LISTENER: Token = Token(super::slots::NOT_A_SLOT);
+const LISTENER: Token = Token(LISTENER_BIT);
 
 /// Whether an event of `token` is for [`Control::notice`].
-pub(super) fn is_control(token: Token) -> bool {
-    token == LISTENER || token.0 & super::slots::NOT_A_SLOT == 0
+pub(crate) fn is_control(token: Token) -> bool {
+    token == LISTENER || token.0 & LISTENER_BIT == 0
 }
 
 impl Control {
     /// Binds the socket, for `owner` alone; none is who we are. One that a dead daemon left behind is removed.
-    pub(super) fn bind(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Control> {
+    pub(crate) fn bind(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Control> {
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 if StdStream::connect(path).is_ok() {
@@ -127,12 +127,12 @@ impl Control {
     }
 
     /// Has the poll of `registry` tell of clients.
-    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+    pub(crate) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         registry.register(&mut self.listener, LISTENER, Interest::READABLE)
     }
 
     /// Something happened. Returns who asks what.
-    pub(super) fn notice(&mut self, token: Token, registry: &Registry, now: Instant) -> Vec<(Token, Question)> {
+    pub(crate) fn notice(&mut self, token: Token, registry: &Registry, now: Instant) -> Vec<(Token, ControlRequest)> {
         let mut asked = Vec::new();
         if token == LISTENER {
             self.ready = true;
@@ -143,7 +143,7 @@ impl Control {
         asked
     }
 
-    fn accept(&mut self, registry: &Registry, now: Instant, asked: &mut Vec<(Token, Question)>) {
+    fn accept(&mut self, registry: &Registry, now: Instant, asked: &mut Vec<(Token, ControlRequest)>) {
         while self.ready && self.clients.len() < CLIENTS {
             let mut stream = match self.accept_one() {
                 Ok(stream) => stream,
@@ -159,7 +159,7 @@ impl Control {
             };
             let token = self.clients.next_token();
             if registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).is_ok() {
-                self.clients.insert(Asking { stream, state: State::Asks(Vec::new()), until: now + PATIENCE });
+                self.clients.insert(ControlClient { stream, state: State::Asks(Vec::new()), until: now + PATIENCE });
                 self.serve(token, asked);
             }
         }
@@ -168,9 +168,7 @@ impl Control {
     /// An operator wants to know how things stand above all when descriptors have run out.
     fn accept_one(&mut self) -> io::Result<UnixStream> {
         let accepted = match self.listener.accept() {
-            Err(error) if limits::is_without_descriptor(&error) && self.spare.take().is_some() => {
-                self.listener.accept()
-            }
+            Err(error) if limits::is_fd_exhausted(&error) && self.spare.take().is_some() => self.listener.accept(),
             accepted => accepted,
         };
         accepted.map(|(stream, _)| stream)
@@ -184,7 +182,7 @@ impl Control {
     }
 
     /// Answers who asked.
-    pub(super) fn answer(&mut self, token: Token, verdict: &Verdict, now: Instant) {
+    pub(crate) fn answer(&mut self, token: Token, verdict: &ControlReply, now: Instant) {
         if let Some(asking) = self.clients.get_mut(token) {
             asking.state = State::IsTold(format!("{}\n{}", verdict.exit, verdict.text).into_bytes());
             asking.until = now + PATIENCE;
@@ -193,15 +191,15 @@ impl Control {
     }
 
     /// When [`Control::expire`] is to be called.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let waiting = |asking: &&Asking| !matches!(asking.state, State::Waits);
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let waiting = |asking: &&ControlClient| !matches!(asking.state, State::Waits);
         self.clients.iter().filter(waiting).map(|asking| asking.until).chain(self.again).min()
     }
 
     /// Gives up clients that take too long.
-    pub(super) fn expire(&mut self, registry: &Registry, now: Instant) -> Vec<(Token, Question)> {
+    pub(crate) fn expire(&mut self, registry: &Registry, now: Instant) -> Vec<(Token, ControlRequest)> {
         for token in self.clients.tokens() {
-            let late = |asking: &mut Asking| !matches!(asking.state, State::Waits) && asking.until <= now;
+            let late = |asking: &mut ControlClient| !matches!(asking.state, State::Waits) && asking.until <= now;
             if self.clients.get_mut(token).is_some_and(late) {
                 self.remove(token);
             }
@@ -216,7 +214,7 @@ impl Control {
         asked
     }
 
-    fn serve(&mut self, token: Token, asked: &mut Vec<(Token, Question)>) {
+    fn serve(&mut self, token: Token, asked: &mut Vec<(Token, ControlRequest)>) {
         let Some(asking) = self.clients.get_mut(token) else { return };
         match asking.step() {
             Ok(Some(question)) => asked.push((token, question)),
@@ -236,9 +234,9 @@ impl Drop for Control {
     }
 }
 
-impl Asking {
+impl ControlClient {
     /// Does what can be done. An error is the end, also where nothing was wrong.
-    fn step(&mut self) -> io::Result<Option<Question>> {
+    fn step(&mut self) -> io::Result<Option<ControlRequest>> {
         loop {
             let step = match &mut self.state {
                 State::Asks(said) => {
@@ -247,7 +245,9 @@ impl Asking {
                         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
                         Ok(count) => {
                             said.extend_from_slice(&buffer[..count]);
-                            if let Some(question) = Question::ALL.into_iter().find(|q| q.word().as_bytes() == said) {
+                            if let Some(question) =
+                                ControlRequest::ALL.into_iter().find(|q| q.word().as_bytes() == said)
+                            {
                                 self.state = State::Waits;
                                 return Ok(Some(question));
                             }

@@ -1,6 +1,10 @@
 //! An event loop.
 
+pub(super) mod acceptor;
+pub(super) mod balance;
+pub(super) mod client;
 mod clients;
+mod timers;
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,13 +14,15 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use super::accept::Accepting;
-use super::client::Client;
+use self::acceptor::Acceptor;
+use self::client::Client;
+use self::timers::Timers;
 use super::mailbox::Mailbox;
+use super::messages::{SupervisorEvent, WorkerCommand, WorkerStatus};
 use super::pool::Lent;
-use super::slots::{NOT_A_SLOT, Slots};
-use super::timers::Timers;
-use super::{Notice, Order, Report, Setup, Shared};
+use super::shared::Shared;
+use super::slots::{LISTENER_BIT, Slots};
+use super::worker_config::WorkerConfig;
 use crate::config::Limits;
 use crate::connection::{Cause, CloseReason, Event, Phase, Scratch, Settings};
 use crate::handle::{JobResult, Policy, RootView};
@@ -41,31 +47,31 @@ const SHARED: usize = 32;
 const AGE: Duration = Duration::from_secs(1);
 
 /// An event loop with its clients.
-pub(super) struct Worker {
-    pub(super) id: usize,
-    pub(super) poll: Poll,
-    orders: Receiver<Order>,
-    mailbox: Mailbox<Order>,
+pub(crate) struct Worker {
+    pub(crate) id: usize,
+    pub(crate) poll: Poll,
+    orders: Receiver<WorkerCommand>,
+    mailbox: Mailbox<WorkerCommand>,
     /// All workers, this one too.
-    pub(super) peers: Vec<Mailbox<Order>>,
-    supervisor: Mailbox<Notice>,
-    pub(super) shared: Arc<Shared>,
+    pub(crate) peers: Vec<Mailbox<WorkerCommand>>,
+    supervisor: Mailbox<SupervisorEvent>,
+    pub(crate) shared: Arc<Shared>,
     clients: Slots<Client>,
     queues: Queues,
     /// Small answers of this round that a thread is to send.
     lent: Vec<Lent>,
     timers: Timers,
-    pub(super) accepting: Accepting,
+    pub(crate) acceptor: Acceptor,
     settings: Settings,
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
     policy: Arc<Policy>,
     files: RootView,
     /// When files that nobody asks for are closed next.
     age_at: Option<Instant>,
     scratch: Scratch,
     happened: Vec<Event>,
-    pub(super) tally: Tally,
-    pub(super) draining: bool,
+    pub(crate) tally: Tally,
+    pub(crate) draining: bool,
     faults: Every,
 }
 
@@ -100,31 +106,31 @@ enum Finished {
 }
 
 /// A worker that can be written to, but does not run yet.
-pub(super) struct Berth {
+pub(crate) struct WorkerChannel {
     poll: Poll,
-    orders: Receiver<Order>,
-    pub(super) mailbox: Mailbox<Order>,
+    orders: Receiver<WorkerCommand>,
+    pub(crate) mailbox: Mailbox<WorkerCommand>,
 }
 
-impl Berth {
-    pub(super) fn new() -> io::Result<Berth> {
+impl WorkerChannel {
+    pub(crate) fn new() -> io::Result<WorkerChannel> {
         let poll = Poll::new()?;
         let (mailbox, orders) = Mailbox::new(poll.registry(), MAIL)?;
-        Ok(Berth { poll, orders, mailbox })
+        Ok(WorkerChannel { poll, orders, mailbox })
     }
 }
 
 impl Worker {
-    pub(super) fn new(
+    pub(crate) fn new(
         id: usize,
-        berth: Berth,
-        peers: Vec<Mailbox<Order>>,
-        supervisor: Mailbox<Notice>,
+        channel: WorkerChannel,
+        peers: Vec<Mailbox<WorkerCommand>>,
+        supervisor: Mailbox<SupervisorEvent>,
         shared: Arc<Shared>,
-        setup: Setup,
+        setup: WorkerConfig,
     ) -> Worker {
-        let Berth { poll, orders, mailbox } = berth;
-        let Setup { settings, limits, policy, listeners } = setup;
+        let WorkerChannel { poll, orders, mailbox } = channel;
+        let WorkerConfig { settings, limits, policy, listeners } = setup;
         let now = Instant::now();
         let mut worker = Worker {
             id,
@@ -138,7 +144,7 @@ impl Worker {
             queues: Queues::default(),
             lent: Vec::new(),
             timers: Timers::new(now),
-            accepting: Accepting::new(),
+            acceptor: Acceptor::new(),
             settings,
             limits,
             files: RootView::new(policy.clone()),
@@ -155,7 +161,7 @@ impl Worker {
     }
 
     /// Serves until a drain is over.
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         while !(self.draining && self.clients.len() == 0) {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
@@ -166,17 +172,17 @@ impl Worker {
             }
             self.round(&events, Instant::now());
         }
-        self.supervisor.send(Notice::Ended);
+        self.supervisor.send(SupervisorEvent::WorkerStopped);
     }
 
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
-        if !self.queues.are_empty() || self.accepting.is_ready() {
+        if !self.queues.are_empty() || self.acceptor.is_ready() {
             return Some(Duration::ZERO);
         }
-        let accepting = self.accepting.deadline().map(|deadline| deadline.saturating_duration_since(now));
+        let acceptor = self.acceptor.deadline().map(|deadline| deadline.saturating_duration_since(now));
         let age = self.age_at.map(|at| at.saturating_duration_since(now));
-        self.timers.timeout(now).into_iter().chain(accepting).chain(age).min()
+        self.timers.timeout(now).into_iter().chain(acceptor).chain(age).min()
     }
 
     /// What is done between two polls.
@@ -184,30 +190,30 @@ impl Worker {
         for event in events {
             match event.token() {
                 MAIL => {}
-                Token(token) if token & NOT_A_SLOT != 0 => self.accepting.notice(event.token()),
+                Token(token) if token & LISTENER_BIT != 0 => self.acceptor.notice(event.token()),
                 token => self.notice(token, event, now),
             }
         }
         while let Ok(order) = self.orders.try_recv() {
-            self.obey(order, now);
+            self.handle_command(order, now);
         }
         self.accept(now);
         self.serve_queues(now);
-        while let Some((tick, token)) = self.timers.rung(now) {
-            let Some(client) = self.clients.get_mut(token).filter(|client| client.alarm == Some(tick)) else {
+        while let Some((tick, token)) = self.timers.pop_expired(now) {
+            let Some(client) = self.clients.get_mut(token).filter(|client| client.timer == Some(tick)) else {
                 continue;
             };
-            client.alarm = None;
+            client.timer = None;
             let due = client.connection.deadline(&self.settings).is_some_and(|deadline| deadline <= now);
             if due {
                 self.serve(token, Cause::Deadline, now);
             } else {
-                self.set_alarm(token);
+                self.set_timer(token);
             }
         }
         self.lend_all();
         let clients = &self.clients;
-        let counts = |tick, token| clients.get(token).is_some_and(|client| client.alarm == Some(tick));
+        let counts = |tick, token| clients.get(token).is_some_and(|client| client.timer == Some(tick));
         self.timers.sweep(clients.len(), counts);
         self.age(now);
     }
@@ -255,26 +261,26 @@ impl Worker {
         }
     }
 
-    fn obey(&mut self, order: Order, now: Instant) {
+    fn handle_command(&mut self, order: WorkerCommand, now: Instant) {
         match order {
-            Order::Client(client) => {
+            WorkerCommand::AddClient(client) => {
                 let token = self.clients.next_token();
-                self.take_in(client, now);
+                self.add_client(client, now);
                 if self.draining {
                     self.serve(token, Cause::Drain, now);
                 }
             }
-            Order::Found { token, policy, done } => {
+            WorkerCommand::LookedUp { token, policy, done } => {
                 if let (Some(policy), Some(done)) = (&policy, &done) {
                     self.files.update_from(policy, done);
                 }
                 self.queues.done.push_back(Finished::LookUp(token, done));
             }
-            Order::Sent(answers) => {
+            WorkerCommand::Sent(answers) => {
                 self.queues.done.extend(answers.into_iter().map(Finished::Send));
             }
-            Order::Setup(setup) => {
-                let Setup { settings, limits, policy, listeners } = *setup;
+            WorkerCommand::Reconfigure(setup) => {
+                let WorkerConfig { settings, limits, policy, listeners } = *setup;
                 self.files.set_policy(policy.clone());
                 (self.settings, self.limits, self.policy) = (settings, limits, policy);
                 if !self.draining {
@@ -282,26 +288,26 @@ impl Worker {
                 }
                 // Alarms stay as they are: a new timeout counts from the next request on.
                 // Said once listeners that are gone are closed: then the whole of it is in force.
-                self.accepting.reports = true;
+                self.acceptor.reports = true;
             }
-            Order::Report(serial) => {
+            WorkerCommand::ReportStatus(serial) => {
                 let report = Box::new(self.report());
-                self.supervisor.send(Notice::Report { serial, report });
+                self.supervisor.send(SupervisorEvent::WorkerStatus { serial, report });
             }
-            Order::Ping(serial) => self.supervisor.send(Notice::Pong { worker: self.id, serial }),
-            Order::Drain => {
+            WorkerCommand::Ping(serial) => self.supervisor.send(SupervisorEvent::Pong { worker: self.id, serial }),
+            WorkerCommand::Drain => {
                 // Whom it accepts now it keeps: another worker may have ended already.
                 self.draining = true;
                 self.accept_last(now);
                 self.serve_all(|| Cause::Drain, now);
             }
-            Order::Cut => self.serve_all(|| Cause::Abort(CloseReason::Cut), now),
+            WorkerCommand::CloseAll => self.serve_all(|| Cause::Abort(CloseReason::Cut), now),
         }
     }
 
     /// The configuration is in force here.
-    pub(super) fn set_up(&self) {
-        self.supervisor.send(Notice::SetUp);
+    pub(crate) fn reconfigured(&self) {
+        self.supervisor.send(SupervisorEvent::Reconfigured);
     }
 
     fn serve_all(&mut self, cause: impl Fn() -> Cause, now: Instant) {
@@ -310,13 +316,13 @@ impl Worker {
         }
     }
 
-    fn report(&self) -> Report {
+    fn report(&self) -> WorkerStatus {
         let mut phases = [0; Phase::OPEN.len()];
         for client in self.clients.iter() {
             if let Some(at) = Phase::OPEN.iter().position(|&phase| phase == client.connection.phase()) {
                 phases[at] += 1;
             }
         }
-        Report { tally: self.tally.clone(), phases }
+        WorkerStatus { tally: self.tally.clone(), phases }
     }
 }

@@ -1,8 +1,11 @@
 //! The main thread: signals, control socket, reloads, drain, service manager. Serves nobody itself.
 
-mod counting;
-mod end;
-mod reloading;
+pub(super) mod control;
+mod drain;
+mod reload;
+pub(super) mod sd_notify;
+pub(super) mod status;
+mod status_query;
 
 use std::io;
 use std::sync::Arc;
@@ -13,13 +16,14 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use super::control::{self, Control, Question};
-use super::early::Asked;
+use self::control::{Control, ControlRequest};
+use self::status::Reloads;
 use super::listener::{self, Endpoint};
 use super::mailbox::Mailbox;
+use super::messages::{SupervisorEvent, WorkerCommand, WorkerStatus};
+use super::shared::Shared;
 use super::start::{Failure, Start};
-use super::status::Reloads;
-use super::{Notice, Order, Report, Shared, service};
+use super::startup_signals::SignalRequest;
 use crate::config::{Config, Overrides, Source};
 use crate::log;
 use crate::os::sandbox::Sandbox;
@@ -49,13 +53,13 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(2);
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The main thread.
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     poll: Poll,
-    notices: Receiver<Notice>,
-    mailbox: Mailbox<Notice>,
+    supervisor_events: Receiver<SupervisorEvent>,
+    mailbox: Mailbox<SupervisorEvent>,
     signals: Signals,
     control: Option<Control>,
-    workers: Vec<Mailbox<Order>>,
+    workers: Vec<Mailbox<WorkerCommand>>,
     shared: Arc<Shared>,
     log: log::Handle,
     sandbox: Sandbox,
@@ -70,7 +74,7 @@ pub(super) struct Supervisor {
     next_reload: Option<Vec<Token>>,
     reloads: Reloads,
     /// Listeners that a socket unit gave: its own copy listens on, so they can only be taken up again, never bound anew.
-    foreign: Vec<Endpoint>,
+    from_socket_unit: Vec<Endpoint>,
     /// Threads that prepare a reload, or still do though nobody waits for them.
     preparing: usize,
     /// Tells reloads and counts from older ones.
@@ -95,7 +99,7 @@ enum Stage {
         /// Workers that have clients left.
         workers: usize,
     },
-    Over,
+    Stopped,
 }
 
 /// A reload under way, with those who wait for its verdict.
@@ -109,7 +113,7 @@ enum Reload {
 struct Count {
     serial: u64,
     asked: Vec<Token>,
-    report: Report,
+    report: WorkerStatus,
     workers: usize,
     until: Instant,
 }
@@ -125,35 +129,35 @@ struct Watchdog {
 
 impl Supervisor {
     /// The main thread of a daemon whose workers have these mailboxes. Signals are handled from here on.
-    pub(super) fn new(
+    pub(crate) fn new(
         start: Start,
         endpoints: Vec<Endpoint>,
         mut control: Option<Control>,
-        workers: Vec<Mailbox<Order>>,
+        workers: Vec<Mailbox<WorkerCommand>>,
         shared: Arc<Shared>,
         sandbox: Sandbox,
         log: log::Handle,
     ) -> Result<Supervisor, Failure> {
         let failed = |error| Failure::system("cannot start the main thread", &error);
         let poll = Poll::new().map_err(failed)?;
-        let (mailbox, notices) = Mailbox::new(poll.registry(), MAIL).map_err(failed)?;
+        let (mailbox, supervisor_events) = Mailbox::new(poll.registry(), MAIL).map_err(failed)?;
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(failed)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(failed)?;
         let now = Instant::now();
         if let Some(control) = &mut control {
             control.register(poll.registry()).map_err(failed)?;
         }
-        let watchdog = service::watchdog().map(|timeout| Watchdog {
+        let watchdog = sd_notify::watchdog().map(|timeout| Watchdog {
             period: timeout / 4,
             next: now,
             serial: 0,
             answered: vec![0; workers.len()],
         });
         let Start { config, source, overrides, .. } = start;
-        let foreign = endpoints.iter().filter(|endpoint| endpoint.foreign).cloned().collect();
+        let from_socket_unit = endpoints.iter().filter(|endpoint| endpoint.from_socket_unit).cloned().collect();
         Ok(Supervisor {
             poll,
-            notices,
+            supervisor_events,
             mailbox,
             signals,
             control,
@@ -170,38 +174,38 @@ impl Supervisor {
             reload: Reload::None,
             next_reload: None,
             reloads: Reloads::default(),
-            foreign,
+            from_socket_unit,
             preparing: 0,
             serial: 0,
             count: None,
             watchdog,
-            status_at: service::is_there().then_some(now + STATUS_PERIOD),
+            status_at: sd_notify::is_available().then_some(now + STATUS_PERIOD),
             told: 0,
         })
     }
 
-    pub(super) fn mailbox(&self) -> Mailbox<Notice> {
+    pub(crate) fn mailbox(&self) -> Mailbox<SupervisorEvent> {
         self.mailbox.clone()
     }
 
     /// What is served where, in one line.
-    pub(super) fn serving(&self) -> String {
+    pub(crate) fn serving(&self) -> String {
         format!("serving {} on {}", self.config.root.display(), listener::describe(&self.endpoints))
     }
 
     /// Tells the service manager that the daemon serves, and gives it the listeners to keep.
-    pub(super) fn ready(&self) {
-        self.endpoints.iter().for_each(service::keep);
-        service::ready(&self.serving());
+    pub(crate) fn ready(&self) {
+        self.endpoints.iter().for_each(sd_notify::store_fd);
+        sd_notify::ready(&self.serving());
     }
 
     /// Runs until the daemon is told to end and has drained. `early` is what it has been told already.
-    pub(super) fn run(mut self, early: Asked) {
+    pub(crate) fn run(mut self, early: SignalRequest) {
         // A signal that came while both watched was seen twice, and is one.
-        let early = early.max(self.heard());
+        let early = early.max(self.pending_signals());
         self.handle(early, Instant::now());
         let mut events = Events::with_capacity(64);
-        while !matches!(self.stage, Stage::Over) {
+        while !matches!(self.stage, Stage::Stopped) {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -211,7 +215,7 @@ impl Supervisor {
             for event in &events {
                 match event.token() {
                     SIGNALS => {
-                        let heard = self.heard();
+                        let heard = self.pending_signals();
                         self.handle(heard, now);
                     }
                     token if control::is_control(token) => {
@@ -219,15 +223,15 @@ impl Supervisor {
                             Some(control) => control.notice(token, self.poll.registry(), now),
                             None => Vec::new(),
                         };
-                        self.consider(asked, now);
+                        self.handle_control(asked, now);
                     }
                     _ => {}
                 }
             }
-            while let Ok(notice) = self.notices.try_recv() {
-                self.heed(notice, now);
+            while let Ok(notice) = self.supervisor_events.try_recv() {
+                self.handle_event(notice, now);
             }
-            self.keep_time(now);
+            self.on_tick(now);
         }
         ::log::info!("ended");
         drop(self.control.take());
@@ -262,46 +266,49 @@ impl Supervisor {
             return;
         }
         self.status_at = Some(now + STATUS_PERIOD);
-        let inside = self.shared.gate.inside();
+        let inside = self.shared.admission.connected();
         if inside != self.told && matches!(self.reload, Reload::None) {
             self.told = inside;
-            service::status(&format!("{}; {inside} connected", self.serving()));
+            sd_notify::status(&format!("{}; {inside} connected", self.serving()));
         }
     }
 
     /// What signals have asked for since it was looked at last.
-    fn heard(&mut self) -> Asked {
-        let asked = self.signals.pending().map(|signal| if signal == SIGHUP { Asked::Reload } else { Asked::End });
-        asked.max().unwrap_or(Asked::Nothing)
+    fn pending_signals(&mut self) -> SignalRequest {
+        let asked = self
+            .signals
+            .pending()
+            .map(|signal| if signal == SIGHUP { SignalRequest::Reload } else { SignalRequest::End });
+        asked.max().unwrap_or(SignalRequest::Nothing)
     }
 
-    fn handle(&mut self, asked: Asked, now: Instant) {
+    fn handle(&mut self, asked: SignalRequest, now: Instant) {
         match asked {
-            Asked::Nothing => {}
-            Asked::Reload => self.begin_reload(Vec::new(), now),
-            Asked::End => self.handle_end(now),
+            SignalRequest::Nothing => {}
+            SignalRequest::Reload => self.begin_reload(Vec::new(), now),
+            SignalRequest::End => self.handle_end(now),
         }
     }
 
-    fn consider(&mut self, asked: Vec<(Token, Question)>, now: Instant) {
+    fn handle_control(&mut self, asked: Vec<(Token, ControlRequest)>, now: Instant) {
         for (who, question) in asked {
             match question {
-                Question::Reload => self.begin_reload(vec![who], now),
-                Question::Status => self.begin_count(who, now),
+                ControlRequest::Reload => self.begin_reload(vec![who], now),
+                ControlRequest::Status => self.begin_count(who, now),
             }
         }
     }
 
-    fn heed(&mut self, notice: Notice, now: Instant) {
+    fn handle_event(&mut self, notice: SupervisorEvent, now: Instant) {
         match notice {
-            Notice::Prepared { serial, result } => self.prepared(serial, result, now),
-            Notice::SetUp => {
+            SupervisorEvent::Prepared { serial, result } => self.prepared(serial, result, now),
+            SupervisorEvent::Reconfigured => {
                 if let Reload::Applying { workers, .. } = &mut self.reload {
                     *workers -= 1;
                 }
                 self.finish_reload(now);
             }
-            Notice::Report { serial, report } => {
+            SupervisorEvent::WorkerStatus { serial, report } => {
                 if let Some(count) = self.count.as_mut().filter(|count| count.serial == serial) {
                     count.report.tally += &report.tally;
                     count.report.phases.iter_mut().zip(report.phases).for_each(|(sum, count)| *sum += count);
@@ -309,16 +316,16 @@ impl Supervisor {
                 }
                 self.finish_count(now);
             }
-            Notice::Pong { worker, serial } => {
+            SupervisorEvent::Pong { worker, serial } => {
                 if let Some(watchdog) = &mut self.watchdog {
                     watchdog.answered[worker] = serial;
                 }
             }
-            Notice::Ended => {
+            SupervisorEvent::WorkerStopped => {
                 if let Stage::Draining { workers, .. } = &mut self.stage {
                     *workers -= 1;
                     if *workers == 0 {
-                        self.stage = Stage::Over;
+                        self.stage = Stage::Stopped;
                     }
                 }
             }
@@ -326,14 +333,14 @@ impl Supervisor {
     }
 
     /// Does what is due without anybody asking.
-    fn keep_time(&mut self, now: Instant) {
+    fn on_tick(&mut self, now: Instant) {
         let asked = match &mut self.control {
             Some(control) => control.expire(self.poll.registry(), now),
             None => Vec::new(),
         };
-        self.consider(asked, now);
+        self.handle_control(asked, now);
         self.finish_count(now);
-        self.give_up_reload(now);
+        self.expire_reload(now);
         self.drain_on(now);
         self.tell_status(now);
         if let Some(watchdog) = &mut self.watchdog
@@ -342,10 +349,10 @@ impl Supervisor {
             if watchdog.answered.iter().all(|&answered| answered == watchdog.serial)
                 || matches!(self.stage, Stage::Draining { .. })
             {
-                service::alive();
+                sd_notify::watchdog_ping();
                 watchdog.serial += 1;
                 for worker in &self.workers {
-                    worker.send(Order::Ping(watchdog.serial));
+                    worker.send(WorkerCommand::Ping(watchdog.serial));
                 }
             }
             watchdog.next = now + watchdog.period;

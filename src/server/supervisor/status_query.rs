@@ -6,25 +6,30 @@ use mio::Token;
 
 use super::{Count, REPORT_PATIENCE, Stage, Supervisor};
 use crate::exit::Exit;
-use crate::server::status::{self, Facts};
-use crate::server::{Order, Report};
+use crate::server::messages::{WorkerCommand, WorkerStatus};
+use crate::server::supervisor::status::{self, Facts};
 
 impl Supervisor {
-    pub(super) fn begin_count(&mut self, who: Token, now: Instant) {
+    pub(crate) fn begin_count(&mut self, who: Token, now: Instant) {
         if let Some(count) = &mut self.count {
             return count.asked.push(who);
         }
         let workers = self.workers.len();
         self.serial += 1;
         let serial = self.serial;
-        self.count =
-            Some(Count { serial, asked: vec![who], report: Report::default(), workers, until: now + REPORT_PATIENCE });
+        self.count = Some(Count {
+            serial,
+            asked: vec![who],
+            report: WorkerStatus::default(),
+            workers,
+            until: now + REPORT_PATIENCE,
+        });
         for worker in &self.workers {
-            worker.send(Order::Report(self.serial));
+            worker.send(WorkerCommand::ReportStatus(self.serial));
         }
     }
 
-    pub(super) fn finish_count(&mut self, now: Instant) {
+    pub(crate) fn finish_count(&mut self, now: Instant) {
         let is_over = |count: &mut Count| count.workers == 0 || count.until <= now;
         let Some(count) = self.count.take_if(is_over) else { return };
         let state = match (&self.stage, count.workers) {

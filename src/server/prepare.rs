@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use super::listener::BindError;
 use super::listener::{self, Endpoint};
-use super::sharing::acceptors;
 use super::start::Failure;
-use super::{Setup, listener::BindError};
+use super::worker::balance::acceptors;
+use super::worker_config::WorkerConfig;
 use crate::config::{self, Changes, Config, LoadError, Overrides, Source};
 use crate::exit::Exit;
 use crate::handle::Directory;
@@ -22,7 +23,7 @@ pub(super) struct Prepared {
     pub(super) changes: Changes,
     pub(super) endpoints: Vec<Endpoint>,
     /// For each worker.
-    pub(super) setups: Vec<Setup>,
+    pub(super) setups: Vec<WorkerConfig>,
 }
 
 /// Prepares what the file says now, in place of `old`.
@@ -49,12 +50,12 @@ pub(super) fn prepare(
 }
 
 /// What each of `workers` needs to work by `config`.
-pub(super) fn setups(config: &Config, endpoints: &[Endpoint], workers: usize) -> Result<Vec<Setup>, BindError> {
-    let policy = Arc::new(Setup::policy(config));
+pub(super) fn setups(config: &Config, endpoints: &[Endpoint], workers: usize) -> Result<Vec<WorkerConfig>, BindError> {
+    let policy = Arc::new(WorkerConfig::policy(config));
     let acceptors = acceptors(workers);
     let setup = |worker| {
-        Ok(Setup {
-            settings: Setup::settings(config),
+        Ok(WorkerConfig {
+            settings: WorkerConfig::settings(config),
             limits: config.limits.clone(),
             policy: policy.clone(),
             listeners: listener::share(if worker < acceptors { endpoints } else { &[] })?,
@@ -69,7 +70,7 @@ pub(super) fn check_root(config: &Config) -> Result<(), Failure> {
     checked.map_err(|errno| {
         let root = config.root.display();
         let error = std::io::Error::from(errno);
-        let without_descriptor = limits::is_without_descriptor(&error);
+        let without_descriptor = limits::is_fd_exhausted(&error);
         let cure = match error.kind() {
             std::io::ErrorKind::NotFound => "make the directory, or set another root",
             std::io::ErrorKind::NotADirectory => "set root to a directory",

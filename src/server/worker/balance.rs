@@ -11,7 +11,7 @@ const LEAST: usize = 2;
 ///
 /// A connection that arrives while all workers that accept are busy would wake a further one, if there were one. With
 /// more workers than processors that one has to wait for a processor, and by then the client has been accepted.
-pub(super) fn acceptors(workers: usize) -> usize {
+pub(crate) fn acceptors(workers: usize) -> usize {
     workers.min(available_parallelism().map_or(1, NonZeroUsize::get).max(LEAST))
 }
 
@@ -28,14 +28,14 @@ const HALF: Duration = Duration::from_millis(10);
 /// client stays, but where clients leave all the time a worker is soon rid of those that it has too many. It keeps up
 /// to [`MOST`] then, and where few leave, none.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     above: u32,
     /// When `above` was halved last.
     at: Instant,
 }
 
 impl Share {
-    pub(super) fn new() -> Share {
+    pub(crate) fn new() -> Share {
         Share { above: 0, at: Instant::now() }
     }
 
@@ -43,7 +43,7 @@ impl Share {
     ///
     /// Each client that leaves lets two be kept, or a worker that begins with none would never keep more: those that it
     /// gives away leave elsewhere. But clients that come one after the other say nothing of many that come at once.
-    pub(super) fn leave(&mut self, connected: u32) {
+    pub(crate) fn leave(&mut self, connected: u32) {
         let bound = connected.saturating_mul(2).min(MOST);
         if self.above < bound {
             self.above = bound.min(self.above + 2);
@@ -51,7 +51,7 @@ impl Share {
     }
 
     /// Whether a worker with `load` clients keeps the next one, while another has as few as `least`.
-    pub(super) fn keeps(&mut self, load: usize, least: usize, now: Instant) -> bool {
+    pub(crate) fn keeps(&mut self, load: usize, least: usize, now: Instant) -> bool {
         let halves = now.saturating_duration_since(self.at).as_nanos() / HALF.as_nanos();
         if halves > 0 {
             self.above = u32::try_from(halves).ok().and_then(|halves| self.above.checked_shr(halves)).unwrap_or(0);

@@ -4,48 +4,48 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::Report;
-use super::listener::Endpoint;
 use crate::connection::{CloseReason, Phase, Refusal};
 use crate::os::privileges;
 use crate::os::sandbox::Sandbox;
+use crate::server::listener::Endpoint;
+use crate::server::messages::WorkerStatus;
 use crate::wire::Code;
 
 /// What the supervisor knows.
-pub(super) struct Facts<'a> {
-    pub(super) state: &'static str,
-    pub(super) started: Instant,
-    pub(super) now: Instant,
-    pub(super) root: &'a std::path::Path,
-    pub(super) endpoints: &'a [Endpoint],
-    pub(super) workers: usize,
-    pub(super) sandbox: &'a Sandbox,
-    pub(super) reloads: &'a Reloads,
-    pub(super) log_lost: u64,
-    pub(super) pool: (usize, usize),
+pub(crate) struct Facts<'a> {
+    pub(crate) state: &'static str,
+    pub(crate) started: Instant,
+    pub(crate) now: Instant,
+    pub(crate) root: &'a std::path::Path,
+    pub(crate) endpoints: &'a [Endpoint],
+    pub(crate) workers: usize,
+    pub(crate) sandbox: &'a Sandbox,
+    pub(crate) reloads: &'a Reloads,
+    pub(crate) log_lost: u64,
+    pub(crate) pool: (usize, usize),
     /// Added up over the workers that answered.
-    pub(super) report: &'a Report,
+    pub(crate) report: &'a WorkerStatus,
 }
 
 /// What became of reloads.
 #[derive(Debug, Default)]
-pub(super) struct Reloads {
-    pub(super) succeeded: u64,
-    pub(super) failed: u64,
-    pub(super) last: Option<LastReload>,
+pub(crate) struct Reloads {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) last: Option<LastReload>,
 }
 
 /// The last of them.
 #[derive(Debug)]
-pub(super) struct LastReload {
-    pub(super) ok: bool,
-    pub(super) message: String,
-    pub(super) at: Instant,
+pub(crate) struct LastReload {
+    pub(crate) ok: bool,
+    pub(crate) message: String,
+    pub(crate) at: Instant,
 }
 
 /// The whole status as JSON.
-pub(super) fn json(facts: &Facts<'_>) -> Value {
-    let Report { tally, phases } = facts.report;
+pub(crate) fn json(facts: &Facts<'_>) -> Value {
+    let WorkerStatus { tally, phases } = facts.report;
     let mut connections: serde_json::Map<String, Value> =
         Phase::OPEN.iter().zip(phases).map(|(phase, count)| (phase.name().to_owned(), json!(count))).collect();
     connections.insert("total".to_owned(), json!(phases.iter().sum::<u64>()));
