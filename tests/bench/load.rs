@@ -1,11 +1,11 @@
-//! The load generator of `tests/bench/run`: asks a server on the loopback interface, follows every answer to its end,
+//! The load generator of `tests/bench/run`: asks a server follows every answer to its end,
 //! and prints one line of JSON. An answer of another code or length than it must have ends the run.
 //!
 //! The protocols are read here from hftp(7) and RFC 9112 alone, without the daemon's code.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use std::{fs, process};
 
@@ -13,27 +13,30 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
-use rustix::net::RecvFlags;
 use sha2::{Digest as _, Sha256};
-use socket2::{Domain, Socket, Type};
 
-use answers::{Answers, Form, Next};
+use answers::Form;
+use connection::{Connection, Tally};
 
 mod answers;
+mod connection;
 
 const USAGE: &str = "\
-load HOW --to 127.0.0.1:PORT --form FORM --name NAME [--size BYTES] [options]
+load HOW --to ADDRESS:PORT --form FORM --name NAME [--size BYTES] [options]
 
 HOW
   loop     each connection asks again when it was answered, --depth requests at a time
   paced    --rate requests a second, whenever the answers come
   connect  each connection asks once, and a new one takes its place
+  once     each connection asks once; with --files the first for NAME0, the next for NAME1 ...
   idle     connections ask once and wait for a line on the standard input; then each has to answer again
+  slow     connections ask once and read --rate bytes a second each, until there is a line on the standard input
   hash     one answer, and the SHA-256 of its bytes
 FORM
   http, head, index (an answer in chunks, of the same length each time), raw, fragments, base64, metadata, listing
 OPTIONS
   --connections N [1]   --depth N [1]   --seconds S [1]   --rate N [500]
+  --files N             each request asks for one of the files NAME0 to NAME(N-1), at random
   --pid PID             whose CPU time is taken; may be repeated";
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -48,7 +51,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Plan {
     to: SocketAddr,
     form: Form,
-    request: Vec<u8>,
+    /// The request, before and after the number of the file, and how many files there are.
+    request: [String; 2],
+    files: Option<u64>,
+    /// The state of the generator that chooses files (xorshift).
+    dice: Cell<u64>,
     /// Bytes of the body as they are sent; in an answer to head or metadata, the number it has to tell.
     size: Option<u64>,
     /// Whether the body is dropped in the kernel, unseen.
@@ -60,104 +67,21 @@ struct Plan {
     pids: Vec<u32>,
 }
 
-struct Connection {
-    socket: Socket,
-    answers: Answers,
-    dropped: bool,
-    /// When what is not yet answered was asked.
-    asked: VecDeque<Instant>,
-}
-
-/// What was done since the measured time began.
-#[derive(Default)]
-struct Tally {
-    answers: u64,
-    bytes: u64,
-    microseconds: Vec<u32>,
-}
-
-impl Connection {
-    /// From an address and port of its own: the kernel's search for a free one, and ports that wait for the last
-    /// packets of connections closed before, are the client's cost and not the server's.
-    fn open(plan: &Plan, nth: usize) -> io::Result<Connection> {
-        let [_, _, high, low] = process::id().to_be_bytes();
-        for nth in (nth * 2).. {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-            let (address, port) = (1 + nth % 250, 10_000 + nth / 250 % 50_000);
-            let from = Ipv4Addr::new(127, 1 + high % 100, low, address as u8);
-            match socket.bind(&SocketAddrV4::new(from, port as u16).into()) {
-                Err(error) if error.kind() == ErrorKind::AddrInUse => continue,
-                bound => bound?,
-            }
-            socket.set_tcp_nodelay(true)?;
-            socket.set_read_timeout(Some(PATIENCE))?;
-            socket.set_write_timeout(Some(PATIENCE))?;
-            socket.connect(&plan.to.into())?;
-            return Ok(Connection {
-                socket,
-                answers: Answers::new(plan.form, plan.size),
-                dropped: plan.dropped,
-                asked: VecDeque::new(),
-            });
+impl Plan {
+    /// So many requests.
+    fn requests(&self, times: usize) -> Vec<u8> {
+        let [before, after] = &self.request;
+        let Some(files) = self.files else { return [before.as_str(), after].concat().repeat(times).into_bytes() };
+        let mut requests = String::new();
+        for _ in 0..times {
+            let mut dice = self.dice.get();
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            self.dice.set(dice);
+            requests += &format!("{before}{}{after}", dice % files);
         }
-        unreachable!("the numbers do not end")
-    }
-
-    fn ask(&mut self, request: &[u8], times: usize) -> Outcome<()> {
-        let now = Instant::now();
-        self.asked.extend(std::iter::repeat_n(now, times));
-        // A request is short, and only a few are on their way at a time: the kernel has room for them.
-        if self.socket.send(&request.repeat(times))? == request.len() * times {
-            Ok(())
-        } else {
-            Err("the server takes no requests".into())
-        }
-    }
-
-    /// Reads once. Returns how many answers ended.
-    fn read(&mut self, buffer: &mut [u8], tally: &mut Tally, body: &mut dyn FnMut(&[u8])) -> Outcome<usize> {
-        let (mut ended, before) = (0, self.answers.body);
-        let count = match self.answers.next {
-            Next::Bytes(left) if self.dropped => {
-                let length = buffer.len().min(usize::try_from(left)?);
-                let (_, count) = rustix::net::recv(&self.socket, &mut buffer[..length], RecvFlags::TRUNC)?;
-                ended += usize::from(count > 0 && self.answers.skip(count as u64)?);
-                tally.bytes += count as u64;
-                count
-            }
-            // Of an answer of which the rest is dropped, only what frames it.
-            _ => {
-                let length = if self.dropped { 64 } else { buffer.len() };
-                let count = (&self.socket).read(&mut buffer[..length])?;
-                let mut input = &buffer[..count];
-                while !input.is_empty() {
-                    let mut bytes = 0;
-                    let (taken, end) = self.answers.take(input, &mut |part| {
-                        bytes += part.len() as u64;
-                        body(part);
-                    })?;
-                    (input, ended) = (&input[taken..], ended + usize::from(end));
-                    tally.bytes += bytes;
-                }
-                count
-            }
-        };
-        if count == 0 {
-            return Err(format!("closed by the server, {before} bytes into an answer").into());
-        }
-        let now = Instant::now();
-        for asked in self.asked.drain(..ended) {
-            tally.microseconds.push(u32::try_from((now - asked).as_micros())?);
-        }
-        tally.answers += ended as u64;
-        Ok(ended)
-    }
-
-    /// Asks, and waits for the answer.
-    fn exchange(&mut self, request: &[u8], buffer: &mut [u8], tally: &mut Tally) -> Outcome<()> {
-        self.ask(request, 1)?;
-        while self.read(buffer, tally, &mut |_| {})? == 0 {}
-        Ok(())
+        requests.into_bytes()
     }
 }
 
@@ -185,7 +109,7 @@ fn drive(plan: &Plan, how: &str) -> Outcome<()> {
         let mut connection = Connection::open(plan, index)?;
         add(&connection, index)?;
         if how != "paced" {
-            connection.ask(&plan.request, plan.depth)?;
+            connection.ask(plan, plan.depth)?;
         }
         connections.push(connection);
     }
@@ -210,7 +134,7 @@ fn drive(plan: &Plan, how: &str) -> Outcome<()> {
         let mut wait = Duration::from_millis(20);
         if how == "paced" {
             while first + Duration::from_secs_f64(f64::from(sent) / plan.rate) <= now {
-                connections[sent as usize % plan.connections].ask(&plan.request, 1)?;
+                connections[sent as usize % plan.connections].ask(plan, 1)?;
                 sent += 1;
             }
             wait = Duration::from_millis(1);
@@ -230,7 +154,7 @@ fn drive(plan: &Plan, how: &str) -> Outcome<()> {
                 opened += 1;
             }
             if ended > 0 && how != "paced" {
-                connection.ask(&plan.request, ended)?;
+                connection.ask(plan, ended)?;
             }
         }
     }
@@ -240,20 +164,89 @@ fn idle(plan: &Plan) -> Outcome<()> {
     let (mut buffer, mut tally, mut connections) = (vec![0; 64 * 1024], Tally::default(), Vec::new());
     for index in 0..plan.connections {
         let mut connection = Connection::open(plan, index)?;
-        connection.exchange(&plan.request, &mut buffer, &mut tally)?;
+        connection.exchange(plan, &mut buffer, &mut tally)?;
         connections.push(connection);
     }
     println!("ready");
     io::stdin().read_line(&mut String::new())?;
     for connection in &mut connections {
-        connection.exchange(&plan.request, &mut buffer, &mut tally)?;
+        connection.exchange(plan, &mut buffer, &mut tally)?;
     }
     report(tally, &connections[0], 0.0, 0)
 }
 
+/// Each connection reads one answer to its end, the first of the first file.
+fn once(plan: &mut Plan) -> Outcome<()> {
+    let [before, after] = plan.request.clone();
+    let mut connections = Vec::new();
+    let (cpu_before, began) = (cpu(&plan.pids)?, Instant::now());
+    let files = plan.files.take();
+    for index in 0..plan.connections {
+        if let Some(files) = files {
+            plan.request = [format!("{before}{}", index as u64 % files), after.clone()];
+        }
+        let mut connection = Connection::open(plan, index)?;
+        connection.ask(plan, 1)?;
+        connections.push(connection);
+    }
+    let tallies: Vec<Result<Tally, String>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (connections.iter_mut())
+            .map(|connection| {
+                scope.spawn(|| {
+                    let (mut buffer, mut tally) = (vec![0; 1024 * 1024], Tally::default());
+                    while connection.read(&mut buffer, &mut tally, &mut |_| {}).map_err(|error| error.to_string())? == 0
+                    {
+                    }
+                    Ok(tally)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked".to_owned())?).collect()
+    });
+    let mut sum = Tally::default();
+    for tally in tallies {
+        let tally = tally?;
+        sum.answers += tally.answers;
+        sum.bytes += tally.bytes;
+    }
+    let cpu = cpu(&plan.pids)?.saturating_sub(cpu_before);
+    report(sum, &connections[0], began.elapsed().as_secs_f64(), cpu)
+}
+
+/// Clients that read little of an answer or nothing.
+fn slow(plan: &Plan) -> Outcome<()> {
+    let mut connections = Vec::new();
+    for index in 0..plan.connections {
+        let mut connection = Connection::open(plan, index)?;
+        connection.ask(plan, 1)?;
+        connection.socket.set_nonblocking(true)?;
+        connections.push(connection);
+    }
+    println!("ready");
+    let (line, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || line.send(io::stdin().read_line(&mut String::new())));
+    // Ten pieces a second each.
+    let mut buffer = vec![0; (plan.rate / 10.0) as usize];
+    let (mut tally, began) = (Tally::default(), Instant::now());
+    while ended.recv_timeout(Duration::from_millis(100)).is_err() {
+        for connection in &connections {
+            if buffer.is_empty() {
+                break;
+            }
+            match io::Read::read(&mut &connection.socket, &mut buffer) {
+                Ok(0) => return Err("closed by the server".into()),
+                Ok(count) => tally.bytes += count as u64,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    report(tally, &connections[0], began.elapsed().as_secs_f64(), 0)
+}
+
 fn hash(plan: &Plan) -> Outcome<()> {
     let mut connection = Connection::open(plan, 0)?;
-    connection.ask(&plan.request, 1)?;
+    connection.ask(plan, 1)?;
     let (mut hash, mut encoded, mut wrong) = (Sha256::new(), Vec::new(), None);
     let mut take = |part: &[u8]| {
         if plan.form != Form::Base64 {
@@ -294,6 +287,7 @@ fn plan() -> Outcome<(String, Plan)> {
     use lexopt::prelude::*;
     let (mut how, mut to, mut form, mut name, mut size) = (None, None, String::new(), String::new(), None);
     let (mut connections, mut depth, mut seconds, mut rate, mut pids) = (1, 1, 1.0, 500.0, Vec::new());
+    let mut files: Option<u64> = None;
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -306,6 +300,7 @@ fn plan() -> Outcome<(String, Plan)> {
             Long("depth") => depth = parser.value()?.parse()?,
             Long("seconds") => seconds = parser.value()?.parse()?,
             Long("rate") => rate = parser.value()?.parse()?,
+            Long("files") => files = Some(parser.value()?.parse()?),
             Long("pid") => pids.push(parser.value()?.parse()?),
             argument => return Err(argument.unexpected().into()),
         }
@@ -313,27 +308,29 @@ fn plan() -> Outcome<(String, Plan)> {
     let (how, to): (String, SocketAddr) = how.zip(to).ok_or(USAGE)?;
     let length = size.unwrap_or(0);
     let (form, request) = match form.as_str() {
-        "http" | "index" => (Form::Http, format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n")),
-        "head" => (Form::Head, format!("HEAD /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n")),
-        "raw" => (Form::Raw, format!("get_slice {name} 0 {length} raw\r\n")),
-        "fragments" => (Form::Fragments, format!("get_slice {name} 0 {length}\r\n")),
-        "base64" => (Form::Base64, format!("get_slice {name} 0 {length}\r\n")),
-        "metadata" => (Form::Metadata, format!("get_metadata {name}\r\n")),
-        "listing" => (Form::Listing, "get_file_listing\r\n".to_owned()),
+        "http" | "index" => (Form::Http, [format!("GET /{name}"), " HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()]),
+        "head" => (Form::Head, [format!("HEAD /{name}"), " HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()]),
+        "raw" => (Form::Raw, [format!("get_slice {name}"), format!(" 0 {length} raw\r\n")]),
+        "fragments" => (Form::Fragments, [format!("get_slice {name}"), format!(" 0 {length}\r\n")]),
+        "base64" => (Form::Base64, [format!("get_slice {name}"), format!(" 0 {length}\r\n")]),
+        "metadata" => (Form::Metadata, [format!("get_metadata {name}"), "\r\n".to_owned()]),
+        "listing" => (Form::Listing, ["get_file_listing\r\n".to_owned(), String::new()]),
         _ => return Err(USAGE.into()),
     };
     let size = if form == Form::Base64 { size.map(|size: u64| size.div_ceil(3) * 4) } else { size };
     let dropped = how != "hash" && size.is_some_and(|size| size > DROPPED);
-    let request = request.into_bytes();
-    Ok((how, Plan { to, form, request, size, dropped, connections, depth, seconds, rate, pids }))
+    let dice = Cell::new(0x9e37_79b9_7f4a_7c15);
+    Ok((how, Plan { to, form, request, files, dice, size, dropped, connections, depth, seconds, rate, pids }))
 }
 
 fn main() {
     let run = || {
-        let (how, plan) = plan()?;
+        let (how, mut plan) = plan()?;
         match how.as_str() {
             "loop" | "paced" | "connect" => drive(&plan, &how),
+            "once" => once(&mut plan),
             "idle" => idle(&plan),
+            "slow" => slow(&plan),
             "hash" => hash(&plan),
             _ => Err(USAGE.into()),
         }

@@ -85,6 +85,10 @@ impl Transport for Client {
 
     fn lend(&mut self) {}
 
+    fn sent_by_thread(&self) -> u64 {
+        0
+    }
+
     fn take_back(&mut self, _: bool) {}
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,0 +1,233 @@
+"""What is measured. tests/bench/README.md describes each suite."""
+import contextlib
+import functools
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+from . import machine
+from .report import Row, print_rows, summary
+from .servers import COLD, F4K
+
+ALL = ["bulk", "small", "many", "metadata", "connect", "beside", "slow", "workers", "cold", "stall", "listing", "idle"]
+# The suites in which the path makes a difference.
+ON_PATH = {"veth": ["bulk", "small", "many", "metadata", "beside"], "overlay": ["bulk", "small", "many", "metadata",
+                                                                                "beside", "cold"]}
+FORMS = ("raw", "fragments", "base64")
+
+
+def plural(count):
+    return f"{count} connection{'s' * (count > 1)}"
+
+
+class Suites:
+    """Each method is a suite: for each work its turns, in which the servers alternate, and the rows of them."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.nginx, self.hftpd = bench.nginx and bench.start_nginx(), bench.start_hftpd()
+        self.in_gb = dict(scale=bench.large / 1e9, cpu="s/GB", cpu_scale=1e-6 / (bench.large / 1e9))
+        self.large = dict(name="large", size=bench.large)
+
+    def turns(self, how, theirs, ours, **more):
+        measure = self.bench.measure
+        return {"nginx": self.nginx and functools.partial(measure, how, self.nginx, theirs, **more),
+                **{form: functools.partial(measure, how, self.hftpd, form, **more) for form in ours}}
+
+    def verify(self):
+        """The bytes are right in every form."""
+        for server, form in [(self.nginx, "http"), *((self.hftpd, form) for form in FORMS)]:
+            if server:
+                got = self.bench.finish(self.bench.begin("hash", server, form, **self.large))
+                if got["sha256"] != self.bench.hash:
+                    sys.exit(f"the bytes of {form} are wrong")
+
+    def bulk(self):
+        for count in (1, 8):
+            yield (self.turns("loop", "http", FORMS, **self.large, connections=count),
+                   [Row(f"1 GiB, {form}, {plural(count)}", "GB/s", "nginx", form, **self.in_gb) for form in FORMS])
+
+    def small(self):
+        for label, more in [("4 KiB, 64 connections", dict(connections=64)),
+                            ("4 KiB, 16 connections, 16 requests in flight", dict(connections=16, depth=16))]:
+            yield self.to_both(label, "http", "raw", **F4K, **more)
+
+    def metadata(self):
+        yield self.to_both("metadata, 64 connections", "head", "metadata", **F4K, connections=64)
+
+    def to_both(self, label, theirs, ours, **more):
+        both = self.turns("loop", theirs, [ours], **more)
+        both["cached"] = self.nginx and functools.partial(self.bench.measure, "loop", self.nginx, theirs, port="cached",
+                                                          **more)
+        return both, [Row(label, "/s", "nginx", ours), Row(f"{label}, to cached", "/s", "cached", ours)]
+
+    def many(self):
+        files = dict(name="m", files=self.bench.many, size=4096)
+        for label, more in [("64 connections", dict(connections=64)),
+                            ("16 connections, 16 requests in flight", dict(connections=16, depth=16))]:
+            # The system may take their pages away again: each turn begins by reading them.
+            self.bench.make_many()
+            yield (self.turns("loop", "http", ["raw"], **files, **more),
+                   [Row(f"4 KiB of {self.bench.many:,} files, {label}", "/s", "nginx", "raw")])
+
+    def connect(self):
+        yield (self.turns("connect", "http", ["raw"], name="f1k", size=1024, connections=8),
+               [Row("connect, 1 KiB, close", "/s", "nginx", "raw")])
+
+    def beside(self):
+        """The readers are behind the small requests on the client's core."""
+        def turn(server, form):
+            seconds = self.bench.options.seconds
+            readers = self.bench.begin("loop", server, form, nice=10, **self.large, connections=4,
+                                       seconds=seconds + 0.5)
+            small = self.bench.measure("paced", server, form, **F4K, connections=8)
+            readers = self.bench.finish(readers)
+            return {"p99": small["p99"], "rate": readers["units"] / readers["seconds"]}
+
+        yield ({"nginx": self.nginx and (lambda: turn(self.nginx, "http")), "raw": lambda: turn(self.hftpd, "raw")},
+               [Row("4 KiB beside 4 readers of 1 GiB: p99", "µs", "nginx", "raw", "p99", cpu=""),
+                Row("the rate of the 4 readers", "GB/s", "nginx", "raw", scale=self.bench.large / 1e9, cpu="")])
+
+    def slow(self):
+        """Clients that take nothing of a large answer, or 10 KB a second of it."""
+        count = self.bench.clients(500)
+
+        def turn(server, form, rate):
+            readers = self.bench.begin("slow", server, form, **self.large, connections=count, rate=rate)
+            if readers.stdout.readline() != "ready\n":
+                self.bench.finish(readers)
+            small = self.bench.measure("loop", server, form, **F4K, connections=8)
+            self.bench.finish(readers, "\n")
+            return small
+
+        for rate, label in [(0, "that read nothing"), (10_000, "that read 10 KB/s")]:
+            yield ({"nginx": self.nginx and functools.partial(turn, self.nginx, "http", rate),
+                    "raw": functools.partial(turn, self.hftpd, "raw", rate)},
+                   [Row(f"4 KiB, 8 connections, beside {count} {label}", "/s", "nginx", "raw")])
+
+        def fresh(start, form):
+            server = start()
+            try:
+                after, before = self.bench.memory(server, form, count, "slow", **self.large, rate=0)
+                return {"rate": max(after - before, 0) / count}
+            finally:
+                server.stop()
+
+        yield ({"nginx": self.nginx and functools.partial(fresh, self.bench.start_nginx, "http"),
+                **{form: functools.partial(fresh, self.bench.start_hftpd, form) for form in FORMS}},
+               [Row(f"memory of a client that reads nothing, {form}", "bytes", "nginx", form, cpu="") for form in FORMS])
+
+    def workers(self):
+        """All on one core, so that only what the workers cost each other is seen."""
+        counts = (1, 8, 16, 64)
+        started = {str(count): self.bench.start_hftpd(workers=count) for count in counts}
+        yield ({name: functools.partial(self.bench.measure, "connect", server, "raw", name="f1k", size=1024,
+                                        connections=8) for name, server in started.items()},
+               [Row(f"connect, 1 KiB, close: {count} workers, to 1", "/s", "1", str(count)) for count in counts[1:]])
+        for server in started.values():
+            server.stop()
+
+    def cold(self):
+        """Files that are not in memory, each read once."""
+        size = self.bench.large
+        if shutil.disk_usage(self.bench.dir).free < (COLD + 1) * size:
+            machine.note(f"NOT MEASURED: cold: {self.bench.dir} has no room for {COLD} files of {size:,} bytes")
+            return
+        for number in range(COLD):
+            shutil.copyfile(self.bench.www / "large", self.bench.www / f"cold{number}")
+            with open(self.bench.www / f"cold{number}", "rb") as file:
+                os.fsync(file.fileno())
+
+        def turn(server, form, count):
+            for number in range(count):
+                with open(self.bench.www / f"cold{number}", "rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            return self.bench.measure("once", server, form, name="cold", files=count, size=size, connections=count)
+
+        for count in (1, COLD):
+            yield ({"nginx": self.nginx and functools.partial(turn, self.nginx, "http", count),
+                    "raw": functools.partial(turn, self.hftpd, "raw", count)},
+                   [Row(f"1 GiB from the disk, {plural(count)}", "GB/s", "nginx", "raw", **self.in_gb)])
+
+    def stall(self):
+        """Beside clients that read a file whose every read takes 50 ms."""
+        lacks = None if os.geteuid() == 0 else "it needs root"
+        # Debian's package is for Debian's Python, which need not be the first.
+        pythons = [python for python in (sys.executable, "/usr/bin/python3")
+                   if subprocess.run([python, "-c", "import fuse"], stderr=subprocess.DEVNULL).returncode == 0]
+        if not pythons or not shutil.which("fusermount3"):
+            lacks = "it needs fuse3 and python3-fuse"
+        if lacks:
+            machine.note(f"NOT MEASURED: stall: {lacks}")
+            return
+        mount = self.bench.www / "slowfs"
+        mount.mkdir()
+        slowfs = pathlib.Path(__file__).with_name("slowfs.py")
+        subprocess.run([pythons[0], slowfs, mount, "-o", "allow_other"], check=True)
+        (self.bench.www / "slow").symlink_to("slowfs/slow")
+        try:
+            def turn(server, form, stalled):
+                clients = stalled and self.bench.begin("slow", server, form, name="slow", size=1 << 30, connections=16,
+                                                       rate=1e6)
+                if clients:
+                    clients.stdout.readline()
+                small = self.bench.measure("paced", server, form, **F4K, connections=8)
+                if clients:
+                    self.bench.finish(clients, "\n")
+                return small
+
+            # hftpd alone: one worker of nginx gives no answer at all meanwhile.
+            yield ({"alone": lambda: turn(self.hftpd, "raw", False), "raw": lambda: turn(self.hftpd, "raw", True)},
+                   [Row("p99 of 4 KiB beside 16 readers of a slow disk, to alone", "µs", "alone", "raw", "p99", cpu="")])
+        finally:
+            time.sleep(0.2)
+            subprocess.run(["fusermount3", "-u", "-z", mount], check=False)
+
+    def listing(self):
+        names = self.bench.www / "names"
+        size = self.bench.make_names(names, 1000 if self.bench.options.small else 100_000)
+        server = self.bench.start_hftpd(names)
+        self.bench.settle(names)
+        yield ({"nginx": self.nginx and functools.partial(self.bench.measure, "loop", self.nginx, "index", name="names/"),
+                "listing": lambda: self.bench.measure("loop", server, "listing", size=size)},
+               [Row("listing of 100,000 names", "/s", "nginx", "listing")])
+
+    def idle(self):
+        count = self.bench.clients(500 if self.bench.options.small else 10_000)
+
+        def fresh(start, form):
+            # A server keeps memory that it once had: it is started anew for every measurement.
+            server = start()
+            try:
+                return {"rate": self.bench.memory(server, form, count)[0] / count}
+            finally:
+                server.stop()
+
+        yield ({"nginx": self.nginx and functools.partial(fresh, self.bench.start_nginx, "http"),
+                "raw": functools.partial(fresh, self.bench.start_hftpd, "raw")},
+               [Row(f"memory of {count:,} idle connections", "bytes each", "nginx", "raw", cpu="")])
+
+
+def run(bench, wanted):
+    """Measures the suites, and prints the table."""
+    suites, rows = Suites(bench), []
+    suites.verify()
+    sensible = ON_PATH.get(bench.path, ALL)
+    for name in wanted or sensible:
+        if name not in sensible:
+            machine.note(f"NOT MEASURED: {name}: the path {bench.path} makes no difference to it")
+            continue
+        with contextlib.closing(getattr(suites, name)()) as works:
+            for turns, of in works:
+                machine.note(f"{of[0].label}")
+                got = {turn: [] for turn in turns if turns[turn]}
+                for turn in range(bench.options.rounds):
+                    # Each server is first in every other round.
+                    for name in list(got)[::-1 if turn % 2 else 1]:
+                        got[name].append(turns[name]())
+                rows += [summary(row, got) for row in of if row.peer in got or row.peer == "nginx"]
+    print_rows(bench.path, rows)
+    return rows
