@@ -222,7 +222,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "timeouts.stall",
-        help: "How long a client may take nothing of its answer.",
+        help: "How long a client may take, or a disk deliver, nothing of an answer.",
         applies: Live,
         field: |d| Field::Time(&mut d.config.timeouts.stall, MILLISECOND..=YEAR),
     },

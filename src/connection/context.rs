@@ -37,6 +37,8 @@ pub trait Transport: Sink {
     fn lend(&mut self);
     /// The thread has ended; `room` tells whether there was room left.
     fn take_back(&mut self, room: bool);
+    /// How many bytes threads have sent so far.
+    fn sent_by_thread(&self) -> u64;
     /// Reads; 0 is the end of what the client sends.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Bytes that were written and that the client's side has not acknowledged yet.

@@ -81,13 +81,13 @@ impl Connection {
     }
 
     /// Has a thread send the answers.
-    fn hand_over<T>(&mut self, output: &mut Output, before: Option<Progress>, cx: &mut Context<'_, T>) {
+    fn hand_over<T: Transport>(&mut self, output: &mut Output, before: Option<Progress>, cx: &mut Context<'_, T>) {
         match self.allowance(cx) {
             Ok(allowed) => {
                 let output = std::mem::take(output);
                 let task = SendTask { output, allowed, count: 0, before, sent: None, events: Vec::new() };
                 cx.task = Some(Task::Send(Box::new(task)));
-                self.enter(State::OnThread);
+                self.enter(State::OnThread { since: cx.now, sent: cx.transport.sent_by_thread() });
             }
             Err(until) => {
                 self.enter(State::Sending(Sending::new(output.take_first(), BlockedOn::Rate(until), cx.now)));
@@ -100,7 +100,7 @@ impl Connection {
         cx.transport.take_back(task.left_room());
         let SendTask { mut output, count, before, sent, mut events, .. } = task;
         cx.events.append(&mut events);
-        if !matches!(self.state, State::OnThread) {
+        if !matches!(self.state, State::OnThread { .. }) {
             return output.abort(cx.events);
         }
         self.charge(count, cx);

@@ -194,7 +194,7 @@ impl Connection {
         cx: &mut Context<'_, T>,
     ) -> Option<Answer> {
         cx.task = Some(Task::LookUp(job));
-        self.enter(State::Waiting(Box::new(Waiting { pending, info })));
+        self.enter(State::Waiting(Box::new(Waiting { pending, info, since: cx.now })));
         None
     }
 

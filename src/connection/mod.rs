@@ -112,7 +112,11 @@ enum State {
     Waiting(Box<Waiting>),
     Sending(Box<Sending>),
     /// A thread has the answers.
-    OnThread,
+    OnThread {
+        /// When the thread was last seen to send something, and how much it had sent then.
+        since: Instant,
+        sent: u64,
+    },
     Lingering {
         until: Instant,
         reason: CloseReason,
@@ -151,7 +155,7 @@ impl Connection {
             State::Idle { .. } | State::Reading(_) if !self.received.is_empty() || self.input_ended => Awaits::Turn,
             State::Idle { .. } | State::Reading(_) | State::Lingering { .. } => Awaits::Input,
             State::Sending(sending) if sending.awaits_client() => Awaits::Output,
-            State::Sending(_) | State::Waiting(_) | State::OnThread | State::Closed(_) => Awaits::Nothing,
+            State::Sending(_) | State::Waiting(_) | State::OnThread { .. } | State::Closed(_) => Awaits::Nothing,
         }
     }
 
@@ -173,7 +177,9 @@ impl Connection {
             State::Reading(partial) => partial.since.checked_add(settings.request),
             State::Sending(sending) => sending.deadline(settings),
             State::Lingering { until, .. } => Some(*until),
-            State::Waiting(_) | State::OnThread | State::Closed(_) => None,
+            State::Waiting(waiting) => waiting.since.checked_add(settings.stall),
+            State::OnThread { since, .. } => since.checked_add(settings.stall),
+            State::Closed(_) => None,
         }
     }
 
@@ -215,7 +221,7 @@ impl Connection {
                     self.send_on(cx);
                     self.end_if_due(cx);
                 }
-                State::Waiting(_) | State::OnThread | State::Closed(_) => {}
+                State::Waiting(_) | State::OnThread { .. } | State::Closed(_) => {}
             }
         }
         if let Some(Task::Send(_)) = cx.task {
@@ -228,16 +234,21 @@ impl Connection {
             return;
         }
         if let State::Waiting(waiting) = self.enter(State::between(cx.now)) {
-            let Waiting { pending, info } = *waiting;
-            let mut answer = match done {
+            let Waiting { pending, info, .. } = *waiting;
+            let answer = match done {
                 Some(done) => self.answer_found(pending, done, info, cx),
                 None => Answer::code(Code::InternalError, info),
             };
-            answer.rest = self.received.len();
-            cx.scratch.output.push(answer);
-            self.send_answers(cx);
-            self.end_if_due(cx);
+            self.answer_at_last(answer, cx);
         }
+    }
+
+    /// Sends the answer to a request that had to wait.
+    fn answer_at_last<T: Transport>(&mut self, mut answer: Answer, cx: &mut Context<'_, T>) {
+        answer.rest = self.received.len();
+        cx.scratch.output.push(answer);
+        self.send_answers(cx);
+        self.end_if_due(cx);
     }
 
     fn deadline_reached<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
@@ -258,8 +269,20 @@ impl Connection {
                     self.close(CloseReason::Stalled, cx);
                 }
             }
+            // The disk may answer never. What it answers later is dropped.
+            State::Waiting(_) => {
+                if let State::Waiting(waiting) = self.enter(State::between(cx.now)) {
+                    let mut answer = Answer::code(Code::InternalError, waiting.info);
+                    answer.last = Some(CloseReason::DiskTimeout);
+                    self.answer_at_last(answer, cx);
+                }
+            }
+            State::OnThread { since, sent } => {
+                let before = std::mem::replace(sent, cx.transport.sent_by_thread());
+                if *sent > before { *since = cx.now } else { self.close(CloseReason::DiskTimeout, cx) }
+            }
             &mut State::Lingering { reason, .. } => self.close(reason, cx),
-            State::Waiting(_) | State::OnThread | State::Closed(_) => {}
+            State::Closed(_) => {}
         }
     }
 
@@ -322,7 +345,7 @@ impl State {
             State::Idle { .. } => Phase::Idle,
             State::Reading(_) => Phase::Reading,
             State::Waiting(_) => Phase::Waiting,
-            State::Sending(_) | State::OnThread => Phase::Sending,
+            State::Sending(_) | State::OnThread { .. } => Phase::Sending,
             State::Lingering { .. } => Phase::Lingering,
             State::Closed(_) => Phase::Closed,
         }

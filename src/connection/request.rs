@@ -27,6 +27,8 @@ pub(super) struct RequestInfo {
 pub(super) struct Waiting {
     pub(super) pending: PendingRequest,
     pub(super) info: RequestInfo,
+    /// When the thread was asked.
+    pub(super) since: Instant,
 }
 
 #[derive(Debug)]

@@ -84,6 +84,8 @@ pub enum CloseReason {
     Idle,
     /// Nothing of an answer was taken for `timeouts.stall`.
     Stalled,
+    /// The disk did not answer for `timeouts.stall`, or nothing of a file that a thread sends was sent for so long.
+    DiskTimeout,
     /// A file had fewer bytes than its answer had promised.
     FileShrank,
     /// A file could not be read to the end of its answer.
@@ -98,13 +100,14 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of [`CloseReason::index`].
-    pub const ALL: [CloseReason; 11] = [
+    pub const ALL: [CloseReason; 12] = [
         CloseReason::Client,
         CloseReason::Reset,
         CloseReason::Quit,
         CloseReason::Fatal,
         CloseReason::Idle,
         CloseReason::Stalled,
+        CloseReason::DiskTimeout,
         CloseReason::FileShrank,
         CloseReason::ReadFailed,
         CloseReason::Drained,
@@ -126,6 +129,7 @@ impl CloseReason {
             CloseReason::Fatal => "fatal",
             CloseReason::Idle => "idle",
             CloseReason::Stalled => "stalled",
+            CloseReason::DiskTimeout => "disk-timeout",
             CloseReason::FileShrank => "file-shrank",
             CloseReason::ReadFailed => "read-failed",
             CloseReason::Drained => "drained",

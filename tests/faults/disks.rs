@@ -229,3 +229,39 @@ fn the_end_comes_in_time_though_a_disk_hangs() {
     drop(hanging);
     assert_eq!(daemon.wait_exit().code(), Some(0));
 }
+
+#[test]
+fn clients_of_a_disk_that_hangs_are_closed_after_the_stall_timeout() {
+    const CLIENTS: u64 = 20;
+    let Some(fs) = SlowFs::mount() else { return };
+    let site = Site::new();
+    let settings = (Settings::new(&site).root(&fs.root()))
+        .set("limits.connections", &CLIENTS.to_string())
+        .set("timeouts.stall", "\"1s\"");
+    let daemon = start_with_files(&site, &settings, 300);
+    let slice = format!("get_slice slow 0 {SIZE} raw\r\n");
+    for (hang, phase, request) in
+        [(Hang::Lookups, "waiting", "get_metadata slow\r\n"), (Hang::Reads, "sending", slice.as_str())]
+    {
+        let hanging = fs.hang(hang);
+        let mut patient = daemon.client();
+        patient.send(request);
+        for _ in 1..CLIENTS {
+            // A program that gives up closes its socket. That is not a reset: the daemon does not notice.
+            daemon.client().send(request);
+        }
+        daemon.wait_connections(phase, CLIENTS);
+        if phase == "waiting" {
+            patient.expect("199 INTERNAL SERVER ERROR\r\n");
+            patient.expect_close();
+        } else {
+            patient.drain();
+        }
+        daemon.wait_connections("total", 0);
+        expect_served(&daemon);
+        drop(hanging);
+    }
+    // To a client that closed, the head of a slice may have been sent, which the client's system answers with a reset.
+    let closed = &daemon.status()["closed"];
+    assert!(closed["disk-timeout"].as_u64() > Some(CLIENTS), "{closed}");
+}

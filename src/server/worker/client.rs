@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mio::event::{Event, Source as _};
 use mio::unix::SourceFd;
@@ -34,6 +34,8 @@ pub(crate) struct Stream {
     socket: TcpStream,
     /// Set when the client was removed: nobody waits for what is done for it any more.
     gone: AtomicBool,
+    /// Bytes that threads have sent.
+    sent: AtomicU64,
 }
 
 impl Stream {
@@ -42,19 +44,24 @@ impl Stream {
         SourceFd(&self.socket.as_raw_fd()).register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }
 
+    fn count(&self, sent: usize) {
+        self.sent.fetch_add(sent as u64, Ordering::Relaxed);
+    }
+
     /// Whether the client was removed.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
 }
 
+/// For the threads of the pool.
 impl Sink for &Stream {
     fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
-        sockets::send(&self.socket, bytes, more)
+        sockets::send(&self.socket, bytes, more).inspect(|&count| self.count(count))
     }
 
     fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
-        sockets::send_file(&self.socket, file, offset, length)
+        sockets::send_file(&self.socket, file, offset, length).inspect(|&count| self.count(count))
     }
 
     fn cork(&mut self, corked: bool) {
@@ -93,7 +100,7 @@ impl Client {
     /// A client that has just been accepted. Its first request has often come with it, and there is room to answer, so
     /// it is taken for ready before the poll says so.
     pub(crate) fn new(stream: TcpStream, peer: SocketAddr, connection: Connection, entered: bool) -> Client {
-        let stream = Arc::new(Stream { socket: stream, gone: AtomicBool::new(false) });
+        let stream = Arc::new(Stream { socket: stream, gone: AtomicBool::new(false), sent: AtomicU64::new(0) });
         let socket = Socket { stream, readable: true, writable: true, ends: false };
         Client { socket, connection, peer: Peer::new(peer), timer: None, queued: false, entered }
     }
@@ -127,23 +134,27 @@ impl Socket {
 
 impl Sink for Socket {
     fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
-        let result = (&*self.stream).write(bytes, more);
+        let result = sockets::send(&self.stream.socket, bytes, more);
         self.writable &= !would_block(&result);
         result
     }
 
     fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
-        let result = (&*self.stream).send_file(file, offset, length);
+        let result = sockets::send_file(&self.stream.socket, file, offset, length);
         self.writable &= !would_block(&result);
         result
     }
 
     fn cork(&mut self, corked: bool) {
-        (&*self.stream).cork(corked);
+        sockets::cork(&self.stream.socket, corked);
     }
 }
 
 impl Transport for Socket {
+    fn sent_by_thread(&self) -> u64 {
+        self.stream.sent.load(Ordering::Relaxed)
+    }
+
     fn is_readable(&self) -> bool {
         self.readable
     }

@@ -26,7 +26,7 @@ pub(crate) fn after_step(run: &Run<'_>) {
             assert!(run.told_at_drain.is_none() || first, "{phase:?} in a drain");
         }
         Phase::Waiting => {
-            assert!(awaits == Awaits::Nothing && !deadline && task, "{awaits:?}, deadline {deadline}, task {task}");
+            assert!(awaits == Awaits::Nothing && deadline && task, "{awaits:?}, deadline {deadline}, task {task}");
             // Answers to earlier requests were sent before.
             run.oracle.check_boundary();
             assert!(!run.wire.corked, "all was sent, and the kernel holds some of it back");
@@ -34,11 +34,14 @@ pub(crate) fn after_step(run: &Run<'_>) {
         Phase::Sending => {
             assert!(matches!(awaits, Awaits::Output | Awaits::Nothing), "{awaits:?} while an answer is being sent");
             // It waits for a thread, for its rate or for the client.
-            let thread = awaits == Awaits::Nothing && !deadline;
-            assert!(if task { thread } else { deadline }, "{awaits:?}, deadline {deadline}, task {task}");
+            let thread = awaits == Awaits::Nothing;
+            assert!(
+                deadline && (thread || !task || run.disk_timed_out),
+                "{awaits:?}, deadline {deadline}, task {task}"
+            );
         }
         Phase::Lingering => {
-            let lingers = awaits == Awaits::Input && deadline && !task && run.wire.shut;
+            let lingers = awaits == Awaits::Input && deadline && (!task || run.disk_timed_out) && run.wire.shut;
             assert!(lingers, "{awaits:?}, deadline {deadline}, task {task}");
         }
         Phase::Closed => assert!(awaits == Awaits::Nothing && !deadline, "{awaits:?}, deadline {deadline}"),
@@ -68,6 +71,12 @@ pub(crate) fn after_end(run: &mut Run<'_>, reason: CloseReason) {
         }
         CloseReason::Idle => {
             run.oracle.check_all_answered(&run.wire);
+        }
+        CloseReason::DiskTimeout => {
+            assert!(run.disk_timed_out, "no deadline has come while a thread was at work");
+            if !run.oracle.is_over() {
+                assert!(waited >= run.settings.stall, "cut off though something was sent {waited:?} ago");
+            }
         }
         CloseReason::FileShrank => {
             let cut = |(name, end): &(Vec<u8>, usize)| name == SHRINKS && *end > run.wire.world.shrunk_to;

@@ -34,6 +34,8 @@ pub(crate) struct Run<'s> {
     pub(crate) last_taken: Instant,
     /// It is all about a file that becomes shorter.
     pub(crate) shrinking: bool,
+    /// A deadline came while a thread looked something up or sent something.
+    pub(crate) disk_timed_out: bool,
     /// No thread was there to send.
     pub(crate) without_thread: bool,
     /// What happened, for who reads a failure.
@@ -120,6 +122,7 @@ impl<'s> Run<'s> {
             gone: None,
             last_taken: now,
             shrinking,
+            disk_timed_out: false,
             without_thread: false,
             diary: Vec::new(),
             files: RootView::new(policy.clone()),
@@ -221,6 +224,10 @@ impl<'s> Run<'s> {
                 if self.connection.phase() == Phase::Reading {
                     self.oracle.time_is_up(&self.wire);
                 }
+                if self.connection.phase() == Phase::Waiting {
+                    self.oracle.disk_fails();
+                }
+                self.disk_timed_out |= self.connection.phase() == Phase::Waiting || self.wire.lent;
                 self.diary.push("    deadline".to_owned());
                 self.serve(Cause::Deadline);
             } else {

@@ -144,6 +144,10 @@ fn task(run: &mut Run<'_>) {
 }
 
 fn look_up(run: &mut Run<'_>, job: Job) {
+    if run.connection.phase() != Phase::Waiting {
+        // It has given the disk up.
+        return run.found(Some(job.run()));
+    }
     let done = match run.wire.dice.below(100) {
         // There is no thread.
         0..2 => None,

@@ -218,6 +218,10 @@ impl Transport for Wire<'_> {
         (self.lent, self.writable) = (true, false);
     }
 
+    fn sent_by_thread(&self) -> u64 {
+        self.written.len() as u64
+    }
+
     fn take_back(&mut self, room: bool) {
         assert!(self.lent, "taken back from no thread");
         self.lent = false;
