@@ -7,5 +7,6 @@ pub mod limits;
 pub mod listen_fds;
 pub mod privileges;
 pub mod sandbox;
+pub mod signals;
 pub mod sockets;
 pub mod stdio;

@@ -1,4 +1,4 @@
-#![expect(unsafe_code, reason = "neither socket2 nor rustix has a safe call for these two")]
+#![expect(unsafe_code, reason = "neither socket2 nor rustix has a safe call for this")]
 //! Sockets: sendfile(2), send(2) with MSG_MORE, and the listening socket as hftpd wants it.
 
 use std::io;
@@ -73,7 +73,6 @@ pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
     let socket = Socket::from(socket);
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    hear_everybody(&socket)?;
     Ok(socket.into())
 }
 
@@ -101,41 +100,6 @@ pub fn is_transient_accept_error(error: &io::Error) -> bool {
 pub fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
     let address = socket2::SockRef::from(socket).local_addr()?;
     address.as_socket().ok_or_else(|| io::ErrorKind::InvalidInput.into())
-}
-
-/// Turns away who has not begun to connect, while connections that are being made still come to be accepted: packets
-/// that have crossed a router are ignored, and so are those that begin with the usual 64 hops (IP_MINTTL of ip(7)). Once
-/// nothing is left to accept, the socket can be closed and nobody is reset. Accepted sockets inherit it, and need
-/// [`hear_everybody`].
-pub fn take_no_more(socket: &TcpListener) -> io::Result<()> {
-    least_hops(socket, 255)
-}
-
-/// Undoes [`take_no_more`], for a socket that was accepted after it.
-pub fn hear_everybody(socket: impl AsFd) -> io::Result<()> {
-    least_hops(socket, 0)
-}
-
-fn least_hops(socket: impl AsFd, hops: libc::c_int) -> io::Result<()> {
-    const IPV6_MINHOPCOUNT: libc::c_int = 73; // linux/in6.h
-    let v4 = set_option(&socket, libc::IPPROTO_IP, libc::IP_MINTTL, hops);
-    // A socket of IPv4 alone has no such option.
-    let v6 = set_option(&socket, libc::IPPROTO_IPV6, IPV6_MINHOPCOUNT, hops);
-    v4.or(v6)
-}
-
-fn set_option(socket: impl AsFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    // SAFETY: the option takes an int, `value` is one and outlives the call, and its size is given.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Makes a socket that of another user: two sockets may [`share`] an address only if they are one user's.

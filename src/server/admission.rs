@@ -1,27 +1,35 @@
-//! Who may come in: `[limits]` of hftp.toml(5).
+//! Which clients may connect: `[limits]` of hftp.toml(5).
+//!
+//! A client is admitted in two steps: it is counted when it is accepted ([`Admission::admit`]), and the limits of its
+//! address are applied when the address is known ([`Permit::identify`]). A proxy may send the address later than the
+//! kernel reports a connection.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 
 use crate::config::Limits;
 use crate::connection::Refusal;
 
-/// Who is in, over all event loops. The lock is held for a look-up in a table, at accept and at close.
+/// Counts the clients of all workers.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
-    inside: Mutex<Counts>,
+    connected: AtomicU32,
+    by_source: Mutex<HashMap<Source, u32>>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    all: u32,
-    /// By address: an IPv4 address, or the first half of an IPv6 one.
-    each: HashMap<Source, u32>,
+/// The right of one client to be connected. It counts until it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    admission: Arc<Admission>,
+    /// Where it comes from, once that is known.
+    source: Option<Source>,
 }
 
+/// What `limits.connections-per-address` counts by: an IPv4 address, or the first half of an IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Source {
     V4(u32),
@@ -38,49 +46,58 @@ impl Source {
 }
 
 impl Admission {
-    /// Lets a client in, or says why not. One that is in has to [`Admission::release`].
-    pub(super) fn admit(&self, address: IpAddr, limits: &Limits) -> Result<(), Refusal> {
+    /// The first step: counts a client, unless `limits.connections` are connected already.
+    pub(super) fn admit(self: &Arc<Admission>, limits: &Limits) -> Result<Permit, Refusal> {
+        let permit = Permit { admission: self.clone(), source: None };
+        let before = self.connected.fetch_add(1, Ordering::Relaxed);
+        // Refused, the permit is dropped and counts no more.
+        if before < limits.connections { Ok(permit) } else { Err(Refusal::Full) }
+    }
+
+    /// How many clients are connected.
+    pub(super) fn connected(&self) -> u32 {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Held for one look-up.
+    fn by_source(&self) -> MutexGuard<'_, HashMap<Source, u32>> {
+        self.by_source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    /// The second step: applies the limits of `address`.
+    pub(super) fn identify(mut self, address: IpAddr, limits: &Limits) -> Result<Permit, Refusal> {
         if !is_allowed(address.to_canonical(), limits) {
             return Err(Refusal::Denied);
         }
-        let mut inside = self.lock();
-        if inside.all >= limits.connections {
-            return Err(Refusal::Full);
-        }
-        let from_there = inside.each.entry(Source::of(address)).or_default();
-        if limits.connections_per_address > 0 && *from_there >= limits.connections_per_address {
+        let source = Source::of(address);
+        let mut by_source = self.admission.by_source();
+        let count = by_source.entry(source).or_default();
+        if limits.connections_per_address > 0 && *count >= limits.connections_per_address {
             return Err(Refusal::Address);
         }
-        *from_there += 1;
-        inside.all += 1;
-        Ok(())
+        *count += 1;
+        drop(by_source);
+        self.source = Some(source);
+        Ok(self)
     }
+}
 
-    /// A client that was let in has gone. Returns how many were in, this one too.
-    pub(super) fn release(&self, address: IpAddr) -> u32 {
-        let mut inside = self.lock();
-        let all = inside.all;
-        inside.all = all.saturating_sub(1);
-        let source = Source::of(address);
-        if let Some(from_there) = inside.each.get_mut(&source) {
-            *from_there -= 1;
-            if *from_there == 0 {
-                inside.each.remove(&source);
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.admission.connected.fetch_sub(1, Ordering::Relaxed);
+        let Some(source) = self.source else { return };
+        let mut by_source = self.admission.by_source();
+        if let Some(count) = by_source.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                by_source.remove(&source);
             }
         }
-        if inside.each.is_empty() {
-            inside.each.shrink_to_fit();
+        if by_source.is_empty() {
+            by_source.shrink_to_fit();
         }
-        all
-    }
-
-    /// How many are in.
-    pub(super) fn connected(&self) -> u32 {
-        self.lock().all
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,28 +125,36 @@ mod tests {
         text.parse().expect("a network")
     }
 
+    fn admit(admission: &Arc<Admission>, address: &str, limits: &Limits) -> Result<Permit, Refusal> {
+        admission.admit(limits)?.identify(ip(address), limits)
+    }
+
     #[test]
-    fn the_limit_of_all_counts_those_who_are_in() {
-        let (admission, limits) = (Admission::default(), limits(|limits| limits.connections = 2));
-        assert_eq!(admission.admit(ip("127.0.0.1"), &limits), Ok(()));
-        assert_eq!(admission.admit(ip("127.0.0.2"), &limits), Ok(()));
-        assert_eq!(admission.admit(ip("127.0.0.3"), &limits), Err(Refusal::Full));
-        admission.release(ip("127.0.0.1"));
-        assert_eq!(admission.admit(ip("127.0.0.3"), &limits), Ok(()));
+    fn connections_are_limited_until_permits_are_dropped() {
+        let (admission, limits) = (Arc::new(Admission::default()), limits(|limits| limits.connections = 2));
+        let first = admit(&admission, "127.0.0.1", &limits).expect("a permit");
+        // Counted before its address is known.
+        let _second = admission.admit(&limits).expect("a permit");
+        assert_eq!(admission.admit(&limits).err(), Some(Refusal::Full));
+        drop(first);
+        let _third = admit(&admission, "127.0.0.3", &limits).expect("a permit");
         assert_eq!(admission.connected(), 2);
     }
 
     #[test]
     fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
-        let (admission, limits) = (Admission::default(), limits(|limits| limits.connections_per_address = 1));
-        assert_eq!(admission.admit(ip("2001:db8:1:2::1"), &limits), Ok(()));
-        assert_eq!(admission.admit(ip("2001:db8:1:2:ffff::1"), &limits), Err(Refusal::Address));
-        assert_eq!(admission.admit(ip("2001:db8:1:3::1"), &limits), Ok(()));
-        assert_eq!(admission.admit(ip("::ffff:192.0.2.1"), &limits), Ok(()));
-        assert_eq!(admission.admit(ip("192.0.2.1"), &limits), Err(Refusal::Address));
-        assert_eq!(admission.admit(ip("::ffff:192.0.2.2"), &limits), Ok(()), "mapped addresses share no /64");
-        admission.release(ip("192.0.2.1"));
-        assert_eq!(admission.admit(ip("192.0.2.1"), &limits), Ok(()));
+        let admission = Arc::new(Admission::default());
+        let limits = limits(|limits| limits.connections_per_address = 1);
+        let admit = |address| admit(&admission, address, &limits);
+        let _v6 = admit("2001:db8:1:2::1").expect("a permit");
+        assert_eq!(admit("2001:db8:1:2:ffff::1").err(), Some(Refusal::Address));
+        let _other = admit("2001:db8:1:3::1").expect("a permit");
+        let mapped = admit("::ffff:192.0.2.1").expect("a permit");
+        assert_eq!(admit("192.0.2.1").err(), Some(Refusal::Address));
+        let _mapped = admit("::ffff:192.0.2.2").expect("mapped addresses share no /64");
+        drop(mapped);
+        let _v4 = admit("192.0.2.1").expect("a permit");
+        assert_eq!(admission.connected(), 4, "refused clients do not count");
     }
 
     #[test]
@@ -138,16 +163,16 @@ mod tests {
             limits.allow = vec![net("10.0.0.0/8"), net("2001:db8::/32")];
             limits.deny = vec![net("10.1.0.0/16")];
         });
-        let admission = Admission::default();
+        let admission = Arc::new(Admission::default());
         for (address, expected) in [
-            ("10.2.3.4", Ok(())),
-            ("::ffff:10.2.3.4", Ok(())),
-            ("10.1.3.4", Err(Refusal::Denied)),
-            ("192.0.2.1", Err(Refusal::Denied)),
-            ("2001:db8::7", Ok(())),
+            ("10.2.3.4", None),
+            ("::ffff:10.2.3.4", None),
+            ("10.1.3.4", Some(Refusal::Denied)),
+            ("192.0.2.1", Some(Refusal::Denied)),
+            ("2001:db8::7", None),
         ] {
-            assert_eq!(admission.admit(ip(address), &limits), expected, "{address}");
+            assert_eq!(admit(&admission, address, &limits).err(), expected, "{address}");
         }
-        assert_eq!(Admission::default().admit(ip("192.0.2.1"), &Config::default().limits), Ok(()));
+        assert!(admit(&admission, "192.0.2.1", &Config::default().limits).is_ok());
     }
 }

@@ -59,59 +59,60 @@ impl std::fmt::Display for BindError {
     }
 }
 
-/// Sockets for all of `wanted`: those of `held` and `given` that fit, and new ones for the rest. What is left of
-/// `given` is returned too.
-///
-/// A socket of `held` fits what has the same address in the configuration, one of `given` what it really listens at.
+/// Listeners for all of `wanted`: those of `held` that have the same address in the configuration, those of `inherited`
+/// that listen at it, and new ones for the rest. Also returns what is left of `inherited`.
 pub(super) fn bind_all(
     wanted: &[config::Listener],
     held: &[Endpoint],
-    mut given: Vec<InheritedSocket>,
+    mut inherited: Vec<InheritedSocket>,
 ) -> Result<(Vec<Endpoint>, Vec<InheritedSocket>), BindError> {
-    let all = held;
-    let mut held: Vec<&Endpoint> = held.iter().collect();
+    let mut unused: Vec<&Endpoint> = held.iter().collect();
     let mut endpoints = Vec::with_capacity(wanted.len());
     for listener in wanted {
-        if let Some(at) = held.iter().position(|endpoint| endpoint.wanted == listener.address) {
-            endpoints.push(Endpoint { encoding: listener.encoding, ..held.swap_remove(at).clone() });
+        if let Some(at) = unused.iter().position(|endpoint| endpoint.wanted == listener.address) {
+            endpoints.push(Endpoint { encoding: listener.encoding, ..unused.swap_remove(at).clone() });
             continue;
         }
-        let fits =
-            |given: &InheritedSocket| sockets::local_address(&given.socket).is_ok_and(|at| at == listener.address);
-        let (socket, from_socket_unit) = match given.iter().position(fits) {
+        let has_address = |inherited: &InheritedSocket| {
+            sockets::local_address(&inherited.socket).is_ok_and(|address| address == listener.address)
+        };
+        let (socket, from_socket_unit) = match inherited.iter().position(has_address) {
             Some(at) => {
-                let InheritedSocket { socket, name } = given.remove(at);
+                let InheritedSocket { socket, name } = inherited.remove(at);
                 (sockets::adopt(socket), !is_stored_name(&name))
             }
-            None => (listen(listener.address, all), false),
+            None => (listen(listener.address, held), false),
         };
         let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket, from_socket_unit));
         endpoints.push(endpoint.map_err(|error| BindError { address: listener.address, error })?);
     }
-    Ok((endpoints, given))
+    Ok((endpoints, inherited))
 }
 
-/// Listens at an address; also at one that overlaps what we hold ourselves, as when `port` becomes one address of it.
+/// Listens at an address. It may overlap that of a listener in `held`, as when `port` is replaced by one address of it.
 fn listen(address: SocketAddr, held: &[Endpoint]) -> io::Result<TcpListener> {
     match sockets::listen(address, false) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
         result => return result,
     }
-    let same_port = || held.iter().filter(|endpoint| endpoint.address.port() == address.port());
-    let share = |share| same_port().for_each(|endpoint| drop(sockets::share(&endpoint.socket, share)));
-    share(true);
+    let allow_sharing = |allow| {
+        for endpoint in held.iter().filter(|endpoint| endpoint.address.port() == address.port()) {
+            let _ = sockets::share(&endpoint.socket, allow);
+        }
+    };
+    allow_sharing(true);
     let socket = sockets::listen(address, true);
-    share(false);
+    allow_sharing(false);
     socket
 }
 
-/// A descriptor of each endpoint for a worker.
-pub(super) fn share(endpoints: &[Endpoint]) -> Result<Vec<(Endpoint, TcpListener)>, BindError> {
-    let share = |endpoint: &Endpoint| {
-        let shared = endpoint.socket.try_clone();
-        shared.map(|socket| (endpoint.clone(), socket)).map_err(|error| BindError { address: endpoint.address, error })
+/// A descriptor of each endpoint, for a worker.
+pub(super) fn duplicate(endpoints: &[Endpoint]) -> Result<Vec<(Endpoint, TcpListener)>, BindError> {
+    let duplicate = |endpoint: &Endpoint| match endpoint.socket.try_clone() {
+        Ok(socket) => Ok((endpoint.clone(), socket)),
+        Err(error) => Err(BindError { address: endpoint.address, error }),
     };
-    endpoints.iter().map(share).collect()
+    endpoints.iter().map(duplicate).collect()
 }
 
 /// The endpoints in one line: `127.0.0.1:19500 (fragments), [::1]:19501 (plain)`.

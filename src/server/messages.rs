@@ -5,59 +5,60 @@ use std::sync::Arc;
 
 use mio::Token;
 
+use super::admission::Permit;
+use super::failure::Failure;
 use super::mailbox::Mailbox;
-use super::pool::Lent;
 use super::prepare::Prepared;
-use super::start::Failure;
-use super::worker::client::Stream;
+use super::stream::Stream;
 use super::worker_config::WorkerConfig;
-use crate::connection::Phase;
+use crate::connection::{Phase, SendTask};
 use crate::handle::{JobResult, Policy};
 use crate::metrics::Tally;
 use crate::wire::Encoding;
 
 /// To a worker.
 pub(super) enum WorkerCommand {
-    /// A client that another worker has accepted.
-    AddClient(NewClient),
-    /// A thread has looked something up for a client; none if it had to give up.
-    LookedUp { token: Token, policy: Option<Arc<Policy>>, done: Option<JobResult> },
-    /// A thread gives answers back.
-    Sent(Vec<Lent>),
-    /// Go over to another configuration, and say so.
-    Reconfigure(Box<WorkerConfig>),
-    /// Tell how things stand.
+    /// Serve a client that another worker has accepted.
+    AddClient(AdmittedClient),
+    /// The result of a look-up; none if the system gave no thread for it.
+    LookedUp { token: Token, policy: Option<Arc<Policy>>, result: Option<JobResult> },
+    /// A pool thread gives answers back.
+    Sent(Vec<LentAnswers>),
+    /// Apply another configuration, and confirm it.
+    Reconfigure { serial: u64, config: Box<WorkerConfig> },
+    /// Report counters and connections.
     ReportStatus(u64),
-    /// Say that you are alive.
+    /// Confirm that the event loop makes progress.
     Ping(u64),
-    /// Accept nobody any more, and end when the last client has gone.
+    /// Stop accepting, and stop when the last client has gone.
     Drain,
-    /// Give up the clients that are left.
+    /// Close the connections that are left.
     CloseAll,
-}
-
-/// A client on its way to its worker.
-pub(super) struct NewClient {
-    pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
-    pub(super) encoding: Encoding,
 }
 
 /// To the supervisor.
 pub(super) enum SupervisorEvent {
-    /// This worker works by the new configuration.
-    Reconfigured,
-    /// A worker tells how things stand.
-    WorkerStatus { serial: u64, report: Box<WorkerStatus> },
-    /// This worker is alive.
+    /// A worker has applied the configuration of this serial number; its removed listeners are closed.
+    Reconfigured { serial: u64 },
+    /// The status of one worker.
+    WorkerStatus { worker: usize, serial: u64, status: Box<WorkerStatus> },
+    /// The answer to a ping.
     Pong { worker: usize, serial: u64 },
-    /// This worker has no clients left, and has ended.
+    /// A worker has drained and stopped.
     WorkerStopped,
-    /// The new configuration is ready, or will not do.
+    /// A new configuration is prepared, or is refused.
     Prepared { serial: u64, result: Result<Box<Prepared>, Failure> },
 }
 
-/// How things stand with a worker.
+/// A client that was accepted and admitted, on its way to its worker.
+pub(super) struct AdmittedClient {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) encoding: Encoding,
+    pub(super) permit: Permit,
+}
+
+/// Counters and connections of a worker, or the sum over workers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WorkerStatus {
     pub(super) tally: Tally,
@@ -65,32 +66,56 @@ pub(super) struct WorkerStatus {
     pub(super) phases: [u64; Phase::OPEN.len()],
 }
 
-/// The way back to a client of the answer from a thread. One that is dropped unused tells it that there is none.
-pub(super) struct Reply {
-    pub(super) worker: Mailbox<WorkerCommand>,
+impl WorkerStatus {
+    pub(super) fn add(&mut self, other: &WorkerStatus) {
+        self.tally += &other.tally;
+        self.phases.iter_mut().zip(other.phases).for_each(|(sum, count)| *sum += count);
+    }
+}
+
+/// A client's answers and its stream, lent to a pool thread.
+pub(super) struct LentAnswers {
     pub(super) token: Token,
-    pub(super) policy: Option<Arc<Policy>>,
-    /// Says whether the client has gone.
+    pub(super) peer: SocketAddr,
     pub(super) stream: Arc<Stream>,
-    pub(super) sent: bool,
+    pub(super) task: Box<SendTask>,
 }
 
-impl Reply {
-    /// Whether the client is still there.
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.stream.is_gone()
+/// Returns the result of a look-up to the client's worker. Dropped unused, it reports that there is no result.
+pub(super) struct LookupReply {
+    worker: Mailbox<WorkerCommand>,
+    token: Token,
+    policy: Arc<Policy>,
+    stream: Arc<Stream>,
+    sent: bool,
+}
+
+impl LookupReply {
+    pub(super) fn new(
+        worker: Mailbox<WorkerCommand>,
+        token: Token,
+        policy: Arc<Policy>,
+        stream: Arc<Stream>,
+    ) -> LookupReply {
+        LookupReply { worker, token, policy, stream, sent: false }
     }
 
-    pub(super) fn send(mut self, done: JobResult) {
+    /// Whether the client was removed.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.stream.is_removed()
+    }
+
+    pub(super) fn send(mut self, result: JobResult) {
         self.sent = true;
-        self.worker.send(WorkerCommand::LookedUp { token: self.token, policy: self.policy.take(), done: Some(done) });
+        let policy = Some(self.policy.clone());
+        self.worker.send(WorkerCommand::LookedUp { token: self.token, policy, result: Some(result) });
     }
 }
 
-impl Drop for Reply {
+impl Drop for LookupReply {
     fn drop(&mut self) {
-        if !self.sent && self.is_wanted() {
-            self.worker.send(WorkerCommand::LookedUp { token: self.token, policy: None, done: None });
+        if !self.sent && !self.is_cancelled() {
+            self.worker.send(WorkerCommand::LookedUp { token: self.token, policy: None, result: None });
         }
     }
 }

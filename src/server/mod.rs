@@ -4,16 +4,19 @@
 //!
 //! | path | thread |
 //! |---|---|
-//! | `start.rs`, `startup_signals.rs`, `supervisor/` | the main thread: start, signals, control socket, reloads, drain, service manager |
+//! | `start.rs`, `supervisor/` | the main thread: start, signals, control socket, reloads, drain, service manager |
 //! | `worker/` | one thread a core: an event loop with its clients, its view of the root, its buffers |
 //! | `pool/` | a few threads: look-ups that may wait for a disk, and large answers |
 //! | `prepare.rs` | one thread a reload: it reads, checks and prepares the new configuration |
-//! | all others | values that these threads share or send to each other |
+//! | all others | what these threads share or send to each other |
 //!
 //! Threads communicate by messages (`messages.rs`): a `WorkerCommand` goes to a worker's mailbox, a `SupervisorEvent` to
 //! the supervisor's. A worker waits for nothing but its poll.
 
 mod admission;
+mod control;
+mod descriptors;
+mod failure;
 mod listener;
 mod mailbox;
 mod messages;
@@ -22,12 +25,17 @@ mod prepare;
 mod shared;
 mod slots;
 mod start;
-mod startup_signals;
+mod stream;
 mod supervisor;
 mod worker;
 mod worker_config;
 
+pub use control::{ControlReply, ControlRequest, ask};
+pub use failure::Failure;
 pub use listener::BindError;
-pub use start::{Failure, Start, run};
-pub use supervisor::control::{ControlReply, ControlRequest, ask};
-pub use supervisor::status::text as status_text;
+pub use start::{Start, run};
+
+/// The status of [`ControlRequest::Status`] for people: a line for each value.
+pub fn status_text(status: &str) -> Result<String, serde_json::Error> {
+    supervisor::status::text(status)
+}

@@ -1,20 +1,34 @@
 //! What workers share.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use super::admission::Admission;
 use super::pool::Pool;
 use crate::log::Every;
 
-/// What workers share.
-pub(super) struct Shared {
-    pub(super) admission: Admission,
+/// What workers share. Everything else belongs to one worker, or is sent.
+pub(super) struct WorkerShared {
+    pub(super) admission: Arc<Admission>,
     /// Clients of each worker.
     pub(super) loads: Vec<AtomicUsize>,
-    /// Whether the root could not be reached when it was needed last.
-    pub(super) root_is_lost: AtomicBool,
-    /// When it was said last that nobody can be accepted.
-    pub(super) complaint: Mutex<Every>,
     pub(super) pool: Pool,
+    /// Whether the log says that the root is unavailable.
+    pub(super) root_outage_reported: AtomicBool,
+    pub(super) root_outages: Mutex<Every>,
+    /// Limits the messages that no client can be accepted.
+    pub(super) accept_failures: Mutex<Every>,
+}
+
+impl WorkerShared {
+    pub(super) fn new(workers: usize) -> WorkerShared {
+        WorkerShared {
+            admission: Arc::default(),
+            loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            pool: Pool::new(),
+            root_outage_reported: AtomicBool::new(false),
+            root_outages: Mutex::new(Every::minute()),
+            accept_failures: Mutex::new(Every::minute()),
+        }
+    }
 }

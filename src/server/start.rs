@@ -1,29 +1,28 @@
-//! From a valid configuration to a daemon that serves, in the order of hftpd(8), START.
+//! The start: from a valid configuration to a daemon that serves, in the order of hftpd(8), START.
 
-use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::admission::Admission;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::descriptors;
+use super::failure::Failure;
 use super::listener::{self, Endpoint};
-use super::pool::Pool;
 use super::prepare;
-use super::shared::Shared;
-use super::startup_signals::StartupSignals;
-use super::supervisor::Supervisor;
-use super::supervisor::control::Control;
-use super::supervisor::sd_notify;
+use super::shared::WorkerShared;
+use super::supervisor::control_socket::ControlSocket;
+use super::supervisor::status::Protection;
+use super::supervisor::{Daemon, Supervisor, sd_notify};
 use super::worker::{Worker, WorkerChannel};
+use super::worker_config::WorkerConfig;
 use crate::config::{Config, LogTarget, Overrides, Source, Workers};
 use crate::detach::{self, Detached};
 use crate::exit::Exit;
 use crate::log;
-use crate::os::limits;
 use crate::os::listen_fds::listen_fds;
 use crate::os::privileges::{self, Identity, IdentityError};
-use crate::os::sandbox;
-use crate::os::sockets;
+use crate::os::sandbox::{self, Sandbox};
+use crate::os::{signals, sockets};
 
 /// What the daemon is started with.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ pub struct Start {
     pub config: Config,
     /// Where it came from, for reloads.
     pub source: Source,
-    /// What goes before it.
+    /// What the command line sets instead.
     pub overrides: Overrides,
     /// Whether to go into the background.
     pub daemon: bool,
@@ -40,53 +39,16 @@ pub struct Start {
     pub pid_file: Option<PathBuf>,
 }
 
-/// Why there is no daemon, or no reload.
-#[derive(Debug)]
-pub struct Failure {
-    /// How the process ends.
-    pub exit: Exit,
-    /// What happened, to what, and what to do.
-    pub message: String,
-}
-
-impl Failure {
-    pub(super) fn system(what: &str, error: &io::Error) -> Failure {
-        Failure { exit: Exit::System, message: format!("{what}: {error}") }
-    }
-
-    /// There is no thread for `whose`.
-    pub(super) fn no_thread(whose: &str, error: &io::Error) -> Failure {
-        Failure::system(&format!("cannot start {whose} (see TasksMax, `ulimit -u`)"), error)
-    }
-}
-
-/// Descriptors that are needed beside those of clients, who take two each, themselves and the file of an answer:
-/// listeners in every worker that accepts, polls, files that are kept open.
-const DESCRIPTORS: u64 = 512;
-
-/// Serves until it is told to end. Returns when everything has been drained.
+/// Serves until a drain is complete.
 ///
 /// # Errors
 ///
-/// The daemon does not serve, and has changed nothing.
+/// The daemon cannot start, and has changed nothing.
 pub fn run(start: Start) -> Result<(), Failure> {
-    let unheard = |error| Failure::system("cannot handle signals", &error);
-    let mut early = StartupSignals::watch_sighup().map_err(unheard)?;
+    // A reload that is asked for during the start is done after it.
+    block(&[SIGHUP])?;
     prepare::check_root(&start.config)?;
-    let mut given = listen_fds();
-    // A socket unit's socket that was also kept comes twice: the unit's is taken, the other let go without a word.
-    given.sort_by_key(|given| listener::is_stored_name(&given.name));
-    let (endpoints, left) = listener::bind_all(&start.config.listeners, &[], given)?;
-    for given in left {
-        if listener::is_stored_name(&given.name) {
-            sd_notify::remove_fd(&given.name);
-        } else {
-            ::log::warn!(
-                "the service manager gave the socket {}, which no listener of the configuration fits",
-                given.name
-            );
-        }
-    }
+    let endpoints = bind_listeners(&start.config)?;
     let mut detached = None;
     if start.daemon {
         let daemon = detach::detach(start.pid_file.as_deref());
@@ -94,114 +56,104 @@ pub fn run(start: Start) -> Result<(), Failure> {
             daemon.map_err(|error| Failure { exit: Exit::of_code(error.exit_code()), message: error.to_string() })?,
         );
     }
-    let served =
-        early.watch_termination().map_err(unheard).and_then(|()| serve(start, endpoints, &mut detached, early));
-    match served {
-        Ok(()) => Ok(()),
-        Err(failure) => match detached {
-            // The process that was started says it.
-            Some(detached) => {
-                detached.failed(failure.exit.code(), &failure.message);
-                std::process::exit(i32::from(failure.exit.code()));
-            }
-            None => Err(failure),
-        },
+    match (serve(start, endpoints, &mut detached), detached) {
+        (Err(failure), Some(detached)) => {
+            // The process that was started prints it.
+            detached.failed(failure.exit.code(), &failure.message);
+            std::process::exit(i32::from(failure.exit.code()));
+        }
+        (served, _) => served,
     }
 }
 
-fn serve(
-    start: Start,
-    endpoints: Vec<Endpoint>,
-    detached: &mut Option<Detached>,
-    early: StartupSignals,
-) -> Result<(), Failure> {
-    let config = &start.config;
-    let identity = if privileges::is_root() { Some(identity(&start)?) } else { None };
-    // Made before privileges go: the directory may be root's.
-    let control = bind_control(config, identity.as_ref());
+fn serve(start: Start, endpoints: Vec<Endpoint>, detached: &mut Option<Detached>) -> Result<(), Failure> {
+    let control = drop_privileges(&start, &endpoints)?;
+    let protection = enter_sandbox(&start.config);
+    let log =
+        log::start(&start.config.log, start.daemon).map_err(|error| Failure::no_thread("the log's thread", &error))?;
+    descriptors::raise_limit(&start.config);
+    let to_syslog = match start.config.log.target {
+        LogTarget::Syslog => true,
+        LogTarget::Auto => start.daemon,
+        LogTarget::Stderr => false,
+    };
+    let channels = worker_channels(start.config.workers)?;
+    let workers: Vec<_> = channels.iter().map(|channel| channel.mailbox.clone()).collect();
+    let shared = Arc::new(WorkerShared::new(workers.len()));
+    let worker_configs = WorkerConfig::for_all(&start.config, &endpoints, workers.len())?;
+    let Start { config, source, overrides, .. } = start;
+    let daemon = Daemon { config, source, overrides, endpoints, control, workers, shared, protection, log };
+    let supervisor =
+        Supervisor::new(daemon).map_err(|error| Failure::system("cannot start the main thread", &error))?;
+    start_workers(&supervisor, channels, worker_configs)?;
+    report_serving(&supervisor, to_syslog, detached)?;
+    // From here on a signal is handled at once.
+    signals::unblock(&[SIGHUP, SIGTERM, SIGINT]).map_err(|error| Failure::system("cannot unblock signals", &error))?;
+    supervisor.run();
+    Ok(())
+}
+
+fn block(signals: &[i32]) -> Result<(), Failure> {
+    signals::block(signals).map_err(|error| Failure::system("cannot block signals", &error))
+}
+
+/// Adopts the sockets that the service manager hands over, and binds the rest.
+fn bind_listeners(config: &Config) -> Result<Vec<Endpoint>, Failure> {
+    let mut inherited = listen_fds().unwrap_or_else(|error| {
+        ::log::warn!("cannot take over the sockets of the service manager (LISTEN_FDS): {error}");
+        Vec::new()
+    });
+    inherited.retain(|inherited| {
+        let listens = inherited.is_tcp_listener();
+        if !listens {
+            ::log::warn!("ignoring inherited descriptor {}: it is no TCP socket that listens", inherited.name);
+        }
+        listens
+    });
+    // A socket unit's socket that was stored as well comes twice. The unit's is adopted.
+    inherited.sort_by_key(|inherited| listener::is_stored_name(&inherited.name));
+    let (endpoints, unused) = listener::bind_all(&config.listeners, &[], inherited)?;
+    for inherited in unused {
+        if listener::is_stored_name(&inherited.name) {
+            sd_notify::remove_fd(&inherited.name);
+        } else {
+            ::log::warn!("ignoring inherited socket {}: no configured listener has its address", inherited.name);
+        }
+    }
+    Ok(endpoints)
+}
+
+/// Binds the control socket, whose directory may be root's, and takes on the configured user.
+fn drop_privileges(start: &Start, endpoints: &[Endpoint]) -> Result<Option<ControlSocket>, Failure> {
+    let identity = if privileges::is_root() { Some(find_identity(start)?) } else { None };
+    // From here on there is something to leave behind, so a signal ends the daemon after the start. Until now, it ends
+    // a start that hangs.
+    block(&[SIGTERM, SIGINT])?;
+    let control = bind_control(&start.config, identity.as_ref());
     if let Some(Identity { uid, gid, .. }) = identity {
-        // A socket unit's stays root's: it is not ours to give.
+        // A socket unit's sockets stay root's: they are not the daemon's.
         for endpoint in endpoints.iter().filter(|endpoint| !endpoint.from_socket_unit) {
             if let Err(error) = sockets::chown_socket(&endpoint.socket, uid, gid) {
-                ::log::debug!("{} stays root's, so no reload makes it narrower or wider: {error}", endpoint.address);
+                let address = endpoint.address;
+                ::log::debug!("cannot chown listener {address}: {error}; a reload cannot bind an overlapping address");
             }
         }
     }
     privileges::drop_privileges(identity.as_ref())
         .map_err(|error| Failure { exit: Exit::Permission, message: error.to_string() })?;
-    // Only now is it known whose eyes the root is seen with.
-    prepare::check_root(config)?;
-    let sandbox = sandbox::enter(config.control.as_deref());
-    let no_log = |error| Failure::no_thread("the log's thread", &error);
-    let log = log::start(&config.log, start.daemon).map_err(no_log)?;
-    raise_descriptor_limit(config);
-    let count = workers(config.workers);
-    let channels: Vec<WorkerChannel> = (0..count)
-        .map(|_| WorkerChannel::new())
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure::system("cannot make an event loop", &error))?;
-    let peers: Vec<_> = channels.iter().map(|channel| channel.mailbox.clone()).collect();
-    let shared = Arc::new(Shared {
-        admission: Admission::default(),
-        loads: (0..count).map(|_| AtomicUsize::new(0)).collect(),
-        root_is_lost: AtomicBool::new(false),
-        complaint: Mutex::new(log::Every::minute()),
-        pool: Pool::new(),
-    });
-    let setups = prepare::setups(config, &endpoints, count)?;
-    let to_syslog = match config.log.target {
-        LogTarget::Syslog => true,
-        LogTarget::Auto => start.daemon,
-        LogTarget::Stderr => false,
-    };
-    let supervisor = Supervisor::new(start, endpoints, control, peers.clone(), shared.clone(), sandbox, log)?;
-    // From here on the supervisor sees every signal.
-    let early = early.end();
-    for (id, (channel, setup)) in channels.into_iter().zip(setups).enumerate() {
-        let worker = Worker::new(id, channel, peers.clone(), supervisor.mailbox(), shared.clone(), setup);
-        let spawned = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run());
-        spawned.map_err(|error| Failure::no_thread("an event loop's thread", &error))?;
-    }
-    let serving = supervisor.serving();
-    ::log::info!("{serving}");
-    if to_syslog {
-        eprintln!("hftpd: {serving}");
-    }
-    supervisor.ready();
-    if let Some(detached) = detached {
-        detached.ready().map_err(|error| Failure::system("cannot give up standard error", &error))?;
-    }
-    supervisor.run(early);
-    Ok(())
+    // Now as the user that serves it.
+    prepare::check_root(&start.config)?;
+    Ok(control)
 }
 
-fn workers(workers: Workers) -> usize {
-    match workers {
-        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
-        Workers::Count(count) => usize::from(count.get()),
-    }
-}
-
-/// The control socket. A daemon without one serves all the same.
-fn bind_control(config: &Config, owner: Option<&Identity>) -> Option<Control> {
-    let path = config.control.as_deref()?;
-    let bound = Control::bind(path, owner.map(|identity| (identity.uid, identity.gid)));
-    if let Err(error) = &bound {
-        ::log::warn!(
-            "no control socket at {}: {error}; `hftpd reload` and `hftpd status` will not work (SIGHUP reloads)",
-            path.display()
-        );
-    }
-    bound.ok()
-}
-
-/// Who to become. Where nothing is installed, the built-in defaults name a user that does not exist: then it is nobody.
-fn identity(start: &Start) -> Result<Identity, Failure> {
+/// Finds the configured user. The built-in defaults name one that does not exist where nothing is installed: then it is
+/// nobody.
+fn find_identity(start: &Start) -> Result<Identity, Failure> {
     let Config { user, group, .. } = &start.config;
     let built_in = *user == Config::default().user && !start.source.path.exists();
     let found = match Identity::find(user, group) {
         Err(IdentityError::NoSuchUser(_) | IdentityError::NoSuchGroup(_)) if built_in => {
-            ::log::info!("there is no user {user} here, so nobody (65534) serves");
+            ::log::info!("user \"{user}\" does not exist; running as nobody (65534)");
             Identity::find("65534", "65534")
         }
         found => found,
@@ -215,16 +167,61 @@ fn identity(start: &Start) -> Result<Identity, Failure> {
     })
 }
 
-/// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.
-pub(super) fn raise_descriptor_limit(config: &Config) {
-    let wanted = 2 * u64::from(config.limits.connections) + DESCRIPTORS;
-    match limits::raise_nofile_limit(wanted) {
-        Ok(possible) if possible >= wanted => {}
-        Ok(possible) => ::log::warn!(
-            "limits.connections = {} needs {wanted} open files, and the system allows {possible}: clients beyond that \
-             are refused; raise LimitNOFILE in the unit",
-            config.limits.connections
-        ),
-        Err(error) => ::log::warn!("cannot raise the limit of open files: {error}"),
+/// Binds the control socket. A daemon without one serves all the same.
+fn bind_control(config: &Config, owner: Option<&Identity>) -> Option<ControlSocket> {
+    let path = config.control.as_deref()?;
+    let bound = ControlSocket::bind(path, owner.map(|identity| (identity.uid, identity.gid)));
+    if let Err(error) = &bound {
+        ::log::warn!(
+            "no control socket at {}: {error}; `hftpd reload` and `hftpd status` will not work (SIGHUP reloads)",
+            path.display()
+        );
     }
+    bound.ok()
+}
+
+fn enter_sandbox(config: &Config) -> Protection {
+    let sandbox = sandbox::enter(config.control.as_deref());
+    if let Sandbox::Refused(error) = &sandbox {
+        ::log::warn!("the sandbox is not in force: landlock: {error}");
+    }
+    Protection::current(&sandbox)
+}
+
+fn worker_channels(workers: Workers) -> Result<Vec<WorkerChannel>, Failure> {
+    let count = match workers {
+        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+        Workers::Count(count) => usize::from(count.get()),
+    };
+    let channels: Result<_, _> = (0..count).map(|_| WorkerChannel::new()).collect();
+    channels.map_err(|error| Failure::system("cannot make an event loop", &error))
+}
+
+fn start_workers(
+    supervisor: &Supervisor,
+    channels: Vec<WorkerChannel>,
+    configs: Vec<WorkerConfig>,
+) -> Result<(), Failure> {
+    for (id, (channel, config)) in channels.into_iter().zip(configs).enumerate() {
+        let (workers, shared) = supervisor.workers();
+        let worker = Worker::new(id, channel, workers.to_vec(), supervisor.mailbox(), shared.clone(), config);
+        let spawned = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run());
+        spawned.map_err(|error| Failure::no_thread("an event loop's thread", &error))?;
+    }
+    Ok(())
+}
+
+/// Reports that the daemon serves: to the log, to standard error, to the service manager, to the process that was
+/// started.
+fn report_serving(supervisor: &Supervisor, to_syslog: bool, detached: &mut Option<Detached>) -> Result<(), Failure> {
+    let serving = supervisor.serving();
+    ::log::info!("{serving}");
+    if to_syslog {
+        eprintln!("hftpd: {serving}");
+    }
+    supervisor.ready();
+    if let Some(detached) = detached {
+        detached.ready().map_err(|error| Failure::system("cannot give up standard error", &error))?;
+    }
+    Ok(())
 }

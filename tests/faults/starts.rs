@@ -20,12 +20,13 @@ use crate::{expect_served, reset};
 
 const STARTS: u32 = 60;
 
-/// A signal at another moment of the start each time, but not before the daemon handles signal `after`.
+/// A signal at another moment of the start each time, but not before the daemon blocks or handles signal `after`.
 #[track_caller]
 fn signal_while_starting(pid: u32, after: Signal, signal: Signal, round: u32) {
     let bit = 1_u64 << (after.as_raw() - 1);
     let start = Instant::now();
-    while u64::from_str_radix(&proc::status_line(&pid.to_string(), "SigCgt"), 16).expect("a mask") & bit == 0 {
+    let mask = |name| u64::from_str_radix(&proc::status_line(&pid.to_string(), name), 16).expect("a mask");
+    while (mask("SigCgt") | mask("SigBlk")) & bit == 0 {
         assert!(start.elapsed() < LONG, "it does not handle {after:?}");
     }
     // From at once to when it serves.

@@ -1,67 +1,71 @@
-//! The drain, and the end.
+//! The drain: from the first SIGTERM to the end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{CUT_PATIENCE, DRAIN_TICK, Stage, Supervisor};
-use crate::os::sockets;
-use crate::server::messages::WorkerCommand;
-use crate::server::supervisor::sd_notify;
+/// How often the drain reports how many connections are left.
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
 
-impl Supervisor {
-    /// The first time it begins a drain, the second time it cuts it short.
-    pub(crate) fn handle_end(&mut self, now: Instant) {
-        match &mut self.stage {
-            Stage::Serving => {
-                let drain = self.config.timeouts.drain;
-                let left = self.shared.admission.connected();
-                ::log::info!("ending: {left} connected, at most {} s until they are cut", drain.as_secs());
-                sd_notify::stopping(&format!("draining {left} connections"));
-                if self.preparing > 0 && !sd_notify::is_available() {
-                    // A thread that hangs holds them, and who connects would wait for nobody.
-                    self.endpoints.iter().for_each(|endpoint| sockets::shutdown_listener(&endpoint.socket));
-                }
-                // The workers close theirs; whoever wants to connect is to know at once that nobody answers.
-                self.endpoints.clear();
-                self.from_socket_unit.clear();
-                let workers = self.workers.len();
-                self.stage = Stage::Draining { deadline: now + drain, tick: now + DRAIN_TICK, cut: false, workers };
-                for worker in &self.workers {
-                    worker.send(WorkerCommand::Drain);
-                }
-            }
-            Stage::Draining { deadline, .. } => {
-                ::log::info!("ending at once");
-                *deadline = now;
-            }
-            Stage::Stopped => {}
-        }
-        self.drain_on(now);
+/// How long workers may take to stop when all connections are to be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A drain under way.
+#[derive(Debug)]
+pub(super) struct Drain {
+    /// When the connections that are left are closed, and then, when their workers are not waited for any more.
+    deadline: Instant,
+    report_at: Instant,
+    closing: bool,
+    /// Workers that have not stopped.
+    workers: usize,
+}
+
+/// What is to be done now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum DrainStep {
+    Wait,
+    /// Tell the service manager how many are left, and that it may take so much longer.
+    Report(Duration),
+    /// Close the connections that are left.
+    CloseAll,
+    /// All workers have stopped.
+    Complete,
+    /// A worker does not stop. Its clients see the end of the process.
+    WorkerStuck,
+}
+
+impl Drain {
+    pub(super) fn new(timeout: Duration, workers: usize, now: Instant) -> Drain {
+        Drain { deadline: now + timeout, report_at: now + REPORT_PERIOD, closing: false, workers }
     }
 
-    pub(crate) fn drain_on(&mut self, now: Instant) {
-        let Stage::Draining { deadline, tick, cut, .. } = &mut self.stage else { return };
-        let left = self.shared.admission.connected();
-        if *tick <= now {
-            *tick = now + DRAIN_TICK;
-            sd_notify::status(&format!("draining {left} connections"));
-            sd_notify::extend_timeout(DRAIN_TICK * 5);
-        }
-        if *deadline > now {
-            return;
-        }
-        if *cut {
-            // A worker that does not end even now hangs. Its clients see the end of the process.
-            ::log::error!("an event loop does not end");
-            self.stage = Stage::Stopped;
-            return;
-        }
-        *cut = true;
-        *deadline = now + CUT_PATIENCE;
-        if left > 0 {
-            ::log::warn!("{left} connections are cut");
-        }
-        for worker in &self.workers {
-            worker.send(WorkerCommand::CloseAll);
+    /// Closes the connections that are left now.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        self.deadline = now;
+    }
+
+    pub(super) fn worker_stopped(&mut self) {
+        self.workers -= 1;
+    }
+
+    /// When [`Drain::step`] has something to do.
+    pub(super) fn next(&self) -> Instant {
+        self.deadline.min(self.report_at)
+    }
+
+    pub(super) fn step(&mut self, now: Instant) -> DrainStep {
+        if self.workers == 0 {
+            DrainStep::Complete
+        } else if self.deadline <= now && self.closing {
+            DrainStep::WorkerStuck
+        } else if self.deadline <= now {
+            self.closing = true;
+            self.deadline = now + CLOSE_TIMEOUT;
+            DrainStep::CloseAll
+        } else if self.report_at <= now {
+            self.report_at = now + REPORT_PERIOD;
+            DrainStep::Report(REPORT_PERIOD * 5)
+        } else {
+            DrainStep::Wait
         }
     }
 }

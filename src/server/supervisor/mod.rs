@@ -1,11 +1,14 @@
-//! The main thread: signals, control socket, reloads, drain, service manager. Serves nobody itself.
+//! The supervisor: signals, control socket, reloads, drain, service manager. It runs on the main thread, serves no
+//! client, and is the only one that changes what is in force.
 
-pub(super) mod control;
+pub(super) mod control_socket;
 mod drain;
+mod listeners;
 mod reload;
 pub(super) mod sd_notify;
 pub(super) mod status;
 mod status_query;
+mod watchdog;
 
 use std::io;
 use std::sync::Arc;
@@ -16,196 +19,139 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use self::control::{Control, ControlRequest};
-use self::status::Reloads;
+use self::control_socket::{ControlSocket, Requests};
+use self::drain::{Drain, DrainStep};
+use self::listeners::Listeners;
+use self::reload::{Outcome, Reloads, SHUTTING_DOWN};
+use self::status::{Facts, Protection};
+use self::status_query::StatusQuery;
+use self::watchdog::Watchdog;
+use super::control::{ControlReply, ControlRequest};
+use super::descriptors;
+use super::failure::Failure;
 use super::listener::{self, Endpoint};
 use super::mailbox::Mailbox;
-use super::messages::{SupervisorEvent, WorkerCommand, WorkerStatus};
-use super::shared::Shared;
-use super::start::{Failure, Start};
-use super::startup_signals::SignalRequest;
+use super::messages::{SupervisorEvent, WorkerCommand};
+use super::prepare::{self, Prepared};
+use super::shared::WorkerShared;
 use crate::config::{Config, Overrides, Source};
+use crate::exit::Exit;
 use crate::log;
-use crate::os::sandbox::Sandbox;
 
 const MAIL: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 
-/// How often the number of connections in the service manager's status is brought up to date.
+/// How often the number of clients in the service manager's status is brought up to date.
 const STATUS_PERIOD: Duration = Duration::from_secs(5);
 
-/// How often a drain tells how many are left.
-const DRAIN_TICK: Duration = Duration::from_secs(1);
-
-/// How long workers may take to end once they were told to cut what is left.
-const CUT_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long a reload may take to be prepared: a disk that hangs must not hold up the next one.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(20);
-
-/// The most reloads whose threads wait for a disk that hangs.
-const RELOADS: usize = 4;
-
-/// How long a status waits for a worker that does not answer.
-const REPORT_PATIENCE: Duration = Duration::from_secs(2);
-
 /// How long the end waits for the log.
-const LOG_PATIENCE: Duration = Duration::from_secs(1);
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The main thread.
-pub(crate) struct Supervisor {
+/// The supervisor.
+pub(super) struct Supervisor {
     poll: Poll,
-    supervisor_events: Receiver<SupervisorEvent>,
+    events: Receiver<SupervisorEvent>,
     mailbox: Mailbox<SupervisorEvent>,
     signals: Signals,
-    control: Option<Control>,
+    control: Option<ControlSocket>,
     workers: Vec<Mailbox<WorkerCommand>>,
-    shared: Arc<Shared>,
+    shared: Arc<WorkerShared>,
     log: log::Handle,
-    sandbox: Sandbox,
+    protection: Protection,
     started: Instant,
     source: Source,
     overrides: Overrides,
     config: Config,
-    endpoints: Vec<Endpoint>,
-    stage: Stage,
-    reload: Reload,
-    /// Who asked for a reload while one was under way: another follows it. None if nobody did.
-    next_reload: Option<Vec<Token>>,
+    listeners: Listeners,
     reloads: Reloads,
-    /// Listeners that a socket unit gave: its own copy listens on, so they can only be taken up again, never bound anew.
-    from_socket_unit: Vec<Endpoint>,
-    /// Threads that prepare a reload, or still do though nobody waits for them.
-    preparing: usize,
-    /// Tells reloads and counts from older ones.
-    serial: u64,
-    count: Option<Count>,
+    status_query: Option<StatusQuery>,
+    /// The number of the last status query.
+    last_query: u64,
+    drain: Option<Drain>,
+    stopped: bool,
     watchdog: Option<Watchdog>,
-    /// When the service manager is told next how many are connected, where there is one.
+    /// When the service manager is sent the number of clients next, if there is one.
     status_at: Option<Instant>,
-    /// What it was told last.
-    told: u32,
+    /// The number that it was sent last.
+    last_reported: u32,
 }
 
-/// What the daemon is about.
-enum Stage {
-    Serving,
-    Draining {
-        /// When the rest is cut.
-        deadline: Instant,
-        /// When it is told next how many are left.
-        tick: Instant,
-        cut: bool,
-        /// Workers that have clients left.
-        workers: usize,
-    },
-    Stopped,
-}
-
-/// A reload under way, with those who wait for its verdict.
-enum Reload {
-    None,
-    Preparing { asked: Vec<Token>, serial: u64, until: Instant },
-    Applying { asked: Vec<Token>, workers: usize, message: String },
-}
-
-/// Workers are being asked how things stand.
-struct Count {
-    serial: u64,
-    asked: Vec<Token>,
-    report: WorkerStatus,
-    workers: usize,
-    until: Instant,
-}
-
-/// Tells the service manager that all workers are alive, as long as they say so.
-struct Watchdog {
-    period: Duration,
-    next: Instant,
-    serial: u64,
-    /// For each worker, the last ping that it answered.
-    answered: Vec<u64>,
+/// What the supervisor takes over from the start.
+pub(super) struct Daemon {
+    pub(super) config: Config,
+    pub(super) source: Source,
+    pub(super) overrides: Overrides,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) control: Option<ControlSocket>,
+    pub(super) workers: Vec<Mailbox<WorkerCommand>>,
+    pub(super) shared: Arc<WorkerShared>,
+    pub(super) protection: Protection,
+    pub(super) log: log::Handle,
 }
 
 impl Supervisor {
-    /// The main thread of a daemon whose workers have these mailboxes. Signals are handled from here on.
-    pub(crate) fn new(
-        start: Start,
-        endpoints: Vec<Endpoint>,
-        mut control: Option<Control>,
-        workers: Vec<Mailbox<WorkerCommand>>,
-        shared: Arc<Shared>,
-        sandbox: Sandbox,
-        log: log::Handle,
-    ) -> Result<Supervisor, Failure> {
-        let failed = |error| Failure::system("cannot start the main thread", &error);
-        let poll = Poll::new().map_err(failed)?;
-        let (mailbox, supervisor_events) = Mailbox::new(poll.registry(), MAIL).map_err(failed)?;
-        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT]).map_err(failed)?;
-        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE).map_err(failed)?;
-        let now = Instant::now();
+    /// Signals are handled from here on.
+    pub(super) fn new(daemon: Daemon) -> io::Result<Supervisor> {
+        let Daemon { config, source, overrides, endpoints, mut control, workers, shared, protection, log } = daemon;
+        let poll = Poll::new()?;
+        let (mailbox, events) = Mailbox::new(poll.registry(), MAIL)?;
+        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         if let Some(control) = &mut control {
-            control.register(poll.registry()).map_err(failed)?;
+            control.register(poll.registry())?;
         }
-        let watchdog = sd_notify::watchdog().map(|timeout| Watchdog {
-            period: timeout / 4,
-            next: now,
-            serial: 0,
-            answered: vec![0; workers.len()],
-        });
-        let Start { config, source, overrides, .. } = start;
-        let from_socket_unit = endpoints.iter().filter(|endpoint| endpoint.from_socket_unit).cloned().collect();
+        let now = Instant::now();
+        let watchdog = sd_notify::watchdog_timeout().map(|timeout| Watchdog::new(timeout, workers.len(), now));
         Ok(Supervisor {
             poll,
-            supervisor_events,
+            events,
             mailbox,
             signals,
             control,
             workers,
             shared,
             log,
-            sandbox,
+            protection,
             started: now,
             source,
             overrides,
             config,
-            endpoints,
-            stage: Stage::Serving,
-            reload: Reload::None,
-            next_reload: None,
+            listeners: Listeners::new(endpoints),
             reloads: Reloads::default(),
-            from_socket_unit,
-            preparing: 0,
-            serial: 0,
-            count: None,
+            status_query: None,
+            last_query: 0,
+            drain: None,
+            stopped: false,
             watchdog,
             status_at: sd_notify::is_available().then_some(now + STATUS_PERIOD),
-            told: 0,
+            last_reported: 0,
         })
     }
 
-    pub(crate) fn mailbox(&self) -> Mailbox<SupervisorEvent> {
+    pub(super) fn mailbox(&self) -> Mailbox<SupervisorEvent> {
         self.mailbox.clone()
     }
 
-    /// What is served where, in one line.
-    pub(crate) fn serving(&self) -> String {
-        format!("serving {} on {}", self.config.root.display(), listener::describe(&self.endpoints))
+    /// The workers, and what they share.
+    pub(super) fn workers(&self) -> (&[Mailbox<WorkerCommand>], &Arc<WorkerShared>) {
+        (&self.workers, &self.shared)
     }
 
-    /// Tells the service manager that the daemon serves, and gives it the listeners to keep.
-    pub(crate) fn ready(&self) {
-        self.endpoints.iter().for_each(sd_notify::store_fd);
+    /// The root and the listeners, in one line.
+    pub(super) fn serving(&self) -> String {
+        format!("serving {} on {}", self.config.root.display(), listener::describe(self.listeners.in_force()))
+    }
+
+    /// Reports to the service manager that the daemon serves, and gives it the listeners to keep.
+    pub(super) fn ready(&self) {
+        self.listeners.store();
         sd_notify::ready(&self.serving());
     }
 
-    /// Runs until the daemon is told to end and has drained. `early` is what it has been told already.
-    pub(crate) fn run(mut self, early: SignalRequest) {
-        // A signal that came while both watched was seen twice, and is one.
-        let early = early.max(self.pending_signals());
-        self.handle(early, Instant::now());
+    /// Runs until a drain is complete.
+    pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(64);
-        while !matches!(self.stage, Stage::Stopped) {
+        while !self.stopped {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -214,148 +160,260 @@ impl Supervisor {
             let now = Instant::now();
             for event in &events {
                 match event.token() {
-                    SIGNALS => {
-                        let heard = self.pending_signals();
-                        self.handle(heard, now);
-                    }
-                    token if control::is_control(token) => {
-                        let asked = match &mut self.control {
-                            Some(control) => control.notice(token, self.poll.registry(), now),
-                            None => Vec::new(),
-                        };
-                        self.handle_control(asked, now);
+                    SIGNALS => self.handle_signals(now),
+                    token if control_socket::is_control(token) => {
+                        let requests = self.control.as_mut().map(|c| c.on_event(token, self.poll.registry(), now));
+                        self.handle_control(requests.unwrap_or_default(), now);
                     }
                     _ => {}
                 }
             }
-            while let Ok(notice) = self.supervisor_events.try_recv() {
-                self.handle_event(notice, now);
+            while let Ok(event) = self.events.try_recv() {
+                self.handle_event(event, now);
             }
             self.on_tick(now);
         }
-        ::log::info!("ended");
+        ::log::info!("stopped");
         drop(self.control.take());
-        // Where nobody takes the log, there is nobody to tell either.
-        self.log.flush(LOG_PATIENCE);
+        // If the log cannot be written, there is nowhere to report that.
+        self.log.flush(LOG_TIMEOUT);
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let drain = match self.stage {
-            Stage::Draining { deadline, tick, .. } => Some(deadline.min(tick)),
-            _ => None,
-        };
-        let reload = match self.reload {
-            Reload::Preparing { until, .. } => Some(until),
-            _ => None,
-        };
         let deadlines = [
-            drain,
-            reload,
-            self.control.as_ref().and_then(Control::deadline),
-            self.count.as_ref().map(|count| count.until),
-            self.watchdog.as_ref().map(|watchdog| watchdog.next),
-            self.status_at.filter(|_| drain.is_none()),
+            self.drain.as_ref().map(Drain::next),
+            self.reloads.deadline(),
+            self.control.as_ref().and_then(ControlSocket::deadline),
+            self.status_query.as_ref().map(|query| query.deadline),
+            self.watchdog.as_ref().map(Watchdog::next),
+            self.status_at.filter(|_| self.drain.is_none()),
         ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// Keeps the line that `systemctl status` shows up to date.
-    fn tell_status(&mut self, now: Instant) {
-        if self.status_at.is_none_or(|at| now < at) || !matches!(self.stage, Stage::Serving) {
-            return;
-        }
-        self.status_at = Some(now + STATUS_PERIOD);
-        let inside = self.shared.admission.connected();
-        if inside != self.told && matches!(self.reload, Reload::None) {
-            self.told = inside;
-            sd_notify::status(&format!("{}; {inside} connected", self.serving()));
+    /// Handles the signals that have come. Of several, the one that ends the daemon counts.
+    fn handle_signals(&mut self, now: Instant) {
+        let pending: Vec<_> = self.signals.pending().collect();
+        if pending.iter().any(|&signal| signal != SIGHUP) {
+            self.terminate(now);
+        } else if !pending.is_empty() {
+            self.begin_reload(Vec::new(), now);
         }
     }
 
-    /// What signals have asked for since it was looked at last.
-    fn pending_signals(&mut self) -> SignalRequest {
-        let asked = self
-            .signals
-            .pending()
-            .map(|signal| if signal == SIGHUP { SignalRequest::Reload } else { SignalRequest::End });
-        asked.max().unwrap_or(SignalRequest::Nothing)
-    }
-
-    fn handle(&mut self, asked: SignalRequest, now: Instant) {
-        match asked {
-            SignalRequest::Nothing => {}
-            SignalRequest::Reload => self.begin_reload(Vec::new(), now),
-            SignalRequest::End => self.handle_end(now),
-        }
-    }
-
-    fn handle_control(&mut self, asked: Vec<(Token, ControlRequest)>, now: Instant) {
-        for (who, question) in asked {
-            match question {
-                ControlRequest::Reload => self.begin_reload(vec![who], now),
-                ControlRequest::Status => self.begin_count(who, now),
+    fn handle_control(&mut self, requests: Requests, now: Instant) {
+        for (client, request) in requests {
+            match request {
+                ControlRequest::Reload => self.begin_reload(vec![client], now),
+                ControlRequest::Status => self.begin_status(client, now),
             }
         }
     }
 
-    fn handle_event(&mut self, notice: SupervisorEvent, now: Instant) {
-        match notice {
+    fn handle_event(&mut self, event: SupervisorEvent, now: Instant) {
+        match event {
             SupervisorEvent::Prepared { serial, result } => self.prepared(serial, result, now),
-            SupervisorEvent::Reconfigured => {
-                if let Reload::Applying { workers, .. } = &mut self.reload {
-                    *workers -= 1;
+            SupervisorEvent::Reconfigured { serial } => {
+                if let Some(outcome) = self.reloads.confirmed(serial) {
+                    self.end_reload(outcome, now);
                 }
-                self.finish_reload(now);
             }
-            SupervisorEvent::WorkerStatus { serial, report } => {
-                if let Some(count) = self.count.as_mut().filter(|count| count.serial == serial) {
-                    count.report.tally += &report.tally;
-                    count.report.phases.iter_mut().zip(report.phases).for_each(|(sum, count)| *sum += count);
-                    count.workers = count.workers.saturating_sub(1);
+            SupervisorEvent::WorkerStatus { worker, serial, status } => {
+                if let Some(query) = &mut self.status_query {
+                    query.add(worker, serial, &status);
                 }
-                self.finish_count(now);
             }
             SupervisorEvent::Pong { worker, serial } => {
                 if let Some(watchdog) = &mut self.watchdog {
-                    watchdog.answered[worker] = serial;
+                    watchdog.answered(worker, serial);
                 }
             }
             SupervisorEvent::WorkerStopped => {
-                if let Stage::Draining { workers, .. } = &mut self.stage {
-                    *workers -= 1;
-                    if *workers == 0 {
-                        self.stage = Stage::Stopped;
-                    }
+                if let Some(drain) = &mut self.drain {
+                    drain.worker_stopped();
                 }
             }
         }
     }
 
-    /// Does what is due without anybody asking.
+    /// Does what is due.
     fn on_tick(&mut self, now: Instant) {
-        let asked = match &mut self.control {
-            Some(control) => control.expire(self.poll.registry(), now),
-            None => Vec::new(),
+        let requests = self.control.as_mut().map(|control| control.expire(self.poll.registry(), now));
+        self.handle_control(requests.unwrap_or_default(), now);
+        if let Some(query) = self.status_query.take_if(|query| query.is_over(now)) {
+            self.end_status(query, now);
+        }
+        if let Some(outcome) = self.reloads.expire(now) {
+            self.end_reload(outcome, now);
+        }
+        self.step_drain(now);
+        self.report_clients(now);
+        if let Some(serial) = self.watchdog.as_mut().and_then(|watchdog| watchdog.step(self.drain.is_some(), now)) {
+            sd_notify::watchdog_ping();
+            self.command_all(|| WorkerCommand::Ping(serial));
+        }
+    }
+
+    /// Keeps the line that `systemctl status` shows up to date.
+    fn report_clients(&mut self, now: Instant) {
+        if self.status_at.is_none_or(|at| now < at) || self.drain.is_some() {
+            return;
+        }
+        self.status_at = Some(now + STATUS_PERIOD);
+        let connected = self.shared.admission.connected();
+        if connected != self.last_reported && self.reloads.is_idle() {
+            self.last_reported = connected;
+            sd_notify::status(&format!("{}; {connected} clients connected", self.serving()));
+        }
+    }
+
+    /// Begins a reload, or makes one follow the one under way.
+    fn begin_reload(&mut self, clients: Vec<Token>, now: Instant) {
+        if self.drain.is_some() {
+            return self.refuse_reload(clients, SHUTTING_DOWN, now);
+        }
+        let serial = match self.reloads.begin(clients, now) {
+            Ok(Some(serial)) => serial,
+            Ok(None) => return,
+            Err(refused) => return self.refuse_reload(refused.clients, &refused.message, now),
         };
-        self.handle_control(asked, now);
-        self.finish_count(now);
-        self.expire_reload(now);
-        self.drain_on(now);
-        self.tell_status(now);
-        if let Some(watchdog) = &mut self.watchdog
-            && watchdog.next <= now
-        {
-            if watchdog.answered.iter().all(|&answered| answered == watchdog.serial)
-                || matches!(self.stage, Stage::Draining { .. })
-            {
-                sd_notify::watchdog_ping();
-                watchdog.serial += 1;
-                for worker in &self.workers {
-                    worker.send(WorkerCommand::Ping(watchdog.serial));
-                }
+        sd_notify::reloading();
+        let (source, overrides, config) = (self.source.clone(), self.overrides.clone(), self.config.clone());
+        let (held, workers, mailbox) = (self.listeners.held(), self.workers.len(), self.mailbox.clone());
+        let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            let result = prepare::prepare(&source, &overrides, &config, &held, workers).map(Box::new);
+            mailbox.send(SupervisorEvent::Prepared { serial, result });
+        });
+        if let Err(error) = spawned {
+            self.prepared(serial, Err(Failure::no_thread("a thread that reloads", &error)), now);
+        }
+    }
+
+    fn refuse_reload(&mut self, clients: Vec<Token>, message: &str, now: Instant) {
+        ::log::warn!("not reloaded: {message}");
+        self.reply(clients, Exit::Unavailable, message, now);
+    }
+
+    /// A thread has prepared a reload, which may have expired.
+    fn prepared(&mut self, serial: u64, result: Result<Box<Prepared>, Failure>, now: Instant) {
+        let Some(clients) = self.reloads.prepared(serial) else { return };
+        match result {
+            _ if self.drain.is_some() => self.refuse_reload(clients, SHUTTING_DOWN, now),
+            Ok(prepared) => self.apply(serial, *prepared, clients, now),
+            Err(Failure { exit, message }) => self.end_reload(Outcome { clients, exit, message }, now),
+        }
+    }
+
+    /// Applies a configuration. Nothing of it can fail.
+    fn apply(&mut self, serial: u64, prepared: Prepared, clients: Vec<Token>, now: Instant) {
+        let Prepared { config, changes, endpoints, worker_configs } = prepared;
+        self.log.apply(&config.log);
+        descriptors::raise_limit(&config);
+        self.config = config;
+        self.listeners.replace(endpoints);
+        for (worker, config) in self.workers.iter().zip(worker_configs) {
+            worker.send(WorkerCommand::Reconfigure { serial, config: Box::new(config) });
+        }
+        let message = format!("{changes}; {}", self.serving());
+        self.reloads.apply(clients, self.workers.len(), message, now);
+    }
+
+    /// Reports how a reload ended, and begins the next one if it was asked for.
+    fn end_reload(&mut self, outcome: Outcome, now: Instant) {
+        let Outcome { clients, exit, message } = outcome;
+        let ok = exit == Exit::Done;
+        let mut status = self.serving();
+        if ok {
+            ::log::info!("reloaded: {message}");
+        } else {
+            message.lines().for_each(|line| ::log::error!("not reloaded: {line}"));
+            status += &format!("; not reloaded: {}", message.lines().next().unwrap_or_default());
+        }
+        self.reply(clients, exit, &message, now);
+        if self.drain.is_none() {
+            sd_notify::ready(&status);
+        }
+        if let Some(clients) = self.reloads.ended(ok, message, now) {
+            self.begin_reload(clients, now);
+        }
+    }
+
+    /// Asks all workers for their status.
+    fn begin_status(&mut self, client: Token, now: Instant) {
+        if let Some(query) = &mut self.status_query {
+            return query.clients.push(client);
+        }
+        self.last_query += 1;
+        let serial = self.last_query;
+        self.status_query = Some(StatusQuery::new(serial, client, self.workers.len(), now));
+        self.command_all(|| WorkerCommand::ReportStatus(serial));
+    }
+
+    fn end_status(&mut self, query: StatusQuery, now: Instant) {
+        let facts = Facts {
+            draining: self.drain.is_some(),
+            started: self.started,
+            now,
+            root: &self.config.root,
+            endpoints: self.listeners.in_force(),
+            workers: self.workers.len(),
+            protection: &self.protection,
+            reloads: &self.reloads,
+            log_lost: self.log.lost(),
+            pool: self.shared.pool.load(),
+            query: &query,
+        };
+        let text = status::json(&facts).to_string();
+        self.reply(query.clients, Exit::Done, &text, now);
+    }
+
+    /// Begins the drain; during the drain, closes the connections that are left.
+    fn terminate(&mut self, now: Instant) {
+        if let Some(drain) = &mut self.drain {
+            ::log::info!("second signal: closing all connections now");
+            return drain.hasten(now);
+        }
+        let timeout = self.config.timeouts.drain;
+        let connected = self.shared.admission.connected();
+        ::log::info!("shutting down: draining {connected} connections (timeout {} s)", timeout.as_secs());
+        sd_notify::stopping(&format!("draining {connected} connections"));
+        self.listeners.close(self.reloads.has_threads());
+        self.drain = Some(Drain::new(timeout, self.workers.len(), now));
+        self.command_all(|| WorkerCommand::Drain);
+    }
+
+    fn step_drain(&mut self, now: Instant) {
+        let Some(drain) = &mut self.drain else { return };
+        let connected = self.shared.admission.connected();
+        match drain.step(now) {
+            DrainStep::Wait => {}
+            DrainStep::Report(more) => {
+                sd_notify::status(&format!("draining {connected} connections"));
+                sd_notify::extend_timeout(more);
             }
-            watchdog.next = now + watchdog.period;
+            DrainStep::CloseAll => {
+                if connected > 0 {
+                    ::log::warn!("drain timeout: closing {connected} connections");
+                }
+                self.command_all(|| WorkerCommand::CloseAll);
+            }
+            DrainStep::Complete => self.stopped = true,
+            DrainStep::WorkerStuck => {
+                ::log::error!("a worker did not stop in time; exiting");
+                self.stopped = true;
+            }
+        }
+    }
+
+    fn command_all(&self, command: impl Fn() -> WorkerCommand) {
+        self.workers.iter().for_each(|worker| worker.send(command()));
+    }
+
+    fn reply(&mut self, clients: Vec<Token>, exit: Exit, text: &str, now: Instant) {
+        if let Some(control) = &mut self.control {
+            let reply = ControlReply { exit: exit.code(), text: text.to_owned() };
+            clients.into_iter().for_each(|client| control.reply(client, &reply, now));
         }
     }
 }

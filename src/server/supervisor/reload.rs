@@ -1,161 +1,201 @@
-//! Reloads, from who asks to the verdict.
+//! The state of reloads: the one under way, those that wait for it, and what became of earlier ones.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Token;
 
-use super::control::ControlReply;
-use super::{RELOAD_PATIENCE, RELOADS, Reload, Stage, Supervisor};
-use super::{sd_notify, status::LastReload};
 use crate::exit::Exit;
-use crate::os::sockets;
-use crate::server::listener::{self, Endpoint};
-use crate::server::messages::{SupervisorEvent, WorkerCommand};
-use crate::server::prepare::{self, Prepared};
-use crate::server::start::{Failure, raise_descriptor_limit};
 
-impl Supervisor {
-    /// Begins a reload, or sees to it that one follows that which is under way: what it read may be older.
-    pub(crate) fn begin_reload(&mut self, asked: Vec<Token>, now: Instant) {
-        if !matches!(self.stage, Stage::Serving) {
-            return self.refuse_reload(asked, ENDING.to_owned(), now);
+/// How long preparing may take. A disk that hangs must not hold up the next reload.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long workers may take to apply a configuration.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most threads that prepare reloads, those that hang included.
+const MAX_THREADS: usize = 4;
+
+/// Why a reload is refused during a drain.
+pub(super) const SHUTTING_DOWN: &str = "the daemon is shutting down";
+
+/// The reloads of the daemon.
+#[derive(Debug, Default)]
+pub(super) struct Reloads {
+    stage: Stage,
+    /// Control clients that asked for a reload while one was under way. Another follows it, because what the first has
+    /// read may be older. None if there was no such request.
+    next: Option<Vec<Token>>,
+    /// Threads that prepare a reload, those that are not waited for any more included.
+    threads: usize,
+    /// The number of the last reload that was begun.
+    serial: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) last: Option<LastReload>,
+}
+
+/// Where the reload under way stands, with the control clients that wait for it.
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    None,
+    Preparing {
+        clients: Vec<Token>,
+        deadline: Instant,
+    },
+    Applying {
+        clients: Vec<Token>,
+        /// Workers that have not confirmed it yet.
+        workers: usize,
+        message: String,
+        deadline: Instant,
+    },
+}
+
+/// The result of the last reload.
+#[derive(Debug)]
+pub(super) struct LastReload {
+    pub(super) ok: bool,
+    pub(super) message: String,
+    pub(super) at: Instant,
+}
+
+/// How a reload ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) clients: Vec<Token>,
+    pub(super) exit: Exit,
+    pub(super) message: String,
+}
+
+impl Reloads {
+    /// A reload is asked for. Returns its number if it is to be prepared now; it may also have to wait for another, or
+    /// be refused.
+    pub(super) fn begin(&mut self, clients: Vec<Token>, now: Instant) -> Result<Option<u64>, Outcome> {
+        if !self.is_idle() {
+            self.next.get_or_insert_default().extend(clients);
+            return Ok(None);
         }
-        if !matches!(self.reload, Reload::None) {
-            self.next_reload.get_or_insert_default().extend(asked);
-            return;
+        if self.threads >= MAX_THREADS {
+            let message = format!("{MAX_THREADS} reloads still wait for a disk that does not answer; see what hangs");
+            return Err(Outcome { clients, exit: Exit::Unavailable, message });
         }
-        if self.preparing >= RELOADS {
-            let message = format!("{RELOADS} reloads still wait for a disk that does not answer; see what hangs");
-            return self.refuse_reload(asked, message, now);
-        }
-        sd_notify::reloading();
+        self.threads += 1;
         self.serial += 1;
-        self.preparing += 1;
-        let serial = self.serial;
-        self.reload = Reload::Preparing { asked, serial, until: now + RELOAD_PATIENCE };
-        let (source, overrides, config) = (self.source.clone(), self.overrides.clone(), self.config.clone());
-        let (workers, mailbox) = (self.workers.len(), self.mailbox.clone());
-        let mut held = self.endpoints.clone();
-        held.extend(
-            self.from_socket_unit
-                .iter()
-                .filter(|from_socket_unit| !is_among(from_socket_unit, &self.endpoints))
-                .cloned(),
-        );
-        let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let result = prepare::prepare(&source, &overrides, &config, &held, workers).map(Box::new);
-            mailbox.send(SupervisorEvent::Prepared { serial, result });
-        });
-        if let Err(error) = spawned {
-            self.prepared(serial, Err(Failure::no_thread("a thread that reloads", &error)), now);
+        self.stage = Stage::Preparing { clients, deadline: now + PREPARE_TIMEOUT };
+        Ok(Some(self.serial))
+    }
+
+    /// A thread has prepared a reload. Returns the clients that wait for it, unless it has expired.
+    pub(super) fn prepared(&mut self, serial: u64) -> Option<Vec<Token>> {
+        self.threads -= 1;
+        if serial != self.serial || !matches!(self.stage, Stage::Preparing { .. }) {
+            return None;
+        }
+        self.take_clients()
+    }
+
+    /// So many workers have been sent the configuration.
+    pub(super) fn apply(&mut self, clients: Vec<Token>, workers: usize, message: String, now: Instant) {
+        self.stage = Stage::Applying { clients, workers, message, deadline: now + APPLY_TIMEOUT };
+    }
+
+    /// A worker has applied the configuration. Returns the outcome when all have.
+    pub(super) fn confirmed(&mut self, serial: u64) -> Option<Outcome> {
+        let Stage::Applying { workers, message, .. } = &mut self.stage else { return None };
+        if serial != self.serial {
+            return None;
+        }
+        *workers -= 1;
+        if *workers > 0 {
+            return None;
+        }
+        let message = std::mem::take(message);
+        Some(Outcome { clients: self.take_clients()?, exit: Exit::Done, message })
+    }
+
+    /// Ends a reload whose time is over.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Outcome> {
+        if self.deadline()? > now {
+            return None;
+        }
+        let message = match &self.stage {
+            Stage::Applying { workers, .. } => format!(
+                "{workers} workers have not applied the new configuration within {} s; it is in force in the others",
+                APPLY_TIMEOUT.as_secs()
+            ),
+            _ => format!(
+                "the configuration or its root could not be read within {} s; see what hangs",
+                PREPARE_TIMEOUT.as_secs()
+            ),
+        };
+        Some(Outcome { clients: self.take_clients()?, exit: Exit::System, message })
+    }
+
+    /// Remembers what became of a reload. Returns the clients of the next one, if one was asked for meanwhile.
+    pub(super) fn ended(&mut self, ok: bool, message: String, now: Instant) -> Option<Vec<Token>> {
+        *(if ok { &mut self.succeeded } else { &mut self.failed }) += 1;
+        self.last = Some(LastReload { ok, message, at: now });
+        self.next.take()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::None => None,
+            Stage::Preparing { deadline, .. } | Stage::Applying { deadline, .. } => Some(*deadline),
         }
     }
 
-    fn refuse_reload(&mut self, asked: Vec<Token>, message: String, now: Instant) {
-        ::log::warn!("not reloaded: {message}");
-        for who in asked {
-            self.answer(who, Exit::Unavailable, &message, now);
-        }
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::None)
     }
 
-    /// A thread has prepared a reload. Nobody may want it any more.
-    pub(crate) fn prepared(&mut self, serial: u64, result: Result<Box<Prepared>, Failure>, now: Instant) {
-        self.preparing -= 1;
-        if !matches!(self.reload, Reload::Preparing { serial: wanted, .. } if wanted == serial) {
-            return;
-        }
-        let Reload::Preparing { asked, .. } = std::mem::replace(&mut self.reload, Reload::None) else { return };
-        match result {
-            _ if !matches!(self.stage, Stage::Serving) => self.refuse_reload(asked, ENDING.to_owned(), now),
-            Ok(prepared) => self.apply(*prepared, asked, now),
-            Err(failure) => self.end_reload(asked, failure.exit, failure.message, now),
-        }
+    /// Whether a thread prepares a reload. It may hang, and it holds the listeners.
+    pub(super) fn has_threads(&self) -> bool {
+        self.threads > 0
     }
 
-    /// Gives up a reload that takes too long to be prepared.
-    pub(crate) fn expire_reload(&mut self, now: Instant) {
-        if !matches!(self.reload, Reload::Preparing { until, .. } if until <= now) {
-            return;
-        }
-        if let Reload::Preparing { asked, .. } = std::mem::replace(&mut self.reload, Reload::None) {
-            let seconds = RELOAD_PATIENCE.as_secs();
-            let message = format!("the configuration or its root could not be read within {seconds} s; see what hangs");
-            self.end_reload(asked, Exit::System, message, now);
-        }
-    }
-
-    /// Puts a configuration into force. Nothing of it can fail.
-    fn apply(&mut self, prepared: Prepared, asked: Vec<Token>, now: Instant) {
-        let Prepared { config, changes, endpoints, setups } = prepared;
-        self.log.apply(&config.log);
-        raise_descriptor_limit(&config);
-        let old = std::mem::replace(&mut self.endpoints, endpoints);
-        self.config = config;
-        for gone in old.iter().filter(|old| !is_among(old, &self.endpoints)) {
-            if gone.from_socket_unit {
-                ::log::warn!("the socket unit still listens at {}, and nobody answers there: stop it", gone.address);
-                continue;
-            }
-            sd_notify::remove_fd(&listener::store_name(gone));
-            if let Err(error) = sockets::take_no_more(&gone.socket) {
-                ::log::debug!("{} takes clients until it is closed: {error}", gone.address);
-            }
-        }
-        for new in self.endpoints.iter().filter(|new| !is_among(new, &old)) {
-            sd_notify::store_fd(new);
-        }
-        for (worker, setup) in self.workers.iter().zip(setups) {
-            worker.send(WorkerCommand::Reconfigure(Box::new(setup)));
-        }
-        let message = format!("{changes}; {}", self.serving());
-        self.reload = Reload::Applying { asked, workers: self.workers.len(), message };
-        self.finish_reload(now);
-    }
-
-    pub(crate) fn finish_reload(&mut self, now: Instant) {
-        if !matches!(self.reload, Reload::Applying { workers: 0, .. }) {
-            return;
-        }
-        if let Reload::Applying { asked, message, .. } = std::mem::replace(&mut self.reload, Reload::None) {
-            self.end_reload(asked, Exit::Done, message, now);
-        }
-    }
-
-    /// Says what became of a reload to everybody who wants to know, and begins the next if there is one.
-    pub(crate) fn end_reload(&mut self, asked: Vec<Token>, exit: Exit, message: String, now: Instant) {
-        let ok = exit == Exit::Done;
-        if ok {
-            self.reloads.succeeded += 1;
-            ::log::info!("reloaded: {message}");
-        } else {
-            self.reloads.failed += 1;
-            ::log::error!("not reloaded, the old configuration stays in force");
-            message.lines().for_each(|line| ::log::error!("{line}"));
-        }
-        for who in asked {
-            self.answer(who, exit, &message, now);
-        }
-        let first_line = message.lines().next().unwrap_or_default();
-        let status = if ok { self.serving() } else { format!("{}; not reloaded: {first_line}", self.serving()) };
-        self.reloads.last = Some(LastReload { ok, message, at: now });
-        if matches!(self.stage, Stage::Serving) {
-            sd_notify::ready(&status);
-        }
-        if let Some(asked) = self.next_reload.take() {
-            self.begin_reload(asked, now);
-        }
-    }
-
-    pub(crate) fn answer(&mut self, who: Token, exit: Exit, text: &str, now: Instant) {
-        if let Some(control) = &mut self.control {
-            control.answer(who, &ControlReply { exit: exit.code(), text: text.to_owned() }, now);
+    fn take_clients(&mut self) -> Option<Vec<Token>> {
+        match std::mem::take(&mut self.stage) {
+            Stage::None => None,
+            Stage::Preparing { clients, .. } | Stage::Applying { clients, .. } => Some(clients),
         }
     }
 }
 
-/// What who asks for a reload is told during a drain.
-const ENDING: &str = "the daemon is ending";
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_among(endpoint: &Endpoint, others: &[Endpoint]) -> bool {
-    others.iter().any(|other| other.is(endpoint))
+    #[test]
+    fn a_worker_that_does_not_confirm_ends_the_reload_and_the_next_can_begin() {
+        let (mut reloads, now) = (Reloads::default(), Instant::now());
+        assert_eq!(reloads.begin(vec![Token(1)], now).expect("not refused"), Some(1));
+        assert_eq!(reloads.begin(vec![Token(2)], now).expect("not refused"), None, "it waits");
+        let clients = reloads.prepared(1).expect("it is waited for");
+        reloads.apply(clients, 2, "done".to_owned(), now);
+        assert!(reloads.confirmed(1).is_none());
+        assert!(reloads.expire(now).is_none());
+        let outcome = reloads.expire(now + APPLY_TIMEOUT).expect("it expires");
+        assert_eq!((outcome.exit, outcome.clients), (Exit::System, vec![Token(1)]));
+        assert_eq!(reloads.ended(false, outcome.message, now), Some(vec![Token(2)]));
+        assert_eq!(reloads.begin(vec![Token(2)], now).expect("not refused"), Some(2));
+        let clients = reloads.prepared(2).expect("it is waited for");
+        reloads.apply(clients, 2, "done".to_owned(), now);
+        assert!(reloads.confirmed(1).is_none(), "a late confirmation of another reload does not count");
+        assert!(reloads.confirmed(2).is_none());
+        assert_eq!(reloads.confirmed(2).expect("both have").exit, Exit::Done);
+    }
+
+    #[test]
+    fn threads_that_hang_are_limited() {
+        let (mut reloads, now) = (Reloads::default(), Instant::now());
+        for serial in 1..=4 {
+            assert_eq!(reloads.begin(Vec::new(), now).expect("not refused"), Some(serial));
+            assert!(reloads.expire(now + PREPARE_TIMEOUT).is_some());
+        }
+        assert_eq!(reloads.begin(Vec::new(), now).expect_err("refused").exit, Exit::Unavailable);
+        assert!(reloads.prepared(1).is_none(), "it has expired");
+        assert_eq!(reloads.begin(Vec::new(), now).expect("not refused"), Some(5));
+    }
 }

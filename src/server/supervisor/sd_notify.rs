@@ -1,4 +1,4 @@
-//! What the service manager is told: sd_notify(3). Without one nothing is sent.
+//! Messages to the service manager: sd_notify(3). Without one nothing is sent.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -7,65 +7,67 @@ use ::sd_notify::NotifyState;
 
 use crate::server::listener::{Endpoint, store_name};
 
-/// The daemon serves, and this is what.
-pub(crate) fn ready(status: &str) {
-    send(&[NotifyState::Ready, NotifyState::Status(status)]);
-}
-
-/// A reload begins. Newer systemd wants to know when, to tell an answer from an older one.
-pub(crate) fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => send(&[NotifyState::Reloading, now]),
-        Err(error) => ::log::debug!("the monotonic clock cannot be read: {error}"),
+/// The daemon serves. A message that is lost makes the start or the reload time out.
+pub(super) fn ready(status: &str) {
+    if let Err(error) = ::sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]) {
+        ::log::warn!("cannot report READY=1 to the service manager: {error}");
     }
 }
 
-/// The daemon ends.
-pub(crate) fn stopping(status: &str) {
+/// A reload begins. Newer versions of systemd want the time, to tell an answer from an older one.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => ::log::debug!("cannot read the monotonic clock: {error}"),
+    }
+}
+
+/// The daemon shuts down.
+pub(super) fn stopping(status: &str) {
     send(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
-/// How things stand.
-pub(crate) fn status(status: &str) {
+/// The line that `systemctl status` shows.
+pub(super) fn status(status: &str) {
     send(&[NotifyState::Status(status)]);
 }
 
-/// The end may take `more` from now.
-pub(crate) fn extend_timeout(more: Duration) {
+/// The shutdown may take `more` from now.
+pub(super) fn extend_timeout(more: Duration) {
     send(&[NotifyState::ExtendTimeoutUsec(u32::try_from(more.as_micros()).unwrap_or(u32::MAX))]);
 }
 
-/// Every event loop makes progress.
-pub(crate) fn watchdog_ping() {
+/// All workers make progress.
+pub(super) fn watchdog_ping() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// Whether there is a service manager that listens.
-pub(crate) fn is_available() -> bool {
+/// Whether a service manager listens.
+pub(super) fn is_available() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
 /// How often [`watchdog_ping`] is expected.
-pub(crate) fn watchdog() -> Option<Duration> {
+pub(super) fn watchdog_timeout() -> Option<Duration> {
     ::sd_notify::watchdog_enabled()
 }
 
-/// Has the service manager keep a listener, so that nobody is refused while the daemon is not there.
-pub(crate) fn store_fd(endpoint: &Endpoint) {
+/// Gives the service manager a copy of a listener, so that no client is refused while the daemon does not run.
+pub(super) fn store_fd(endpoint: &Endpoint) {
     let name = store_name(endpoint);
     let state = [NotifyState::FdStore, NotifyState::FdName(&name)];
     if let Err(error) = ::sd_notify::notify_with_fds(&state, &[endpoint.socket.as_fd()]) {
-        ::log::debug!("the service manager cannot keep {}: {error}", endpoint.address);
+        ::log::debug!("the service manager cannot store {}: {error}", endpoint.address);
     }
 }
 
-/// Has the service manager close a listener that it keeps.
-pub(crate) fn remove_fd(name: &str) {
+/// Makes the service manager close the copy of this name.
+pub(in crate::server) fn remove_fd(name: &str) {
     send(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
 }
 
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = ::sd_notify::notify(state) {
-        ::log::debug!("the service manager cannot be told: {error}");
+        ::log::debug!("cannot send a message to the service manager: {error}");
     }
 }

@@ -1,9 +1,12 @@
-//! How things stand, for `hftpd status`.
+//! The status, for `hftpd status`.
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::reload::Reloads;
+use super::status_query::StatusQuery;
 use crate::connection::{CloseReason, Phase, Refusal};
 use crate::os::privileges;
 use crate::os::sandbox::Sandbox;
@@ -12,58 +15,70 @@ use crate::server::messages::WorkerStatus;
 use crate::wire::Code;
 
 /// What the supervisor knows.
-pub(crate) struct Facts<'a> {
-    pub(crate) state: &'static str,
-    pub(crate) started: Instant,
-    pub(crate) now: Instant,
-    pub(crate) root: &'a std::path::Path,
-    pub(crate) endpoints: &'a [Endpoint],
-    pub(crate) workers: usize,
-    pub(crate) sandbox: &'a Sandbox,
-    pub(crate) reloads: &'a Reloads,
-    pub(crate) log_lost: u64,
-    pub(crate) pool: (usize, usize),
-    /// Added up over the workers that answered.
-    pub(crate) report: &'a WorkerStatus,
+pub(super) struct Facts<'a> {
+    pub(super) draining: bool,
+    pub(super) started: Instant,
+    pub(super) now: Instant,
+    pub(super) root: &'a Path,
+    pub(super) endpoints: &'a [Endpoint],
+    pub(super) workers: usize,
+    pub(super) protection: &'a Protection,
+    pub(super) reloads: &'a Reloads,
+    pub(super) log_lost: u64,
+    /// Work that waits, and threads.
+    pub(super) pool: (usize, usize),
+    pub(super) query: &'a StatusQuery,
 }
 
-/// What became of reloads.
-#[derive(Debug, Default)]
-pub(crate) struct Reloads {
-    pub(crate) succeeded: u64,
-    pub(crate) failed: u64,
-    pub(crate) last: Option<LastReload>,
-}
+/// The privileges of the process and its sandbox. They cannot change after the start, and the name of the user is looked
+/// up there: the name service may hang.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct Protection(Value);
 
-/// The last of them.
-#[derive(Debug)]
-pub(crate) struct LastReload {
-    pub(crate) ok: bool,
-    pub(crate) message: String,
-    pub(crate) at: Instant,
+impl Protection {
+    /// That of this process now.
+    pub(in crate::server) fn current(sandbox: &Sandbox) -> Protection {
+        let identity = privileges::current().ok();
+        Protection(json!({
+            "user": identity.as_ref().and_then(|identity| identity.user.clone()),
+            "uid": identity.as_ref().map(|identity| identity.uid),
+            "gid": identity.as_ref().map(|identity| identity.gid),
+            "groups": identity.as_ref().map(|identity| identity.groups.clone()),
+            "no_new_privileges": privileges::no_new_privileges(),
+            "capabilities": privileges::effective_capabilities().map(|set| format!("{set:#x}")).ok(),
+            "landlock": sandbox.to_string(),
+        }))
+    }
 }
 
 /// The whole status as JSON.
-pub(crate) fn json(facts: &Facts<'_>) -> Value {
-    let WorkerStatus { tally, phases } = facts.report;
+pub(super) fn json(facts: &Facts<'_>) -> Value {
+    let WorkerStatus { tally, phases } = &facts.query.sum;
+    let state = match (facts.draining, facts.query.missing.is_empty()) {
+        (true, _) => "draining",
+        (false, true) => "serving",
+        (false, false) => "degraded",
+    };
     let mut connections: serde_json::Map<String, Value> =
         Phase::OPEN.iter().zip(phases).map(|(phase, count)| (phase.name().to_owned(), json!(count))).collect();
     connections.insert("total".to_owned(), json!(phases.iter().sum::<u64>()));
     let answers = Code::ALL.iter().map(|code| (code.number().to_string(), tally.answers[code.index()]));
     let closed = CloseReason::ALL.iter().map(|reason| (reason.name().to_owned(), tally.closed[reason.index()]));
     let refused = Refusal::ALL.iter().map(|refusal| (refusal.name().to_owned(), tally.refused[refusal.index()]));
-    let listeners = facts.endpoints.iter();
-    let listeners = listeners
+    let listeners = facts
+        .endpoints
+        .iter()
         .map(|endpoint| json!({ "address": endpoint.address.to_string(), "encoding": endpoint.encoding.name() }));
     let last = facts.reloads.last.as_ref();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
-        "state": facts.state,
+        "state": state,
         "uptime_seconds": facts.now.duration_since(facts.started).as_secs(),
         "root": facts.root.to_string_lossy(),
         "listeners": listeners.collect::<Vec<_>>(),
         "workers": facts.workers,
+        "unresponsive_workers": facts.query.missing,
         "connections": connections,
         "accepted": tally.accepted,
         "refused": object(refused),
@@ -74,7 +89,7 @@ pub(crate) fn json(facts: &Facts<'_>) -> Value {
         "closed": object(closed),
         "disk": { "waiting": facts.pool.0, "threads": facts.pool.1 },
         "log_lost": facts.log_lost,
-        "protection": protection(facts.sandbox),
+        "protection": facts.protection.0,
         "reloads": { "succeeded": facts.reloads.succeeded, "failed": facts.reloads.failed },
         "last_reload": last.map(|last| json!({
             "ok": last.ok,
@@ -88,21 +103,8 @@ fn object(counts: impl Iterator<Item = (String, u64)>) -> Value {
     Value::Object(counts.map(|(name, count)| (name, json!(count))).collect())
 }
 
-fn protection(sandbox: &Sandbox) -> Value {
-    let who = privileges::current().ok();
-    json!({
-        "user": who.as_ref().and_then(|who| who.user.clone()),
-        "uid": who.as_ref().map(|who| who.uid),
-        "gid": who.as_ref().map(|who| who.gid),
-        "groups": who.as_ref().map(|who| who.groups.clone()),
-        "no_new_privileges": privileges::no_new_privileges(),
-        "capabilities": privileges::effective_capabilities().map(|set| format!("{set:#x}")).ok(),
-        "landlock": sandbox.to_string(),
-    })
-}
-
 /// The status for people: a line for each value, `connections.idle: 3`.
-pub fn text(status: &str) -> Result<String, serde_json::Error> {
+pub(in crate::server) fn text(status: &str) -> Result<String, serde_json::Error> {
     let mut lines = String::new();
     write_lines(&mut lines, "", &serde_json::from_str(status)?);
     Ok(lines)

@@ -1,58 +1,41 @@
-//! How things stand, asked of every worker.
+//! Asks every worker for its status.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Token;
 
-use super::{Count, REPORT_PATIENCE, Stage, Supervisor};
-use crate::exit::Exit;
-use crate::server::messages::{WorkerCommand, WorkerStatus};
-use crate::server::supervisor::status::{self, Facts};
+use crate::server::messages::WorkerStatus;
 
-impl Supervisor {
-    pub(crate) fn begin_count(&mut self, who: Token, now: Instant) {
-        if let Some(count) = &mut self.count {
-            return count.asked.push(who);
-        }
-        let workers = self.workers.len();
-        self.serial += 1;
-        let serial = self.serial;
-        self.count = Some(Count {
-            serial,
-            asked: vec![who],
-            report: WorkerStatus::default(),
-            workers,
-            until: now + REPORT_PATIENCE,
-        });
-        for worker in &self.workers {
-            worker.send(WorkerCommand::ReportStatus(self.serial));
+/// How long a status waits for a worker that does not answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A query of the workers' status, and the control clients that wait for it.
+#[derive(Debug)]
+pub(super) struct StatusQuery {
+    pub(super) serial: u64,
+    pub(super) clients: Vec<Token>,
+    /// The sum over the workers that have answered.
+    pub(super) sum: WorkerStatus,
+    /// The workers that have not answered.
+    pub(super) missing: Vec<usize>,
+    pub(super) deadline: Instant,
+}
+
+impl StatusQuery {
+    pub(super) fn new(serial: u64, client: Token, workers: usize, now: Instant) -> StatusQuery {
+        let sum = WorkerStatus::default();
+        StatusQuery { serial, clients: vec![client], sum, missing: (0..workers).collect(), deadline: now + TIMEOUT }
+    }
+
+    /// A worker has answered the query of this number.
+    pub(super) fn add(&mut self, worker: usize, serial: u64, status: &WorkerStatus) {
+        if serial == self.serial {
+            self.sum.add(status);
+            self.missing.retain(|&missing| missing != worker);
         }
     }
 
-    pub(crate) fn finish_count(&mut self, now: Instant) {
-        let is_over = |count: &mut Count| count.workers == 0 || count.until <= now;
-        let Some(count) = self.count.take_if(is_over) else { return };
-        let state = match (&self.stage, count.workers) {
-            (Stage::Serving, 0) => "serving",
-            (Stage::Serving, _) => "hanging",
-            _ => "draining",
-        };
-        let facts = Facts {
-            state,
-            started: self.started,
-            now,
-            root: &self.config.root,
-            endpoints: &self.endpoints,
-            workers: self.workers.len(),
-            sandbox: &self.sandbox,
-            reloads: &self.reloads,
-            log_lost: self.log.lost(),
-            pool: self.shared.pool.load(),
-            report: &count.report,
-        };
-        let text = status::json(&facts).to_string();
-        for who in count.asked {
-            self.answer(who, Exit::Done, &text, now);
-        }
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.missing.is_empty() || self.deadline <= now
     }
 }

@@ -1,0 +1,216 @@
+//! Work that waits for a thread.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+use super::work::{Lane, Work};
+
+/// The most threads that look-ups in one root may hold.
+const MAX_PER_ROOT: usize = 24;
+
+/// How long large answers wait for a thread that sends others before more threads than there are cores send them.
+pub(super) const STUCK: Duration = Duration::from_millis(5);
+
+/// Work is looked through for cancelled work after at least so many clients were removed.
+const MIN_SWEEP: usize = 16;
+
+/// Work that waits for a thread, by lane, and the counts of threads at work that decide which lanes have room.
+///
+/// A push and a pop take the same time however much work waits: a lane is in exactly one of `runnable`,
+/// `runnable_large` and `blocked`, or it is full and returns when its work completes.
+pub(super) struct WorkQueue {
+    /// No lane is empty.
+    lanes: HashMap<Lane, LaneQueue>,
+    /// Lanes with work and room, in the order of their turns.
+    runnable: VecDeque<Lane>,
+    /// Lanes of large answers, which come after all others.
+    runnable_large: VecDeque<Lane>,
+    /// Lanes of look-ups that wait for room in their root.
+    blocked: HashMap<usize, VecDeque<Lane>>,
+    /// Threads at work, by lane and by root.
+    busy: HashMap<Lane, usize>,
+    busy_roots: HashMap<usize, usize>,
+    /// Threads that send large answers, and when one of them last began or completed.
+    busy_large: usize,
+    large_changed: Instant,
+    /// How many threads send large answers at a time, unless they are stuck.
+    cores: usize,
+    waiting: usize,
+    /// Clients that were removed since cancelled work was last looked for.
+    removed: usize,
+}
+
+/// The work that waits in a lane.
+#[derive(Default)]
+struct LaneQueue {
+    work: VecDeque<Work>,
+    /// Whether the lane is among those that wait for their turn or for their root.
+    queued: bool,
+}
+
+impl WorkQueue {
+    pub(super) fn new(cores: usize) -> WorkQueue {
+        WorkQueue {
+            lanes: HashMap::new(),
+            runnable: VecDeque::new(),
+            runnable_large: VecDeque::new(),
+            blocked: HashMap::new(),
+            busy: HashMap::new(),
+            busy_roots: HashMap::new(),
+            busy_large: 0,
+            large_changed: Instant::now(),
+            cores,
+            waiting: 0,
+            removed: 0,
+        }
+    }
+
+    /// Adds work. Returns whether a further thread could take it now.
+    pub(super) fn push(&mut self, mut work: Work) -> bool {
+        let (lane, root) = (work.lane(), work.root());
+        let queued = &mut self.lanes.entry(lane).or_default().work;
+        // Only look-ups are ever equal. Their lane is that of one name, so what waits in it differs in its purpose.
+        if root.is_some() {
+            for other in queued.iter_mut() {
+                match other.join(work) {
+                    Ok(()) => return false,
+                    Err(different) => work = different,
+                }
+            }
+        }
+        queued.push_back(work);
+        self.waiting += 1;
+        self.make_runnable(lane);
+        self.has_room(lane) && root.is_none_or(|root| self.root_has_room(root))
+    }
+
+    /// The next work for which there is room.
+    pub(super) fn pop(&mut self) -> Option<Work> {
+        while let Some(lane) = self.runnable.pop_front() {
+            let root = self.lanes.get(&lane).and_then(|queue| queue.work.front()).and_then(Work::root);
+            match root {
+                Some(root) if !self.root_has_room(root) => self.blocked.entry(root).or_default().push_back(lane),
+                root => return self.take(lane, root),
+            }
+        }
+        let now = Instant::now();
+        if self.large_must_wait() && now < self.large_changed + STUCK {
+            return None;
+        }
+        let lane = self.runnable_large.pop_front()?;
+        self.busy_large += 1;
+        self.large_changed = now;
+        self.take(lane, None)
+    }
+
+    fn take(&mut self, lane: Lane, root: Option<usize>) -> Option<Work> {
+        let queue = self.lanes.get_mut(&lane)?;
+        queue.queued = false;
+        let work = queue.work.pop_front();
+        if queue.work.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        *self.busy.entry(lane).or_default() += 1;
+        if let Some(root) = root {
+            *self.busy_roots.entry(root).or_default() += 1;
+        }
+        self.waiting -= 1;
+        self.make_runnable(lane);
+        work
+    }
+
+    /// A thread has done work of this lane and root.
+    pub(super) fn complete(&mut self, lane: Lane, root: Option<usize>) {
+        decrease(&mut self.busy, lane);
+        if matches!(lane, Lane::Large(_)) {
+            self.busy_large -= 1;
+            self.large_changed = Instant::now();
+        }
+        if let Some(root) = root {
+            decrease(&mut self.busy_roots, root);
+            if let Some(next) = self.blocked.get_mut(&root).and_then(VecDeque::pop_front) {
+                self.runnable.push_back(next);
+            } else {
+                self.blocked.remove(&root);
+            }
+        }
+        self.make_runnable(lane);
+    }
+
+    /// Queues a lane that has work and room.
+    fn make_runnable(&mut self, lane: Lane) {
+        let has_room = self.has_room(lane);
+        if let Some(queue) = self.lanes.get_mut(&lane).filter(|queue| has_room && !queue.queued) {
+            queue.queued = true;
+            match lane {
+                Lane::Large(_) => self.runnable_large.push_back(lane),
+                Lane::LookUp(_) | Lane::Small(_) => self.runnable.push_back(lane),
+            }
+        }
+    }
+
+    /// A client was removed for which there may be work. Cancelled work holds a socket and a file open, so it is dropped
+    /// once it may be half of all work. Returns whether a thread is to look for work.
+    pub(super) fn client_removed(&mut self) -> bool {
+        self.removed += 1;
+        if self.removed < MIN_SWEEP.max(self.waiting / 2) {
+            return false;
+        }
+        self.removed = 0;
+        for queue in self.lanes.values_mut() {
+            queue.work.retain(|work| !work.is_cancelled());
+        }
+        self.lanes.retain(|_, queue| !queue.work.is_empty());
+        let lanes = &self.lanes;
+        self.runnable.retain(|lane| lanes.contains_key(lane));
+        self.runnable_large.retain(|lane| lanes.contains_key(lane));
+        self.waiting = lanes.values().map(|queue| queue.work.len()).sum();
+        // A lane that was dropped may have been the one for which its root had room.
+        let blocked = self.blocked.drain().flat_map(|(_, blocked)| blocked).filter(|lane| lanes.contains_key(lane));
+        let before = self.runnable.len();
+        self.runnable.extend(blocked);
+        self.runnable.len() > before
+    }
+
+    /// Takes out all work.
+    pub(super) fn take_all(&mut self) -> Vec<Work> {
+        self.runnable.clear();
+        self.runnable_large.clear();
+        self.blocked.clear();
+        self.waiting = 0;
+        self.lanes.drain().flat_map(|(_, queue)| queue.work).collect()
+    }
+
+    /// How much work waits.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether large answers wait for a thread.
+    pub(super) fn large_waits(&self) -> bool {
+        !self.runnable_large.is_empty()
+    }
+
+    /// Whether as many threads send large answers as there are cores.
+    pub(super) fn large_must_wait(&self) -> bool {
+        self.busy_large >= self.cores
+    }
+
+    fn has_room(&self, lane: Lane) -> bool {
+        self.busy.get(&lane).is_none_or(|&busy| busy < lane.limit())
+    }
+
+    fn root_has_room(&self, root: usize) -> bool {
+        self.busy_roots.get(&root).is_none_or(|&busy| busy < MAX_PER_ROOT)
+    }
+}
+
+fn decrease<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}

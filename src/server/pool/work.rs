@@ -1,0 +1,117 @@
+//! What pool threads do.
+
+use crate::connection::SendMemory;
+use crate::handle::{self, Job};
+use crate::server::mailbox::Mailbox;
+use crate::server::messages::{LentAnswers, LookupReply, WorkerCommand};
+
+/// The most threads that one lane may hold. A listing's lane holds one.
+const MAX_PER_LANE: usize = 8;
+
+/// Work that is likely to wait for the same thing: a file system that hangs holds up its own lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    LookUp(handle::Lane),
+    /// Small answers from one device.
+    Small(u64),
+    /// Large answers from one device.
+    Large(u64),
+}
+
+/// Work of one thread.
+pub(super) enum Work {
+    /// A look-up, and the clients that asked for it.
+    LookUp(Job, Vec<LookupReply>),
+    Send(Batch),
+}
+
+/// Answers that one thread sends one after the other. Dropped, sent or not, it returns them to their worker.
+pub(in crate::server) struct Batch {
+    pub(in crate::server) worker: Mailbox<WorkerCommand>,
+    pub(in crate::server) answers: Vec<LentAnswers>,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.worker.send(WorkerCommand::Sent(std::mem::take(&mut self.answers)));
+    }
+}
+
+impl Lane {
+    /// The most threads that it may hold.
+    pub(super) fn limit(self) -> usize {
+        match self {
+            Lane::LookUp(lane) if lane.is_listing() => 1,
+            _ => MAX_PER_LANE,
+        }
+    }
+}
+
+impl Work {
+    /// Does it. Returns what is left to do after other work had its turn.
+    pub(super) fn run(self, memory: &mut SendMemory) -> Option<Work> {
+        match self {
+            Work::LookUp(job, mut replies) => {
+                let result = job.run();
+                let last = replies.pop();
+                for reply in replies {
+                    reply.send(result.clone());
+                }
+                if let Some(last) = last {
+                    last.send(result);
+                }
+                None
+            }
+            Work::Send(mut batch) => {
+                for answers in batch.answers.iter_mut().filter(|answers| !answers.stream.is_removed()) {
+                    answers.task.run(&mut &*answers.stream, memory);
+                }
+                let goes_on = |answers: &LentAnswers| answers.task.goes_on() && !answers.stream.is_removed();
+                // Answers that have become small are sent to their end all the same.
+                batch.answers.iter().any(goes_on).then_some(Work::Send(batch))
+            }
+        }
+    }
+
+    pub(super) fn lane(&self) -> Lane {
+        match self {
+            Work::LookUp(job, _) => Lane::LookUp(job.lane()),
+            Work::Send(batch) => {
+                let device = batch.answers.first().map_or(0, |first| first.task.device());
+                if self.is_large() { Lane::Large(device) } else { Lane::Small(device) }
+            }
+        }
+    }
+
+    /// Whether it waits until no other work does.
+    pub(super) fn is_large(&self) -> bool {
+        matches!(self, Work::Send(batch) if batch.answers.first().is_some_and(|first| !first.task.is_small()))
+    }
+
+    /// The root of a look-up.
+    pub(super) fn root(&self) -> Option<usize> {
+        match self {
+            Work::LookUp(job, _) => Some(job.root()),
+            Work::Send(_) => None,
+        }
+    }
+
+    /// Whether all clients that it is for were removed.
+    pub(super) fn is_cancelled(&self) -> bool {
+        match self {
+            Work::LookUp(_, replies) => replies.iter().all(LookupReply::is_cancelled),
+            Work::Send(batch) => batch.answers.iter().all(|answers| answers.stream.is_removed()),
+        }
+    }
+
+    /// Adds the replies of an equal look-up; gives back work that is different.
+    pub(super) fn join(&mut self, other: Work) -> Result<(), Work> {
+        match (self, other) {
+            (Work::LookUp(job, replies), Work::LookUp(same, others)) if job.is_same(&same) => {
+                replies.extend(others);
+                Ok(())
+            }
+            (_, other) => Err(other),
+        }
+    }
+}
