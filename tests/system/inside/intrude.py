@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Acts inside another process, by ptrace(2): holds one of its threads, or makes it do system calls of our choice.
+"""Stops a thread of another process by ptrace(2), or makes it execute system calls.
 
-So the sandbox is tried where it holds: a call is made by the daemon's own thread, past its seccomp filter, its Landlock
-domain, its capabilities and its mounts. x86-64 only.
+This tests a sandbox from inside: a thread of the daemon makes the call, so its seccomp filter, Landlock domain,
+capabilities and mounts apply. x86-64 only.
 
-    intrude.py hold TID      stop that thread alone; says "held", ends when the thread does or at end of input
+    intrude.py hold TID      stops that thread alone and prints "held"; ends with the thread or at the end of input
 """
 
 import ctypes
@@ -24,7 +24,7 @@ WALL = 0x40000000
 FIELDS = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base "
           "ds es fs gs").split()
 
-# The calls that are tried, by their numbers on x86-64.
+# System call numbers of x86-64.
 CALLS = {
     "close": 3, "mmap": 9, "socket": 41, "connect": 42, "execve": 59, "truncate": 76, "rename": 82, "mkdir": 83,
     "unlink": 87, "symlink": 88, "chmod": 90, "chown": 92, "ptrace": 101, "setuid": 105, "mknod": 133, "chroot": 161,
@@ -45,13 +45,13 @@ def _ptrace(request, tid, address=0, data=0):
 
 
 def _wait(tid):
-    """Waits until the thread stands."""
+    """Waits until the thread has stopped."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
         try:
             pid, status = os.waitpid(tid, WALL | os.WNOHANG)
         except ChildProcessError:
-            raise RuntimeError(f"thread {tid} is gone; what it was to do was done") from None
+            raise RuntimeError(f"thread {tid} has ended, so the call succeeded") from None
         if pid and not os.WIFSTOPPED(status):
             raise RuntimeError(f"thread {tid} ended, status {status:#x}")
         if pid:
@@ -61,7 +61,7 @@ def _wait(tid):
 
 
 class Intruder:
-    """A thread that is held; while it is, it does as told. The thread must be waiting in a system call."""
+    """A stopped thread that executes system calls on request. It must be waiting in a system call."""
 
     def __init__(self, pid, tid):
         self.pid, self.tid = pid, tid
@@ -71,26 +71,26 @@ class Intruder:
         _wait(tid)
         self.saved = self._registers()
         if os.pread(self.memory, 2, self.saved["rip"] - 2) != b"\x0f\x05":
-            raise RuntimeError("the thread does not wait in a system call")
+            raise RuntimeError("the thread is not waiting in a system call")
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *_):
         if kind is RuntimeError:
-            # It is not what it was: an execve that was allowed, for example.
+            # Its state is unknown, for example after an execve that succeeded.
             os.kill(self.pid, signal.SIGKILL)
             return
         registers = dict(self.saved)
         if registers["orig_rax"] < 1 << 63:
-            # It was in a system call, which is over now; every loop has to bear EINTR.
+            # The interrupted system call returns EINTR, which every loop handles.
             registers.update(rax=-errno.EINTR, orig_rax=-1)
         self._set_registers(registers)
         _ptrace(DETACH, self.tid)
         os.close(self.memory)
 
     def call(self, name, *arguments):
-        """Makes the call; strings and bytes are put into the thread's stack. Returns what the kernel says: < 0 is -errno."""
+        """Makes the call, with strings and bytes on the thread's stack. Returns the kernel's result: -errno if negative."""
         place = self.saved["rsp"] - 4096 & ~15
         numbers = []
         for argument in arguments:
@@ -115,7 +115,7 @@ class Intruder:
         return result - (1 << 64) if result >= 1 << 63 else result
 
     def attempt(self, name, *arguments):
-        """The same, in words: "ok", or the name of the error. A descriptor that it gets is closed again."""
+        """Makes the call and returns "ok" or the name of the error. Closes a descriptor that it returns."""
         result = self.call(name, *arguments)
         if result < 0:
             return errno.errorcode.get(-result, str(-result))
@@ -135,7 +135,7 @@ class Intruder:
 
 
 def waiting_threads(pid):
-    """The threads of a process that wait for events: [(tid, name)]. epoll before poll."""
+    """The threads of a process that wait in epoll, or if there are none in poll: [(tid, name)]."""
     found = {"epoll": [], "poll": []}
     for tid in sorted(map(int, os.listdir(f"/proc/{pid}/task"))):
         with open(f"/proc/{pid}/task/{tid}/syscall", encoding="ascii") as file:
@@ -150,13 +150,13 @@ def waiting_threads(pid):
 
 
 def hold(tid):
-    """Stops the thread and keeps it so until it is killed, or the input ends."""
+    """Stops the thread until it is killed or standard input ends."""
     _ptrace(SEIZE, tid)
     _ptrace(INTERRUPT, tid)
     _wait(tid)
     print("held", flush=True)
     while True:
-        # A traced thread that dies stays until its tracer has seen it, and its process with it.
+        # A traced thread that dies remains, with its process, until its tracer has waited for it.
         pid, status = os.waitpid(tid, WALL | os.WNOHANG)
         if pid and not os.WIFSTOPPED(status):
             return
