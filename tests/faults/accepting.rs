@@ -17,7 +17,7 @@ const ALWAYS: i64 = i64::MAX;
 const SOON: Duration = Duration::from_secs(1);
 
 #[test]
-fn who_cannot_be_accepted_waits_and_is_served_when_the_system_allows_it() {
+fn accept_errors_delay_clients_and_are_logged_once() {
     // The last one is what a security module answers.
     for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::PERM] {
         let site = Site::of_the_examples();
@@ -41,7 +41,7 @@ fn who_cannot_be_accepted_waits_and_is_served_when_the_system_allows_it() {
 }
 
 #[test]
-fn a_client_that_went_before_it_was_accepted_holds_nobody_up() {
+fn econnaborted_does_not_pause_accepting() {
     const GONE: usize = 50;
     const STAY: usize = 100;
     let site = Site::of_the_examples();

@@ -16,7 +16,7 @@ use crate::{expect_served, for_ten_thousand, reset};
 const LARGE: u64 = 48 << 20;
 
 #[test]
-fn a_reset_in_the_middle_of_an_answer_ends_only_that() {
+fn reset_during_an_answer_closes_only_that_connection() {
     let site = Site::new();
     content::write(&site.root().join("large"), 1, LARGE);
     let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
@@ -38,7 +38,7 @@ fn a_reset_in_the_middle_of_an_answer_ends_only_that() {
 }
 
 #[test]
-fn the_last_bytes_of_an_answer_do_not_wait_for_a_timer() {
+fn last_bytes_of_an_answer_are_sent_without_delay() {
     let site = Site::new();
     content::write(&site.root().join("f"), 1, 1 << 20);
     let daemon = Daemon::start(&site, &Settings::new(&site));
@@ -61,7 +61,7 @@ fn the_last_bytes_of_an_answer_do_not_wait_for_a_timer() {
 }
 
 #[test]
-fn one_client_that_never_reads_costs_200_others_nothing() {
+fn clients_that_never_read_do_not_delay_200_others() {
     const OTHERS: usize = 200;
     const SIZE: u64 = 300_000;
     let site = Site::new();
@@ -93,7 +93,7 @@ fn one_client_that_never_reads_costs_200_others_nothing() {
 }
 
 #[test]
-fn ten_thousand_lines_without_an_end_fit_into_64_mib() {
+fn unfinished_lines_of_10000_clients_fit_into_64_mib() {
     const CLIENTS: usize = 10_000;
     const THREADS: usize = 4;
     let Some((_alone, _site, daemon)) = for_ten_thousand() else { return };
@@ -134,7 +134,7 @@ fn ten_thousand_lines_without_an_end_fit_into_64_mib() {
 }
 
 #[test]
-fn clients_that_do_not_read_cost_little() {
+fn client_that_never_reads_costs_less_than_128_kib() {
     const CLIENTS: usize = 100;
     let site = Site::new();
     content::write(&site.root().join("large"), 1, LARGE);

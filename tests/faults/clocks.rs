@@ -17,7 +17,7 @@ const LARGE: u64 = 48 << 20;
 const JUMP: i64 = 100_000_000;
 
 #[test]
-fn clocks_that_jump_move_no_deadline() {
+fn clock_jumps_move_no_deadline() {
     let site = Site::new();
     content::write(&site.root().join("large"), 1, LARGE);
     let mut settings = Settings::new(&site).set("timeouts.drain", "\"2s\"").set("limits.rate-per-connection", "65536");

@@ -70,7 +70,7 @@ fn spares(daemon: &Daemon) -> usize {
 }
 
 #[test]
-fn clients_without_a_descriptor_are_told_and_those_after_them_served() {
+fn emfile_clients_are_answered_199_and_later_ones_served() {
     let site = Site::of_the_examples();
     let daemon = start_with_files(&site, &Settings::new(&site).set("workers", "8"), FILES);
     let spares = spares(&daemon);
@@ -98,7 +98,7 @@ fn clients_without_a_descriptor_are_told_and_those_after_them_served() {
 }
 
 #[test]
-fn clients_are_accepted_again_within_a_second_of_a_descriptor_coming_free() {
+fn accepting_resumes_within_a_second_of_a_free_descriptor() {
     let site = Site::of_the_examples();
     let daemon = start_with_files(&site, &Settings::new(&site).set("workers", "2"), FILES);
     for round in 0..10 {
@@ -114,7 +114,7 @@ fn clients_are_accepted_again_within_a_second_of_a_descriptor_coming_free() {
 }
 
 #[test]
-fn a_listener_that_is_given_up_does_not_spin_when_descriptors_run_out() {
+fn removed_listener_does_not_spin_on_emfile() {
     let site = Site::of_the_examples();
     let [stays, goes, comes] = [own_address(), own_address(), own_address()];
     let one = Settings::new(&site).set("workers", "2").listen_on(stays, "fragments");
@@ -143,7 +143,7 @@ fn a_listener_that_is_given_up_does_not_spin_when_descriptors_run_out() {
 }
 
 #[test]
-fn who_asks_for_the_status_is_answered_though_no_descriptor_is_left() {
+fn status_works_on_emfile_and_reload_exits_71() {
     let site = Site::of_the_examples();
     let mut daemon = start_with_files(&site, &Settings::new(&site).set("workers", "2"), FILES);
     for _ in 0..5 {
@@ -160,7 +160,7 @@ fn who_asks_for_the_status_is_answered_though_no_descriptor_is_left() {
 }
 
 #[test]
-fn those_who_ask_for_the_status_when_descriptors_run_out_come_one_by_one() {
+fn status_works_serially_on_emfile() {
     let site = Site::of_the_examples();
     let daemon = start_with_files(&site, &Settings::new(&site).set("workers", "2"), FILES);
     let served = as_many_as_fit(&daemon);

@@ -17,7 +17,7 @@ use crate::{expect_served, reset};
 const SIZE_ANSWER: &str = "0 OK\r\n4194304\r\n";
 
 #[test]
-fn a_look_up_that_hangs_leaves_a_thread_to_the_next() {
+fn hanging_lookup_does_not_delay_another_lookup() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
     let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).set("workers", "1"));
@@ -38,7 +38,7 @@ fn a_look_up_that_hangs_leaves_a_thread_to_the_next() {
 }
 
 #[test]
-fn a_small_read_that_hangs_holds_up_no_other_file() {
+fn hanging_small_read_does_not_delay_other_files() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
     let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).set("workers", "1"));
@@ -63,7 +63,7 @@ fn a_small_read_that_hangs_holds_up_no_other_file() {
 }
 
 #[test]
-fn a_root_that_hangs_leaves_threads_to_the_next_root() {
+fn hanging_root_leaves_threads_for_the_next_root() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
     site.file("fast", b"good");
@@ -89,7 +89,7 @@ fn a_root_that_hangs_leaves_threads_to_the_next_root() {
 }
 
 #[test]
-fn a_path_of_the_root_that_hangs_holds_up_those_alone_who_ask_for_a_file() {
+fn hanging_root_path_delays_only_requests_for_files() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::of_the_examples();
     crate::support::site::put(&fs.target().join("f"), b"local");
@@ -110,7 +110,7 @@ fn a_path_of_the_root_that_hangs_holds_up_those_alone_who_ask_for_a_file() {
 }
 
 #[test]
-fn clients_that_gave_up_a_disk_that_hangs_leave_nothing_behind() {
+fn clients_that_leave_a_hanging_disk_leak_nothing() {
     const FILES: usize = 300;
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
@@ -136,7 +136,7 @@ fn clients_that_gave_up_a_disk_that_hangs_leave_nothing_behind() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_to_its_end_does_not_look_complete() {
+fn read_error_leaves_the_answer_incomplete() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
     let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).listen_all());
@@ -155,7 +155,7 @@ fn a_file_that_cannot_be_read_to_its_end_does_not_look_complete() {
 }
 
 #[test]
-fn a_status_does_not_wait_behind_a_reload_that_hangs() {
+fn status_does_not_wait_for_a_hanging_reload() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::of_the_examples();
     let settings = Settings::new(&site);
@@ -181,7 +181,7 @@ fn a_status_does_not_wait_behind_a_reload_that_hangs() {
 }
 
 #[test]
-fn the_end_does_not_wait_for_a_reload_that_hangs() {
+fn shutdown_does_not_wait_for_a_hanging_reload() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
     crate::support::content::write(&site.root().join("large"), 1, 48 << 20);
@@ -212,7 +212,7 @@ fn the_end_does_not_wait_for_a_reload_that_hangs() {
 }
 
 #[test]
-fn the_end_comes_in_time_though_a_disk_hangs() {
+fn drain_timeout_applies_while_a_disk_hangs() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
     let settings = Settings::new(&site).root(&fs.root()).set("timeouts.drain", "\"1s\"");

@@ -29,7 +29,7 @@ fn while_it_is_sent(what: impl FnOnce(&Site, &Path)) -> (Site, Daemon) {
 }
 
 #[test]
-fn a_file_that_grows_while_it_is_sent_is_sent_as_it_was() {
+fn growing_file_is_sent_with_its_old_size() {
     let (_site, daemon) = while_it_is_sent(|_, path| {
         let mut file = OpenOptions::new().append(true).open(path).expect("open to append");
         file.write_all(&[0; 1 << 20]).expect("append");
@@ -38,13 +38,13 @@ fn a_file_that_grows_while_it_is_sent_is_sent_as_it_was() {
 }
 
 #[test]
-fn a_file_that_is_deleted_while_it_is_sent_is_sent_whole() {
+fn deleted_file_is_sent_whole() {
     let (_site, daemon) = while_it_is_sent(|_, path| fs::remove_file(path).expect("rm"));
     daemon.client().ask("get_metadata f\r\n", "202 FILE NOT FOUND\r\n");
 }
 
 #[test]
-fn a_file_that_is_forbidden_while_it_is_sent_is_sent_whole() {
+fn file_without_permission_is_sent_whole() {
     let (_site, daemon) = while_it_is_sent(|_, path| set_mode(path, 0o000));
     let mut client = daemon.client();
     assert_eq!(client.size("f"), Ok(LARGE));
@@ -53,7 +53,7 @@ fn a_file_that_is_forbidden_while_it_is_sent_is_sent_whole() {
 }
 
 #[test]
-fn a_root_that_is_emptied_or_forbidden_while_a_file_is_sent_disturbs_no_answer() {
+fn emptied_or_forbidden_root_does_not_affect_running_answers() {
     let (site, daemon) = while_it_is_sent(|site, path| {
         put(&site.root().join("g"), b"");
         fs::remove_file(path).expect("rm");
@@ -90,7 +90,7 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_root_can_be_unmounted_and_mounted_again() {
+fn root_can_be_unmounted_and_mounted_again() {
     if !am_root() {
         return skipped("only root may mount");
     }
@@ -125,7 +125,7 @@ fn sleeps_of_disk_threads(daemon: &Daemon) -> u64 {
 }
 
 #[test]
-fn names_in_an_overlay_of_two_file_systems_take_no_thread() {
+fn cached_lookups_in_an_overlay_use_no_thread() {
     const FILES: u64 = 100;
     let empty = "0 OK\r\nContent-Length: 0\r\n\r\n";
     if !am_root() {
@@ -168,7 +168,7 @@ fn names_in_an_overlay_of_two_file_systems_take_no_thread() {
 }
 
 #[test]
-fn a_root_that_is_torn_off_while_a_file_is_sent_disturbs_no_answer() {
+fn lazy_unmount_does_not_affect_running_answers() {
     if !am_root() {
         return skipped("only root may mount");
     }

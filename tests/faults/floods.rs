@@ -17,7 +17,7 @@ use crate::support::slow::{expect_whole, slow, slow_in_all_forms};
 use crate::{expect_served, for_ten_thousand, reset};
 
 #[test]
-fn ten_thousand_clients_that_say_nothing_cost_less_than_a_kib_each() {
+fn idle_connection_of_10000_costs_less_than_1_kib() {
     const CLIENTS: usize = 10_000;
     let Some((_alone, _site, daemon)) = for_ten_thousand() else { return };
     expect_served(&daemon);
@@ -38,7 +38,7 @@ fn ten_thousand_clients_that_say_nothing_cost_less_than_a_kib_each() {
 }
 
 #[test]
-fn a_flood_from_one_address_costs_the_others_nothing() {
+fn flood_from_one_address_does_not_delay_others() {
     const SHARE: usize = 16;
     let site = Site::of_the_examples();
     let settings = Settings::new(&site)
@@ -79,7 +79,7 @@ fn a_flood_from_one_address_costs_the_others_nothing() {
 }
 
 #[test]
-fn resets_in_a_drain_end_it_early_and_disturb_nobody() {
+fn resets_during_a_drain_do_not_affect_other_transfers() {
     const LARGE: u64 = 48 << 20;
     let site = Site::new();
     content::write(&site.root().join("f"), 1, LARGE);

@@ -22,7 +22,7 @@ fn free_port() -> u16 {
 }
 
 #[test]
-fn an_address_is_made_narrower_and_wider() {
+fn listener_changes_between_wildcard_and_one_address() {
     let site = Site::of_the_examples();
     let port = free_port();
     let narrow = SocketAddr::from(([127, 0, 0, 1], port));
@@ -59,7 +59,7 @@ fn an_address_is_given_up_and_taken_back_at_once() {
 }
 
 #[test]
-fn nobody_who_has_connected_is_lost_when_an_address_is_given_up() {
+fn removing_a_listener_loses_no_accepted_connection() {
     let site = Site::of_the_examples();
     let one = Settings::new(&site).listen_on(own_address(), "fragments").set("log.access", "false");
     let lost = Mutex::new(Vec::new());
@@ -95,7 +95,7 @@ fn ask_for_help(address: SocketAddr) -> std::io::Result<bool> {
 
 /// The service manager listens as well, so the socket can never be bound anew.
 #[test]
-fn a_socket_of_the_service_manager_is_given_up_and_taken_back() {
+fn inherited_socket_is_released_and_adopted_again() {
     let site = Site::of_the_examples();
     let given = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = given.local_addr().expect("its address");

@@ -45,7 +45,7 @@ fn start_with_fifo(site: &Site) -> (File, Daemon) {
 }
 
 #[test]
-fn standard_error_that_nobody_reads_holds_nothing_up() {
+fn full_stderr_does_not_block_the_daemon() {
     let site = Site::of_the_examples();
     let (_reader, mut daemon) = start_with_fifo(&site);
     expect_to_be_none_the_worse(&mut daemon);
@@ -76,7 +76,7 @@ fn start_with_log_daemon(site: &Site) -> Option<(UnixDatagram, Daemon)> {
 }
 
 #[test]
-fn a_log_daemon_that_is_restarted_is_found_again() {
+fn restarted_syslog_daemon_gets_the_next_line() {
     let site = Site::of_the_examples();
     let Some((mut log, daemon)) = start_with_log_daemon(&site) else { return };
     for round in 0..3 {
@@ -103,7 +103,7 @@ fn a_log_daemon_that_is_restarted_is_found_again() {
 
 /// Nothing that a client gets is a log line, and nobody dies of a line that cannot be written.
 #[test]
-fn a_daemon_without_standard_streams_serves() {
+fn closed_standard_streams_do_not_affect_service() {
     let site = Site::of_the_examples();
     Settings::new(&site).set("log.target", "\"stderr\"").write(&site.config());
     let wrapper = ["sh", "-c", "exec <&- >&- 2>&-; exec \"$@\"", "sh"];
@@ -119,7 +119,7 @@ fn a_daemon_without_standard_streams_serves() {
 }
 
 #[test]
-fn standard_error_whose_reader_has_gone_is_not_missed() {
+fn closed_stderr_pipe_does_not_affect_service() {
     let site = Site::of_the_examples();
     let (reader, mut daemon) = start_with_fifo(&site);
     drop(reader);
@@ -131,7 +131,7 @@ fn standard_error_whose_reader_has_gone_is_not_missed() {
 }
 
 #[test]
-fn a_log_daemon_that_does_not_read_holds_nothing_up() {
+fn full_syslog_socket_does_not_block_the_daemon() {
     let site = Site::of_the_examples();
     let Some((log, mut daemon)) = start_with_log_daemon(&site) else { return };
     expect_to_be_none_the_worse(&mut daemon);
@@ -141,7 +141,7 @@ fn a_log_daemon_that_does_not_read_holds_nothing_up() {
 }
 
 #[test]
-fn a_service_manager_that_has_gone_is_not_missed() {
+fn missing_notify_socket_does_not_affect_service() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site);
     let mut daemon = Daemon::start(&site, &settings);
@@ -157,7 +157,7 @@ fn a_service_manager_that_has_gone_is_not_missed() {
 }
 
 #[test]
-fn probes_that_say_nothing_leave_no_line() {
+fn silent_probes_are_not_logged() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     for round in 0..100 {

@@ -17,7 +17,7 @@ fn lasting_threads(pid: u32) -> Vec<String> {
 }
 
 #[test]
-fn a_thousand_reloads_good_and_bad_under_load_leave_nothing_behind() {
+fn a_thousand_reloads_under_load_leak_nothing() {
     const RELOADS: usize = 1000;
     const FIRST: usize = 300;
     let site = Site::new();

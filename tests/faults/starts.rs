@@ -72,7 +72,7 @@ fn eventually_serves(address: SocketAddr) {
 }
 
 #[test]
-fn a_reload_that_comes_while_it_starts_is_done_after_the_start() {
+fn sighup_during_the_start_reloads_afterwards() {
     let site = Site::of_the_examples();
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
@@ -90,7 +90,7 @@ fn a_reload_that_comes_while_it_starts_is_done_after_the_start() {
 }
 
 #[test]
-fn an_end_that_comes_while_it_starts_is_clean() {
+fn sigterm_during_the_start_stops_cleanly() {
     let site = Site::of_the_examples();
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
@@ -108,7 +108,7 @@ fn an_end_that_comes_while_it_starts_is_clean() {
 }
 
 #[test]
-fn a_daemon_that_is_ended_while_it_starts_in_the_background_leaves_nothing_in_the_way() {
+fn sigterm_during_a_background_start_stops_cleanly() {
     let site = Site::of_the_examples();
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
@@ -141,7 +141,7 @@ fn daemon_of(pid_file: &Path, starting: &mut Started) -> u32 {
 }
 
 #[test]
-fn a_full_disk_under_the_pid_file_is_71_and_leaves_no_daemon() {
+fn full_disk_under_the_pid_file_is_71() {
     if !am_root() {
         return skipped("only root may mount a small disk");
     }
@@ -164,7 +164,7 @@ fn a_full_disk_under_the_pid_file_is_71_and_leaves_no_daemon() {
 }
 
 #[test]
-fn without_the_control_sockets_directory_it_says_so_and_serves() {
+fn missing_control_dir_is_reported_and_tolerated() {
     let site = Site::of_the_examples();
     let absent = site.at("absent/control");
     let settings = Settings::new(&site).set("control", &format!("{absent:?}"));
@@ -182,7 +182,7 @@ fn without_the_control_sockets_directory_it_says_so_and_serves() {
 }
 
 #[test]
-fn a_control_sockets_directory_that_is_removed_takes_the_commands_with_it_and_nothing_else() {
+fn serving_survives_removed_control_dir() {
     let site = Site::of_the_examples();
     let mut daemon = Daemon::start(&site, &Settings::new(&site));
     daemon.status();

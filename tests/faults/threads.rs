@@ -24,7 +24,7 @@ fn settings(site: &Site, number: u32) -> Option<(u32, Settings)> {
 }
 
 #[test]
-fn a_start_without_threads_fails_and_says_what_to_raise() {
+fn start_without_threads_is_71_and_names_the_limit() {
     let site = Site::of_the_examples();
     let Some((_, settings)) = settings(&site, 1) else { return };
     settings.write(&site.config());
@@ -58,7 +58,7 @@ impl Drop for Crowd {
 }
 
 #[test]
-fn without_a_thread_for_the_disk_clients_are_told_and_later_ones_served() {
+fn missing_disk_threads_are_199_until_available() {
     const THREADS: usize = 10;
     let site = Site::of_the_examples();
     let Some((uid, settings)) = settings(&site, 2) else { return };

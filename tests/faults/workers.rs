@@ -90,7 +90,7 @@ fn expect_even(daemon: &Daemon, workers: usize, clients: usize, slack: usize) {
 }
 
 #[test]
-fn a_connection_does_not_wake_every_worker() {
+fn connection_wakes_few_workers() {
     const CLIENTS: u64 = 500;
     let (_site, daemon) = start(16);
     expect_served(&daemon);
@@ -104,7 +104,7 @@ fn a_connection_does_not_wake_every_worker() {
 }
 
 #[test]
-fn clients_that_stay_are_distributed_evenly() {
+fn long_connections_are_spread_evenly() {
     for workers in [4, 8] {
         let (_site, daemon) = start(workers);
         let mut clients: Vec<Client> = (0..64).map(|_| daemon.client()).collect();
@@ -121,7 +121,7 @@ fn clients_that_stay_are_distributed_evenly() {
 }
 
 #[test]
-fn few_workers_have_the_listeners_and_a_reload_keeps_it_so() {
+fn only_some_workers_poll_the_listeners() {
     let site = Site::of_the_examples();
     let [first, second] = [own_address(), own_address()];
     let one = Settings::new(&site).set("workers", "64").listen_on(first, "fragments");
@@ -147,7 +147,7 @@ fn few_workers_have_the_listeners_and_a_reload_keeps_it_so() {
 }
 
 #[test]
-fn clients_that_come_at_once_while_workers_are_busy_are_answered_soon() {
+fn connection_bursts_are_served_by_busy_workers() {
     const LARGE: u64 = 8 << 20;
     const CROWD: usize = 400;
     for workers in [1, 2, 4, 8] {
@@ -172,7 +172,7 @@ fn clients_that_come_at_once_while_workers_are_busy_are_answered_soon() {
 }
 
 #[test]
-fn workers_that_cannot_accept_get_no_wake_up_until_they_can() {
+fn paused_workers_do_not_poll_the_listener() {
     let site = Site::of_the_examples();
     let (shim, daemon) = Shim::start(&site, &Settings::new(&site).set("workers", "2"));
     let listening = || polls(&daemon).iter().filter(|poll| poll.listeners > 0).count();

@@ -14,7 +14,7 @@ use crate::support::{in_parallel, show};
 use crate::{holds, not_found};
 
 #[test]
-fn the_next_request_sees_the_file_as_it_now_is() {
+fn file_changes_are_visible_to_the_next_request() {
     let site = Site::new();
     let path = site.file("f", b"first");
     let daemon = Daemon::start(&site, &Settings::new(&site));
@@ -40,7 +40,7 @@ fn the_next_request_sees_the_file_as_it_now_is() {
 }
 
 #[test]
-fn the_next_listing_sees_the_directory_as_it_now_is() {
+fn directory_changes_are_visible_to_the_next_listing() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
@@ -60,7 +60,7 @@ fn the_next_listing_sees_the_directory_as_it_now_is() {
 const LARGE: u64 = 48 << 20;
 
 #[test]
-fn an_answer_under_way_keeps_the_file_that_was_opened() {
+fn replaced_file_is_sent_whole() {
     let site = Site::new();
     let path = site.root().join("f");
     content::write(&path, 1, LARGE);
@@ -75,7 +75,7 @@ fn an_answer_under_way_keeps_the_file_that_was_opened() {
 }
 
 #[test]
-fn an_answer_whose_file_is_cut_short_does_not_look_complete() {
+fn truncated_file_leaves_the_answer_incomplete() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
     in_parallel(5, &Form::ALL, |&(listener, form)| {
@@ -99,7 +99,7 @@ fn an_answer_whose_file_is_cut_short_does_not_look_complete() {
 }
 
 #[test]
-fn a_slice_of_a_growing_file_is_what_was_there() {
+fn slices_of_a_growing_file_have_its_bytes() {
     let site = Site::new();
     let path = site.file("log", b"");
     let daemon = Daemon::start(&site, &Settings::new(&site));

@@ -60,7 +60,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn links_are_followed_while_they_stay_in_the_root() {
+fn links_within_the_root_are_followed() {
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
@@ -74,7 +74,7 @@ fn links_are_followed_while_they_stay_in_the_root() {
 }
 
 #[test]
-fn the_listing_has_the_links_that_are_served_and_no_others() {
+fn listing_contains_only_links_that_are_served() {
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let wanted = ["a10", "chain-inside", "dotted", "empty", "noread", "round-trip", "stays", "to-sub"];
@@ -82,7 +82,7 @@ fn the_listing_has_the_links_that_are_served_and_no_others() {
 }
 
 #[test]
-fn no_link_is_followed_when_links_are_never() {
+fn symlinks_never_follows_no_link() {
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site).set("files.symlinks", "\"never\""));
     let mut client = daemon.client();
@@ -94,7 +94,7 @@ fn no_link_is_followed_when_links_are_never() {
 }
 
 #[test]
-fn a_link_that_is_turned_outside_is_no_longer_served() {
+fn redirected_links_are_checked_again() {
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
@@ -108,7 +108,7 @@ fn a_link_that_is_turned_outside_is_no_longer_served() {
 }
 
 #[test]
-fn a_root_that_is_a_link_is_followed_also_when_links_are_never() {
+fn root_may_be_a_link_with_symlinks_never() {
     let site = site();
     site.dir("v1", &[("f", b"one")]);
     symlink("v1", site.at("current")).expect("a link");

@@ -15,7 +15,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn no_name_is_a_path() {
+fn names_with_slashes_or_controls_are_invalid() {
     let site = site();
     let outside = site.at("secret");
     for names in ["portable", "printable"] {
@@ -61,7 +61,7 @@ fn no_name_is_a_path() {
 }
 
 #[test]
-fn names_that_mean_something_elsewhere_are_just_names() {
+fn shell_and_url_syntax_has_no_meaning_in_names() {
     let site = site();
     let settings = Settings::new(&site).set("files.names", "\"printable\"").set("files.hidden", "true");
     let daemon = Daemon::start(&site, &settings);
@@ -76,7 +76,7 @@ fn names_that_mean_something_elsewhere_are_just_names() {
 }
 
 #[test]
-fn names_that_could_not_be_asked_for_are_not_listed() {
+fn invalid_names_are_not_listed() {
     let site = site();
     for name in [
         b"two words".as_slice(),
@@ -105,7 +105,7 @@ fn names_that_could_not_be_asked_for_are_not_listed() {
 }
 
 #[test]
-fn what_may_not_be_read_is_known_but_not_given() {
+fn unreadable_file_has_metadata_but_no_slices() {
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
     let mut client = daemon.client();
@@ -121,7 +121,7 @@ fn what_may_not_be_read_is_known_but_not_given() {
 }
 
 #[test]
-fn a_root_that_may_not_be_listed_is_an_error_and_not_empty() {
+fn unlistable_root_is_199_and_not_empty() {
     use crate::support::site::set_mode;
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site));

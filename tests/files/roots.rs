@@ -11,7 +11,7 @@ use crate::support::site::{Site, set_mode, switch_link};
 use crate::{UNREADABLE, holds, not_found, unreadable};
 
 #[test]
-fn a_root_removed_and_made_again_is_seen_by_the_next_request() {
+fn recreated_root_is_visible_to_the_next_request() {
     let site = Site::new();
     site.file("f", b"old");
     let daemon = Daemon::start(&site, &Settings::new(&site));
@@ -29,7 +29,7 @@ fn a_root_removed_and_made_again_is_seen_by_the_next_request() {
 }
 
 #[test]
-fn while_the_root_is_missing_requests_that_need_it_get_199() {
+fn missing_root_is_199_for_requests_that_need_it() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut seen_before = daemon.client();
@@ -56,7 +56,7 @@ fn while_the_root_is_missing_requests_that_need_it_get_199() {
 }
 
 #[test]
-fn a_root_that_is_no_directory_any_more_is_missing() {
+fn root_replaced_by_a_file_is_199() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     fs::rename(site.root(), site.at("away")).expect("rename");
@@ -69,7 +69,7 @@ fn a_root_that_is_no_directory_any_more_is_missing() {
 }
 
 #[test]
-fn a_root_renamed_over_is_seen_by_the_next_request() {
+fn exchanged_root_is_visible_to_the_next_request() {
     let site = Site::new();
     site.file("f", b"one");
     site.dir("next", &[("f", b"the other"), ("g", b"")]);
@@ -88,7 +88,7 @@ fn a_root_renamed_over_is_seen_by_the_next_request() {
 }
 
 #[test]
-fn a_link_that_is_switched_is_seen_by_the_next_request() {
+fn switched_root_link_is_visible_to_the_next_request() {
     let site = Site::new();
     site.dir("v1", &[("f", b"one")]);
     site.dir("v2", &[("f", b"the other"), ("g", b"")]);
@@ -110,7 +110,7 @@ fn a_link_that_is_switched_is_seen_by_the_next_request() {
 }
 
 #[test]
-fn a_switch_above_the_root_is_seen_too() {
+fn switched_link_above_the_root_is_visible() {
     let site = Site::new();
     fs::create_dir(site.dir("v1", &[]).join("public")).expect("mkdir");
     fs::create_dir(site.dir("v2", &[]).join("public")).expect("mkdir");

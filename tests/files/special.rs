@@ -56,7 +56,7 @@ impl Writer {
 }
 
 #[test]
-fn directories_and_sockets_are_not_files() {
+fn directories_and_sockets_are_not_served() {
     let site = Site::of_the_examples();
     let _socket = UnixListener::bind(site.root().join("socket")).expect("a socket");
     set_mode(&site.root().join("socket"), 0o666);
@@ -71,7 +71,7 @@ fn directories_and_sockets_are_not_files() {
 }
 
 #[test]
-fn devices_are_not_files() {
+fn devices_are_not_served() {
     let site = Site::of_the_examples();
     for (name, minor) in [("null", 3), ("zero", 5)] {
         let path = site.root().join(name);
@@ -91,7 +91,7 @@ fn devices_are_not_files() {
 }
 
 #[test]
-fn a_fifo_neither_hangs_the_daemon_nor_is_it_opened() {
+fn fifo_is_not_opened() {
     let site = Site::of_the_examples();
     let fifo = site.root().join("fifo");
     make_fifo(&fifo);
@@ -109,7 +109,7 @@ fn a_fifo_neither_hangs_the_daemon_nor_is_it_opened() {
 }
 
 #[test]
-fn a_file_that_turns_into_a_fifo_is_not_found() {
+fn file_replaced_by_a_fifo_is_not_found() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
@@ -122,7 +122,7 @@ fn a_file_that_turns_into_a_fifo_is_not_found() {
 }
 
 #[test]
-fn a_fifo_in_the_place_of_a_file_that_was_asked_for_often_is_not_opened() {
+fn fifo_in_place_of_a_cached_file_is_not_opened() {
     let site = Site::of_the_examples();
     let fifo = site.at("fifo");
     make_fifo(&fifo);

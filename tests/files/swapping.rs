@@ -300,17 +300,17 @@ fn withstand(symlinks: &str) {
 }
 
 #[test]
-fn nothing_outside_the_root_is_served_while_names_are_swapped() {
+fn swapped_names_never_leave_the_root() {
     withstand("inside");
 }
 
 #[test]
-fn no_link_is_followed_while_names_are_swapped_when_links_are_never() {
+fn swapped_names_follow_no_link_with_symlinks_never() {
     withstand("never");
 }
 
 #[test]
-fn nothing_beside_the_root_is_served_while_what_is_above_it_is_swapped() {
+fn swapped_parents_never_expose_files_outside_the_root() {
     let site = Site::new();
     // Two places that take turns above the root, and one without a root. In each, what lies beside the root is secret.
     for place in ["here", "there", "nowhere"] {

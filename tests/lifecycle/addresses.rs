@@ -46,9 +46,9 @@ fn from(source: &str, daemon: &Daemon) -> Client {
 }
 
 #[test]
-fn an_ipv6_client_counts_by_its_64() {
+fn ipv6_clients_count_by_their_64_prefix() {
     if std::env::var_os(INSIDE).is_none() {
-        return run_inside("addresses::an_ipv6_client_counts_by_its_64");
+        return run_inside("addresses::ipv6_clients_count_by_their_64_prefix");
     }
     let site = Site::of_the_examples();
     let settings = Settings::new(&site).listen_on("[::]:0", "fragments");

@@ -58,7 +58,7 @@ fn start(site: &Site) -> Finished {
 }
 
 #[test]
-fn it_returns_when_it_serves_and_its_pid_is_in_the_file() {
+fn daemon_option_returns_when_serving_and_writes_the_pid() {
     let site = Site::of_the_examples();
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
@@ -75,7 +75,7 @@ fn it_returns_when_it_serves_and_its_pid_is_in_the_file() {
 }
 
 #[test]
-fn a_start_that_fails_has_its_own_exit_code() {
+fn failed_background_start_has_its_exit_code() {
     let site = Site::of_the_examples();
     let taken = TcpListener::bind(own_address()).expect("an address of our own");
     let taken = (taken.local_addr().expect("its address"), taken);
@@ -92,7 +92,7 @@ fn a_start_that_fails_has_its_own_exit_code() {
 }
 
 #[test]
-fn a_configuration_named_by_a_relative_path_is_found_again_by_a_reload() {
+fn relative_configuration_path_works_for_reloads() {
     let site = Site::of_the_examples();
     site.dir("next", &[("f", b"next")]);
     let address = own_address();

@@ -34,7 +34,7 @@ fn eventually_refused(daemon: &Daemon) {
 }
 
 #[test]
-fn answers_under_way_are_finished_and_idle_connections_closed_at_once() {
+fn drain_finishes_answers_and_closes_idle_connections() {
     for signal in [Signal::TERM, Signal::INT] {
         let (_site, mut daemon) = started("5m");
         let mut clients = slow_in_all_forms(&daemon, "large", LARGE);
@@ -59,7 +59,7 @@ fn answers_under_way_are_finished_and_idle_connections_closed_at_once() {
 }
 
 #[test]
-fn the_service_manager_and_the_status_are_told() {
+fn drain_is_reported_to_manager_and_status() {
     let (_site, mut daemon) = started("5m");
     let mut client = slow(&daemon, 0, Form::Raw, "large", LARGE);
     daemon.wait_connections("sending", 1);
@@ -71,7 +71,7 @@ fn the_service_manager_and_the_status_are_told() {
 }
 
 #[test]
-fn requests_not_begun_are_not_answered() {
+fn drain_drops_requests_not_yet_started() {
     let (_site, mut daemon) = started("5m");
     let mut client = slow(&daemon, 0, Form::Fragments, "large", LARGE);
     client.send("get_metadata large\r\nget_file_listing\r\nget_slice large 0 1\r\n");
@@ -84,14 +84,14 @@ fn requests_not_begun_are_not_answered() {
 }
 
 #[test]
-fn with_nobody_there_it_ends_at_once() {
+fn drain_without_connections_ends_at_once() {
     let (_site, mut daemon) = started("5m");
     daemon.client().expect_alive();
     assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
-fn what_is_left_at_the_deadline_is_cut() {
+fn drain_timeout_cuts_remaining_answers() {
     let (_site, mut daemon) = started("1s");
     let mut clients = slow_in_all_forms(&daemon, "large", LARGE);
     let start = Instant::now();
@@ -105,7 +105,7 @@ fn what_is_left_at_the_deadline_is_cut() {
 }
 
 #[test]
-fn a_second_signal_ends_it_now() {
+fn second_signal_ends_the_drain() {
     let (_site, mut daemon) = started("5m");
     let mut client = slow(&daemon, 0, Form::Plain, "large", LARGE);
     daemon.wait_connections("sending", 1);
@@ -118,7 +118,7 @@ fn a_second_signal_ends_it_now() {
 }
 
 #[test]
-fn a_reload_does_not_stop_a_drain() {
+fn reload_does_not_stop_a_drain() {
     let (_site, mut daemon) = started("5m");
     let mut client = slow(&daemon, 0, Form::Raw, "large", LARGE);
     daemon.wait_connections("sending", 1);

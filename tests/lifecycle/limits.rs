@@ -43,7 +43,7 @@ fn eventually_admitted(daemon: &Daemon) -> Client {
 }
 
 #[test]
-fn the_client_over_the_limit_reads_199_and_is_closed() {
+fn connections_limit() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.connections", "3"));
     let mut inside: Vec<_> = (0..3).map(|_| admitted(&daemon)).collect();
@@ -63,7 +63,7 @@ fn the_client_over_the_limit_reads_199_and_is_closed() {
 }
 
 #[test]
-fn no_address_takes_more_than_its_share() {
+fn connections_per_address_limit() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.connections-per-address", "2"));
     let mut inside = [admitted(&daemon), admitted(&daemon)];
@@ -80,7 +80,7 @@ fn no_address_takes_more_than_its_share() {
 }
 
 #[test]
-fn addresses_are_welcome_or_not() {
+fn allow_and_deny_lists() {
     let site = Site::of_the_examples();
     let welcome = Ipv4Addr::new(127, 0, 1, 1);
     let denied = Ipv4Addr::new(127, 0, 1, 2);
@@ -96,7 +96,7 @@ fn addresses_are_welcome_or_not() {
 }
 
 #[test]
-fn clients_of_ipv4_are_known_by_their_ipv4_addresses_on_a_listener_for_both() {
+fn dual_stack_listener_sees_ipv4_clients_as_ipv4() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         return skipped("there is no IPv6");
     }
@@ -145,7 +145,7 @@ fn slowness(address: SocketAddr, rate: u64, request: &str) -> f64 {
 }
 
 #[test]
-fn a_rate_is_kept_within_five_percent_over_ten_seconds() {
+fn rate_limit_is_exact_within_five_percent() {
     const RATES: [(&str, u64); 3] = [("1 KiB", 1 << 10), ("200 KiB", 200 << 10), ("20 MiB", 20 << 20)];
     const SIZE: u64 = 250 << 20;
     let site = Site::new();

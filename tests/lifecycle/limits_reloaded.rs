@@ -23,7 +23,7 @@ fn started(key: &str, value: &str) -> (Site, Settings, Daemon) {
 }
 
 #[test]
-fn the_limit_of_connections_is_raised_and_lowered() {
+fn reload_changes_connections_limit() {
     let (_site, settings, mut daemon) = started("limits.connections", "2");
     let mut inside = vec![admitted(&daemon), admitted(&daemon)];
     expect_unwelcome(&mut daemon.client());
@@ -36,7 +36,7 @@ fn the_limit_of_connections_is_raised_and_lowered() {
 }
 
 #[test]
-fn the_limit_of_an_address_is_set_raised_and_taken_away() {
+fn reload_changes_connections_per_address() {
     let (_site, settings, mut daemon) = started("limits.connections-per-address", "0");
     let other = Ipv4Addr::new(127, 0, 0, 9);
     let mut inside = vec![admitted(&daemon), admitted(&daemon)];
@@ -56,7 +56,7 @@ fn the_limit_of_an_address_is_set_raised_and_taken_away() {
 }
 
 #[test]
-fn who_is_welcome_changes_for_those_who_come() {
+fn reload_changes_allow_and_deny_for_new_clients() {
     let (_site, settings, mut daemon) = started("limits.allow", "[]");
     let [one, two] = [1, 2].map(|last| Ipv4Addr::new(127, 0, 1, last));
     let mut before = Client::connect_from(one, daemon.address(0));
@@ -73,7 +73,7 @@ fn who_is_welcome_changes_for_those_who_come() {
 }
 
 #[test]
-fn the_longest_request_is_raised_and_lowered() {
+fn reload_changes_request_line_limit() {
     let (_site, settings, mut daemon) = started("limits.request-line", "600");
     let long = format!("get_metadata {}\r\n", "n".repeat(700));
     let mut before = daemon.client();
@@ -89,7 +89,7 @@ fn the_longest_request_is_raised_and_lowered() {
 }
 
 #[test]
-fn a_rate_is_set_and_taken_away_under_way() {
+fn reload_changes_rate_of_running_answers() {
     let (_site, settings, mut daemon) = started("limits.rate-per-connection", "0");
     let mut client = Client::connect_narrow(daemon.address(0));
     let mut slow = daemon.client();
@@ -112,7 +112,7 @@ fn a_rate_is_set_and_taken_away_under_way() {
 }
 
 #[test]
-fn the_idle_timeout_is_lowered_and_raised() {
+fn reload_changes_idle_timeout() {
     let (_site, settings, mut daemon) = started("timeouts.idle", "\"1s\"");
     daemon.client().expect_close();
     daemon.reload(&settings.clone().set("timeouts.idle", "\"5m\"")).expect_code(0);
@@ -126,7 +126,7 @@ fn the_idle_timeout_is_lowered_and_raised() {
 }
 
 #[test]
-fn the_time_for_a_request_is_lowered_and_raised() {
+fn reload_changes_request_timeout() {
     let (_site, settings, mut daemon) = started("timeouts.request", "\"5m\"");
     let mut patient = daemon.client();
     patient.send("get_metadata a");
@@ -141,7 +141,7 @@ fn the_time_for_a_request_is_lowered_and_raised() {
 }
 
 #[test]
-fn the_patience_with_a_client_that_takes_nothing_is_lowered() {
+fn reload_lowers_stall_timeout() {
     let (_site, settings, mut daemon) = started("timeouts.stall", "\"5m\"");
     daemon.reload(&settings.set("timeouts.stall", "\"1s\"")).expect_code(0);
     let mut client = Client::connect_narrow(daemon.address(0));
@@ -153,7 +153,7 @@ fn the_patience_with_a_client_that_takes_nothing_is_lowered() {
 }
 
 #[test]
-fn the_deadline_of_a_drain_is_that_of_the_last_reload() {
+fn reload_changes_drain_timeout() {
     let (_site, settings, mut daemon) = started("timeouts.drain", "\"5m\"");
     let mut client = Client::connect_narrow(daemon.address(0));
     client.send(Form::Raw.request("large", 0, LARGE));
@@ -167,7 +167,7 @@ fn the_deadline_of_a_drain_is_that_of_the_last_reload() {
 }
 
 #[test]
-fn which_files_are_served_and_how_changes_for_those_who_are_connected() {
+fn reload_changes_file_settings_of_open_connections() {
     let site = Site::of_the_examples();
     site.file(".hidden", b"h");
     site.link("link", "a10");
@@ -192,7 +192,7 @@ fn which_files_are_served_and_how_changes_for_those_who_are_connected() {
 }
 
 #[test]
-fn whether_requests_are_logged_changes() {
+fn reload_changes_access_log() {
     let (_site, settings, mut daemon) = started("log.access", "true");
     let mut client = daemon.client();
     let mark = daemon.stderr_mark();

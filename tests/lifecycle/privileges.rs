@@ -6,7 +6,7 @@ use crate::support::site::{Site, nobody};
 use crate::support::{am_root, proc, skipped};
 
 #[test]
-fn every_thread_is_the_user_that_was_set_and_has_no_capability() {
+fn all_threads_drop_user_groups_and_capabilities() {
     if !am_root() {
         return skipped("only root has privileges to drop");
     }
@@ -31,7 +31,7 @@ fn every_thread_is_the_user_that_was_set_and_has_no_capability() {
 }
 
 #[test]
-fn the_status_tells_the_truth_about_protection() {
+fn status_reports_the_actual_protection() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let status = daemon.status();
@@ -48,7 +48,7 @@ fn the_status_tells_the_truth_about_protection() {
 }
 
 #[test]
-fn it_refuses_to_serve_as_root() {
+fn serving_as_root_is_refused() {
     if !am_root() {
         return skipped("only root can serve as root");
     }
@@ -59,7 +59,7 @@ fn it_refuses_to_serve_as_root() {
 }
 
 #[test]
-fn a_user_or_group_that_does_not_exist_is_refused() {
+fn unknown_user_or_group_is_refused() {
     if !am_root() {
         return skipped("only root takes on another user");
     }

@@ -23,7 +23,7 @@ fn eventually_refused(address: SocketAddr) {
 }
 
 #[test]
-fn the_address_is_changed_and_old_connections_live_on() {
+fn reload_moves_a_listener_and_keeps_connections() {
     let site = Site::of_the_examples();
     let (old, new) = (own_address(), own_address());
     let settings = Settings::new(&site);
@@ -39,7 +39,7 @@ fn the_address_is_changed_and_old_connections_live_on() {
 }
 
 #[test]
-fn a_listener_is_added_and_taken_away() {
+fn reload_adds_and_removes_a_listener() {
     let site = Site::of_the_examples();
     let (first, second) = (own_address(), own_address());
     let one = Settings::new(&site).listen_on(first, "fragments");
@@ -56,7 +56,7 @@ fn a_listener_is_added_and_taken_away() {
 }
 
 #[test]
-fn the_encoding_of_an_address_is_changed() {
+fn reload_changes_encoding_of_a_listener() {
     let site = Site::of_the_examples();
     let address = own_address();
     let settings = Settings::new(&site);
@@ -70,7 +70,7 @@ fn the_encoding_of_an_address_is_changed() {
 }
 
 #[test]
-fn no_connection_is_refused_while_reloads_go_on() {
+fn reloads_refuse_no_connection() {
     let site = Site::of_the_examples();
     let address = own_address();
     let settings = Settings::new(&site);
@@ -92,7 +92,7 @@ fn no_connection_is_refused_while_reloads_go_on() {
 }
 
 #[test]
-fn the_root_is_changed_and_transfers_finish_with_the_old_file() {
+fn reload_changes_root_and_running_answers_finish() {
     let site = Site::new();
     content::write(&site.root().join("f"), 1, LARGE);
     content::write(&site.dir("next", &[]).join("f"), 2, LARGE / 2);
@@ -148,7 +148,7 @@ fn a_limit_of_connections_that_is_lowered_throws_nobody_out() {
 }
 
 #[test]
-fn sighup_does_the_same_as_the_command() {
+fn sighup_reloads() {
     let site = Site::of_the_examples();
     site.dir("next", &[("f", b"next")]);
     let (old, new) = (own_address(), own_address());
@@ -163,7 +163,7 @@ fn sighup_does_the_same_as_the_command() {
 }
 
 #[test]
-fn a_reload_that_changes_nothing_says_so() {
+fn reload_without_changes_reports_that() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site);
     let mut daemon = Daemon::start(&site, &settings);
@@ -184,7 +184,7 @@ fn a_reload_that_changes_nothing_says_so() {
 }
 
 #[test]
-fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
+fn reload_names_settings_that_need_a_restart() {
     let site = Site::of_the_examples();
     site.dir("next", &[("f", b"next")]);
     let settings = Settings::new(&site).set("workers", "1");

@@ -55,7 +55,7 @@ fn names_place(text: &str, place: &str) -> bool {
 }
 
 #[test]
-fn a_broken_file_is_78_and_says_where() {
+fn reload_of_a_broken_file_is_78_with_its_line() {
     let mut running = Running::new();
     let changed = running.settings.clone().root(&running.site.at("next"));
     for line in ["colour = \"red\"", "port port", "workers = \"some\"", "user = \"nobody"] {
@@ -68,7 +68,7 @@ fn a_broken_file_is_78_and_says_where() {
 }
 
 #[test]
-fn sighup_with_a_broken_file_changes_nothing_and_says_where() {
+fn sighup_with_a_broken_file_changes_nothing() {
     let mut running = Running::new();
     let (text, place) = broken(&running.settings.clone().root(&running.site.at("next")), "colour = \"red\"");
     put(&running.site.config(), text.as_bytes());
@@ -91,7 +91,7 @@ fn sighup_with_a_broken_file_changes_nothing_and_says_where() {
 }
 
 #[test]
-fn a_file_that_is_gone_is_78() {
+fn reload_of_a_missing_file_is_78() {
     let mut running = Running::new();
     std::fs::remove_file(running.site.config()).expect("rm");
     let mark = running.daemon.stderr_mark();
@@ -102,7 +102,7 @@ fn a_file_that_is_gone_is_78() {
 }
 
 #[test]
-fn a_root_that_is_missing_is_66() {
+fn reload_with_a_missing_root_is_66() {
     let mut running = Running::new();
     let absent = running.settings.clone().root(&running.site.at("absent")).set("workers", "3");
     running.daemon.reload(&absent).expect_code(66).expect_says("absent");
@@ -113,7 +113,7 @@ fn a_root_that_is_missing_is_66() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_71_and_no_other_listener_is_opened() {
+fn reload_with_a_port_in_use_is_71() {
     let mut running = Running::new();
     let taken = TcpListener::bind(own_address()).expect("an address of our own");
     let taken_address = taken.local_addr().expect("its address");
@@ -132,7 +132,7 @@ fn a_port_that_is_taken_is_71_and_no_other_listener_is_opened() {
 }
 
 #[test]
-fn a_transfer_is_not_disturbed_by_a_reload_that_fails() {
+fn failed_reload_does_not_affect_transfers() {
     const LARGE: usize = 32 << 20;
     let mut running = Running::new();
     crate::support::content::write(&running.site.root().join("large"), 1, LARGE as u64);

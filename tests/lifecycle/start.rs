@@ -11,7 +11,7 @@ use crate::support::site::{Site, nobody, put, set_mode};
 use crate::support::{am_root, own_address, skipped};
 
 #[test]
-fn it_says_what_it_serves_where_and_stops_cleanly() {
+fn start_logs_root_and_listeners() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site).listen("fragments").listen("plain").listen("base64");
     let mut daemon = Daemon::start(&site, &settings);
@@ -29,7 +29,7 @@ fn it_says_what_it_serves_where_and_stops_cleanly() {
 }
 
 #[test]
-fn every_request_gets_an_access_line() {
+fn requests_are_logged_and_escaped() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
@@ -46,7 +46,7 @@ fn every_request_gets_an_access_line() {
 }
 
 #[test]
-fn the_status_tells_what_is_going_on() {
+fn status_reports_state_listeners_and_connections() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site).listen("fragments").listen("base64").set("workers", "2"));
     let mut client = daemon.client();
@@ -76,7 +76,7 @@ fn the_status_tells_what_is_going_on() {
 }
 
 #[test]
-fn a_configuration_that_is_missing_or_bad_is_78() {
+fn missing_or_broken_configuration_is_78() {
     let site = Site::of_the_examples();
     refused_file(&site.at("absent.toml")).expect_code(78).expect_says("absent.toml");
     let bad = put(&site.at("bad.toml"), b"root = \"/srv\"\n\nport = 19500\ncolour = \"red\"\n");
@@ -93,7 +93,7 @@ fn a_configuration_that_is_missing_or_bad_is_78() {
 }
 
 #[test]
-fn a_root_that_is_missing_or_no_directory_is_66() {
+fn missing_root_is_66() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site);
     refused_config(&site, &settings.clone().root(&site.at("absent"))).expect_code(66).expect_says("absent");
@@ -101,7 +101,7 @@ fn a_root_that_is_missing_or_no_directory_is_66() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_71() {
+fn port_in_use_is_71() {
     let site = Site::of_the_examples();
     let taken = TcpListener::bind(own_address()).expect("an address of our own");
     let address = taken.local_addr().expect("its address");
@@ -110,7 +110,7 @@ fn a_port_that_is_taken_is_71() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_is_64() {
+fn invalid_command_line_is_64() {
     let site = Site::of_the_examples();
     for arguments in [
         ["--bogus"].as_slice(),
@@ -129,7 +129,7 @@ fn a_command_line_that_makes_no_sense_is_64() {
 }
 
 #[test]
-fn commands_that_find_nothing_running_are_69() {
+fn commands_without_a_daemon_are_69() {
     let site = Site::of_the_examples();
     Settings::new(&site).write(&site.config());
     for command in ["reload", "status"] {
@@ -143,7 +143,7 @@ fn commands_that_find_nothing_running_are_69() {
 }
 
 #[test]
-fn a_daemon_that_was_killed_does_not_keep_the_next_from_starting() {
+fn start_succeeds_after_sigkill_of_the_previous_daemon() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site).listen_on(own_address(), "fragments");
     let mut daemon = Daemon::start(&site, &settings);
@@ -169,7 +169,7 @@ fn version_and_help_go_to_standard_output() {
 }
 
 #[test]
-fn a_directory_and_no_configuration_are_enough() {
+fn directory_option_works_without_a_configuration() {
     if std::path::Path::new("/etc/hftp.toml").exists() {
         return skipped("there is an /etc/hftp.toml here");
     }
@@ -184,7 +184,7 @@ fn a_directory_and_no_configuration_are_enough() {
 }
 
 #[test]
-fn a_port_alone_is_open_to_both_families() {
+fn port_option_listens_on_ipv4_and_ipv6() {
     if std::path::Path::new("/etc/hftp.toml").exists() {
         return skipped("there is an /etc/hftp.toml here");
     }

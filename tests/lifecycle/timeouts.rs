@@ -13,7 +13,7 @@ use crate::support::{content, in_parallel};
 const LARGE: u64 = 48 << 20;
 
 #[test]
-fn an_idle_connection_is_closed_without_a_word() {
+fn idle_connection_is_closed_silently() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site).set("timeouts.idle", "\"2s\""));
     let mut silent = daemon.client();
@@ -30,7 +30,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 }
 
 #[test]
-fn a_request_that_takes_too_long_is_fatal_even_if_bytes_keep_coming() {
+fn slow_request_is_101_even_if_bytes_keep_coming() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site).set("timeouts.request", "\"1s\""));
     in_parallel(3, &["g", "get_metadata a10\r\nhel", "get_metadata a"], |start| {
@@ -53,7 +53,7 @@ fn a_request_that_takes_too_long_is_fatal_even_if_bytes_keep_coming() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+fn stalled_client_is_closed() {
     let site = Site::new();
     content::write(&site.root().join("large"), 1, LARGE);
     let settings = Settings::new(&site).listen_all().set("timeouts.stall", "\"1s\"");
@@ -67,7 +67,7 @@ fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
 }
 
 #[test]
-fn a_client_that_takes_a_little_at_a_time_is_not_cut_off() {
+fn slow_reader_is_not_closed() {
     let site = Site::new();
     content::write(&site.root().join("large"), 1, LARGE);
     let daemon = Daemon::start(&site, &Settings::new(&site).listen_all().set("timeouts.stall", "\"2s\""));

@@ -131,7 +131,7 @@ fn drain_under_load(world: &World, mut daemon: Daemon) {
 }
 
 #[test]
-fn nothing_breaks_it_when_everything_happens_at_once() {
+fn all_faults_at_once_break_nothing() {
     let seconds = number("HFTPD_SOAK_SECONDS").unwrap_or(60);
     assert!(seconds >= 20, "HFTPD_SOAK_SECONDS={seconds} is too short for everything to happen; the least is 20");
     let seed = number("HFTPD_SOAK_SEED").unwrap_or_else(|| UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos() as u64));
