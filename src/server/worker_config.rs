@@ -57,7 +57,7 @@ fn settings(config: &Config) -> Settings {
 }
 
 /// What the view of the root needs of `config`.
-fn policy(config: &Config) -> Policy {
+pub(super) fn policy(config: &Config) -> Policy {
     let listed: fn(&[u8]) -> bool = match config.files.names {
         Names::Portable => |name| Names::Portable.allow_name(name),
         Names::Printable => |name| Names::Printable.allow_name(name),

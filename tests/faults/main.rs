@@ -11,6 +11,7 @@ mod files;
 mod floods;
 mod listeners;
 mod logs;
+mod messages;
 mod process;
 mod reloads;
 mod shim;

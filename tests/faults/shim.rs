@@ -24,6 +24,7 @@ enum Knob {
     AcceptTimes,
     ClockOffset,
     ClockAsked,
+    UsersLookedUp,
 }
 
 impl Shim {
@@ -35,7 +36,7 @@ impl Shim {
         run(Command::new("gcc").args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source))
             .expect_code(0);
         set_mode(&library, 0o755);
-        let path = put(&site.at("knobs"), &[0; 32]);
+        let path = put(&site.at("knobs"), &[0; 40]);
         let knobs = OpenOptions::new().read(true).write(true).open(&path).expect("the knobs");
         settings.write(&site.config());
         let mut command = hftpd_with(&[], &site.config());
@@ -60,8 +61,17 @@ impl Shim {
 
     /// How often the daemon has asked for the time of day.
     pub(crate) fn times_asked(&self) -> i64 {
+        self.get(Knob::ClockAsked)
+    }
+
+    /// How often the daemon has asked the name service for a user.
+    pub(crate) fn users_looked_up(&self) -> i64 {
+        self.get(Knob::UsersLookedUp)
+    }
+
+    fn get(&self, knob: Knob) -> i64 {
         let mut bytes = [0; 8];
-        self.knobs.read_exact_at(&mut bytes, Knob::ClockAsked as u64 * 8).expect("the knobs");
+        self.knobs.read_exact_at(&mut bytes, knob as u64 * 8).expect("the knobs");
         i64::from_ne_bytes(bytes)
     }
 

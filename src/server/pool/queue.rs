@@ -214,3 +214,60 @@ fn decrease<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::handle::{Job, Policy, Purpose};
+    use crate::server::worker_config::policy;
+
+    /// A look-up that no client waits for.
+    fn look_up(policy: &Arc<Policy>, name: usize) -> Work {
+        let name = name.to_string().into_bytes().into();
+        Work::LookUp(Job::Find { policy: policy.clone(), name, purpose: Purpose::Size }, Vec::new())
+    }
+
+    fn root(path: &str) -> Arc<Policy> {
+        Arc::new(policy(&Config { root: PathBuf::from(path), ..Config::default() }))
+    }
+
+    #[test]
+    fn a_root_that_hangs_is_not_looked_through_again_and_leaves_threads_to_another() {
+        let (hanging, other) = (root("/hanging"), root("/other"));
+        let mut queue = WorkQueue::new(2);
+        let begun: Vec<Work> = (0..MAX_PER_ROOT)
+            .map(|name| {
+                assert!(queue.push(look_up(&hanging, name)));
+                queue.pop().expect("there is room")
+            })
+            .collect();
+        for name in MAX_PER_ROOT..10_000 {
+            assert!(!queue.push(look_up(&hanging, name)), "the root is full");
+        }
+        assert!(queue.pop().is_none());
+        assert!(queue.runnable.is_empty(), "the lanes wait for their root, where no pop sees them");
+        assert!(queue.push(look_up(&other, 0)));
+        assert!(queue.pop().is_some_and(|work| work.root() == Some(Arc::as_ptr(&other) as usize)));
+        let first = &begun[0];
+        queue.complete(first.lane(), first.root());
+        assert!(queue.pop().is_some(), "one thread completed, so one look-up can begin");
+        assert!(queue.pop().is_none());
+        // All clients have gone.
+        (0..10_000).for_each(|_| drop(queue.client_removed()));
+        assert_eq!(queue.waiting(), 0);
+        assert!(queue.pop().is_none());
+    }
+
+    #[test]
+    fn equal_look_ups_are_done_once() {
+        let root = root("/root");
+        let mut queue = WorkQueue::new(2);
+        assert!(queue.push(look_up(&root, 1)));
+        assert!(!queue.push(look_up(&root, 1)));
+        assert_eq!(queue.waiting(), 1);
+    }
+}

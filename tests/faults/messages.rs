@@ -1,0 +1,119 @@
+//! What the log says of faults: once for each, and nothing that is wrong.
+
+use std::fs;
+use std::process::Command;
+
+use crate::expect_served;
+use crate::process::{behind, freeze};
+use crate::shim::Shim;
+use crate::support::client::Client;
+use crate::support::daemon::Daemon;
+use crate::support::eventually;
+use crate::support::run::{hftpd_with, run};
+use crate::support::settings::Settings;
+use crate::support::site::{Site, set_mode};
+
+fn lines_with(daemon: &Daemon, text: &str) -> Vec<String> {
+    daemon.stderr_lines().into_iter().filter(|line| line.contains(text)).collect()
+}
+
+#[track_caller]
+fn expect_failure(daemon: &Daemon, request: &str) {
+    let mut client = daemon.client();
+    client.send(request);
+    let line = client.line();
+    assert!(!line.starts_with("0 "), "{line}");
+}
+
+#[test]
+fn an_outage_of_the_root_is_reported_once_by_all_workers() {
+    let site = Site::of_the_examples();
+    let settings = Settings::new(&site).set("workers", "2").set("log.access", "false");
+    let daemon = Daemon::start(&site, &settings);
+    // Clients of both workers, which have all seen the root.
+    let mut clients: Vec<Client> = (0..8).map(|_| daemon.client()).collect();
+    clients.iter_mut().for_each(|client| client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n"));
+    fs::rename(site.root(), site.at("elsewhere")).expect("the root is renamed");
+    for _ in 0..20 {
+        expect_failure(&daemon, "get_metadata a10\r\n");
+        // Needs no root, so that its worker need not know that there is none.
+        clients.iter_mut().for_each(|client| client.ask("quiz\r\n", "200 NO SUCH COMMAND\r\n"));
+    }
+    let lost = lines_with(&daemon, "is unavailable");
+    assert_eq!((lost.len(), lines_with(&daemon, "is available again").len()), (1, 0), "{:#?}", daemon.stderr_lines());
+    fs::rename(site.at("elsewhere"), site.root()).expect("the root is back");
+    for _ in 0..3 {
+        clients.iter_mut().for_each(|client| client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n"));
+    }
+    daemon.wait_stderr(0, "is available again");
+    expect_served(&daemon);
+    let (lost, found) = (lines_with(&daemon, "is unavailable"), lines_with(&daemon, "is available again"));
+    assert_eq!((lost.len(), found.len()), (1, 1), "{:#?}", daemon.stderr_lines());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_does_not_hide_another() {
+    let site = Site::of_the_examples();
+    for name in ["noisy", "quiet"] {
+        set_mode(&site.file(name, b"not to see"), 0o000);
+    }
+    let daemon = Daemon::start(&site, &Settings::new(&site).set("workers", "1").set("log.access", "false"));
+    for name in ["noisy", "noisy", "noisy", "quiet", "noisy"] {
+        expect_failure(&daemon, &format!("get_slice {name} 0 1\r\n"));
+    }
+    daemon.wait_stderr(0, "cannot read quiet in");
+    assert_eq!(lines_with(&daemon, "cannot read noisy in").len(), 1, "{:#?}", daemon.stderr_lines());
+}
+
+#[test]
+fn inherited_descriptors_that_are_no_listeners_are_reported() {
+    let site = Site::of_the_examples();
+    Settings::new(&site).write(&site.config());
+    for (variables, message) in [
+        ("LISTEN_FDS=1 LISTEN_FDNAMES=strange", "ignoring inherited descriptor strange"),
+        ("LISTEN_FDS=1 LISTEN_FDNAMES=one:two", "LISTEN_FDNAMES"),
+        ("LISTEN_FDS=many", "LISTEN_FDS"),
+    ] {
+        let script = format!("exec 3</dev/null; export LISTEN_PID=$$ {variables}; exec \"$@\"");
+        let mut daemon = Daemon::spawn(&site, &mut behind(&["bash", "-c", &script, "bash"], &site.config()));
+        daemon.wait_stderr(0, message);
+        assert_eq!(daemon.stop(), Some(0));
+    }
+}
+
+#[test]
+fn a_service_manager_that_is_not_there_is_reported_at_the_start() {
+    let site = Site::of_the_examples();
+    Settings::new(&site).write(&site.config());
+    let log = fs::File::create(site.at("log")).expect("a log");
+    let mut command = hftpd_with(&[], &site.config());
+    let mut daemon = command.env("NOTIFY_SOCKET", site.at("absent")).stderr(log).spawn().expect("the daemon");
+    eventually("the lost READY=1 is reported", || {
+        let log = fs::read_to_string(site.at("log")).expect("the log");
+        if log.contains("cannot report READY=1") { Ok(()) } else { Err(log) }
+    });
+    daemon.kill().and_then(|()| daemon.wait()).expect("the end");
+}
+
+#[test]
+fn who_asks_a_daemon_that_hangs_does_not_wait_for_ever() {
+    let site = Site::of_the_examples();
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    freeze(&daemon);
+    let status: &mut Command = &mut hftpd_with(&["status"], &site.config());
+    run(status).expect_code(69).expect_says("no answer within");
+    daemon.signal(rustix::process::Signal::CONT);
+    expect_served(&daemon);
+}
+
+#[test]
+fn a_status_does_not_ask_the_name_service() {
+    let site = Site::of_the_examples();
+    let (shim, daemon) = Shim::start(&site, &Settings::new(&site));
+    let status = daemon.status();
+    assert!(status["protection"]["user"].is_string(), "{status}");
+    let before = shim.users_looked_up();
+    assert!(before > 0, "the name is looked up at the start");
+    daemon.status();
+    assert_eq!(shim.users_looked_up(), before);
+}
