@@ -1,4 +1,4 @@
-//! What the log says of faults: once for each, and nothing that is wrong.
+//! What is logged and reported when something fails: once, and only what is true.
 
 use std::fs;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn expect_failure(daemon: &Daemon, request: &str) {
 }
 
 #[test]
-fn an_outage_of_the_root_is_reported_once_by_all_workers() {
+fn root_outage_is_logged_once_by_all_workers() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site).set("workers", "2").set("log.access", "false");
     let daemon = Daemon::start(&site, &settings);
@@ -52,7 +52,7 @@ fn an_outage_of_the_root_is_reported_once_by_all_workers() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_does_not_hide_another() {
+fn unreadable_file_does_not_hide_another() {
     let site = Site::of_the_examples();
     for name in ["noisy", "quiet"] {
         set_mode(&site.file(name, b"not to see"), 0o000);
@@ -66,7 +66,7 @@ fn a_file_that_cannot_be_read_does_not_hide_another() {
 }
 
 #[test]
-fn inherited_descriptors_that_are_no_listeners_are_reported() {
+fn foreign_inherited_descriptors_are_logged() {
     let site = Site::of_the_examples();
     Settings::new(&site).write(&site.config());
     for (variables, message) in [
@@ -82,7 +82,7 @@ fn inherited_descriptors_that_are_no_listeners_are_reported() {
 }
 
 #[test]
-fn a_service_manager_that_is_not_there_is_reported_at_the_start() {
+fn lost_readiness_message_is_logged() {
     let site = Site::of_the_examples();
     Settings::new(&site).write(&site.config());
     let log = fs::File::create(site.at("log")).expect("a log");
@@ -96,7 +96,7 @@ fn a_service_manager_that_is_not_there_is_reported_at_the_start() {
 }
 
 #[test]
-fn who_asks_a_daemon_that_hangs_does_not_wait_for_ever() {
+fn control_client_gives_up_on_a_frozen_daemon() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     freeze(&daemon);
@@ -107,7 +107,7 @@ fn who_asks_a_daemon_that_hangs_does_not_wait_for_ever() {
 }
 
 #[test]
-fn a_status_does_not_ask_the_name_service() {
+fn status_does_not_ask_the_name_service() {
     let site = Site::of_the_examples();
     let (shim, daemon) = Shim::start(&site, &Settings::new(&site));
     let status = daemon.status();

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_hangs_is_not_looked_through_again_and_leaves_threads_to_another() {
+    fn full_root_blocks_its_lanes_and_no_others() {
         let (hanging, other) = (root("/hanging"), root("/other"));
         let mut queue = WorkQueue::new(2);
         let begun: Vec<Work> = (0..MAX_PER_ROOT)
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_look_ups_are_done_once() {
+    fn equal_look_ups_are_joined() {
         let root = root("/root");
         let mut queue = WorkQueue::new(2);
         assert!(queue.push(look_up(&root, 1)));

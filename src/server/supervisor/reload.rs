@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_that_does_not_confirm_ends_the_reload_and_the_next_can_begin() {
+    fn unconfirmed_reload_expires_and_the_next_begins() {
         let (mut reloads, now) = (Reloads::default(), Instant::now());
         assert_eq!(reloads.begin(vec![Token(1)], now).expect("not refused"), Some(1));
         assert_eq!(reloads.begin(vec![Token(2)], now).expect("not refused"), None, "it waits");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_hang_are_limited() {
+    fn hanging_threads_are_limited() {
         let (mut reloads, now) = (Reloads::default(), Instant::now());
         for serial in 1..=4 {
             assert_eq!(reloads.begin(Vec::new(), now).expect("not refused"), Some(serial));
