@@ -34,7 +34,7 @@ use crate::os::limits;
 pub use directory::Directory;
 pub use file::{OpenFile, ReadError};
 pub use job::{Job, JobResult, Lane};
-pub use listing::Listing;
+pub use listing::{Listing, Listings};
 pub use root_view::{Lookup, RootView};
 
 pub use crate::os::files::Wait;
@@ -61,6 +61,8 @@ pub struct Policy {
     pub listed: fn(&[u8]) -> bool,
     /// What follows each name in the text of a listing.
     pub separator: &'static [u8],
+    /// What its listings share.
+    pub listings: Listings,
 }
 
 impl Policy {

@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use super::listener::{BindError, Endpoint, duplicate};
 use crate::config::{Config, Limits};
 use crate::connection::Settings;
-use crate::handle::Policy;
+use crate::handle::{Listings, Policy};
 use crate::wire::{CRLF, Names};
 
 /// What a configuration means to a worker.
@@ -68,6 +68,7 @@ pub(super) fn policy(config: &Config) -> Policy {
         hidden: config.files.hidden,
         listed,
         separator: CRLF,
+        listings: Listings::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Sink, Task, Transport};
-use hftpd::handle::{Job, JobResult, OpenFile, Policy, RootView, Symlinks};
+use hftpd::handle::{Job, JobResult, Listings, OpenFile, Policy, RootView, Symlinks};
 use hftpd::wire::{Encoding, Names, RequestReader, answer};
 
 const LINE: u64 = 8 << 20;
@@ -109,7 +109,14 @@ impl Transport for Client {
 fn policy(root: &tempfile::TempDir) -> Arc<Policy> {
     let listed = |name: &[u8]| Names::Portable.allow_name(name);
     let root = root.path().to_owned();
-    Arc::new(Policy { root, symlinks: Symlinks::Inside, hidden: false, listed, separator: b"\r\n" })
+    Arc::new(Policy {
+        root,
+        symlinks: Symlinks::Inside,
+        hidden: false,
+        listed,
+        separator: b"\r\n",
+        listings: Listings::default(),
+    })
 }
 
 /// Requests as an event loop has them answered, without sockets: lookup, reading, framing, encoding.

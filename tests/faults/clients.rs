@@ -156,3 +156,27 @@ fn client_that_never_reads_costs_less_than_128_kib() {
     assert!(each < 128, "a client that does not read costs {each} KiB");
     drop(stuck);
 }
+
+#[test]
+fn slow_readers_of_listings_that_cannot_be_reused_share_one() {
+    const NAMES: usize = 15_000;
+    const CLIENTS: u64 = 30;
+    let site = Site::new();
+    // What a link leads to may change at any time, so each request has the directory read.
+    std::os::unix::fs::symlink(format!("{:0255}", 0), site.root().join("link")).expect("symlink");
+    for number in 0..NAMES {
+        std::fs::File::create(site.root().join(format!("{number:0255}"))).expect("a file");
+    }
+    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut slow: Vec<Client> = (0..CLIENTS).map(|_| Client::connect_narrow(daemon.address(0))).collect();
+    for client in &mut slow {
+        client.send("get_file_listing\r\n");
+        client.expect("0 OK\r\n");
+    }
+    daemon.wait_connections("sending", CLIENTS);
+    let mut client = daemon.client();
+    client.send("get_file_listing\r\n");
+    client.expect("0 OK\r\n");
+    assert_eq!(client.exactly(NAMES * 257 + 6).len(), NAMES * 257 + 6);
+    client.expect("\r\n");
+}

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::*;
-use crate::handle::{ReadError, Symlinks};
+use crate::handle::{Listings, ReadError, Symlinks};
 
 struct Root {
     dir: TempDir,
@@ -24,7 +24,8 @@ fn root(symlinks: Symlinks) -> Root {
     for name in ["a", "b", "c"] {
         fs::write(root.join(name), name).expect("a file");
     }
-    let policy = Policy { root, symlinks, hidden: false, listed: |_| true, separator: b"\n" };
+    let policy =
+        Policy { root, symlinks, hidden: false, listed: |_| true, separator: b"\n", listings: Listings::default() };
     Root { dir, files: RootView::new(Arc::new(policy)) }
 }
 

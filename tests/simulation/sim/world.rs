@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hftpd::handle::{Lookup, Policy, RootView, Symlinks};
+use hftpd::handle::{Listings, Lookup, Policy, RootView, Symlinks};
 use hftpd::wire::Names;
 use tempfile::TempDir;
 
@@ -234,6 +234,7 @@ impl<'s> World<'s> {
                 |name| Names::Portable.allow_name(name)
             },
             separator: b"\r\n",
+            listings: Listings::default(),
         })
     }
 
