@@ -70,6 +70,16 @@ fn hanging_root_leaves_threads_for_the_next_root() {
     let settings = Settings::new(&site);
     let mut daemon = Daemon::start(&site, &settings.clone().root(&fs.root()));
     daemon.client().ask("get_metadata fast\r\n", SIZE_ANSWER);
+    // Reads hang in all threads that a device may have, and look-ups in all that a root may have.
+    let _reads = fs.hang(Hang::Reads);
+    let _transfers: Vec<Client> = (0..12)
+        .map(|number| {
+            let mut client = daemon.client();
+            client.send(format!("get_slice slow{number} 0 {SIZE} raw\r\n"));
+            client
+        })
+        .collect();
+    daemon.wait_connections("sending", 12);
     let hanging = fs.hang(Hang::Lookups);
     let mut waiting: Vec<Client> = (0..40)
         .map(|number| {

@@ -26,8 +26,9 @@ use work::Work;
 
 pub(super) use work::Batch;
 
-/// The most threads.
-const MAX_THREADS: usize = 32;
+/// The most threads. A root that hangs holds 24 of them at most, and a device 8 with small answers and 8 with large ones:
+/// three that hang leave threads to the next.
+const MAX_THREADS: usize = 128;
 
 /// How long a thread without work is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,6 +58,7 @@ struct PoolState {
     /// for the next thread of the same arena.
     memory: Vec<SendMemory>,
     failures: Every,
+    hung: Every,
 }
 
 impl Pool {
@@ -69,6 +71,7 @@ impl Pool {
             watched: false,
             memory: Vec::new(),
             failures: Every::minute(),
+            hung: Every::minute(),
         };
         Pool { inner: Arc::new(PoolInner { state: Mutex::new(state), work_waits: Condvar::new() }) }
     }
@@ -85,8 +88,15 @@ impl Pool {
 
     fn submit(&self, work: Work) {
         let mut state = self.inner.lock();
-        // Work that cannot begin is taken later, by a thread that is at work in its lane or root.
-        let unrunnable = if state.push(work) { self.inner.wake_one(&mut state) } else { Vec::new() };
+        let unrunnable = if state.queue.is_hung(&work) {
+            state.report_hung();
+            vec![work]
+        } else if state.push(work) {
+            self.inner.wake_one(&mut state)
+        } else {
+            // It is taken later, by a thread that is at work in its lane or root.
+            Vec::new()
+        };
         drop(state);
         // Dropping it reports to the clients that there is no result.
         drop(unrunnable);
@@ -188,6 +198,15 @@ impl PoolState {
     /// Whether large answers wait and no thread watches that it is not for long.
     fn needs_watch(&self) -> bool {
         self.queue.large_waits() && !self.watched
+    }
+
+    fn report_hung(&mut self) {
+        if let Some(suppressed) = self.hung.tick(Instant::now()) {
+            ::log::error!(
+                "a disk does not answer: requests that need it get 199 (INTERNAL SERVER ERROR) until it does; see what \
+                 hangs, or reload with another root ({suppressed} similar messages suppressed)"
+            );
+        }
     }
 
     /// The system gives no thread. If others are at work, work waits for them; otherwise it is returned, to be dropped.

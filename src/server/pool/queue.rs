@@ -12,6 +12,10 @@ const MAX_PER_ROOT: usize = 24;
 /// How long large answers wait for a thread that sends others before more threads than there are cores send them.
 pub(super) const STUCK: Duration = Duration::from_millis(5);
 
+/// How long no thread of a full lane or root may begin or complete anything before further work of it is refused. Its disk
+/// hangs then, and clients that wait for it would use up the limit of connections.
+const HUNG: Duration = Duration::from_secs(20);
+
 /// Work is looked through for cancelled work after at least so many clients were removed.
 const MIN_SWEEP: usize = 16;
 
@@ -29,8 +33,8 @@ pub(super) struct WorkQueue {
     /// Lanes of look-ups that wait for room in their root.
     blocked: HashMap<usize, VecDeque<Lane>>,
     /// Threads at work, by lane and by root.
-    busy: HashMap<Lane, usize>,
-    busy_roots: HashMap<usize, usize>,
+    busy: HashMap<Lane, Busy>,
+    busy_roots: HashMap<usize, Busy>,
     /// Threads that send large answers, and when one of them last began or completed.
     busy_large: usize,
     large_changed: Instant,
@@ -39,6 +43,13 @@ pub(super) struct WorkQueue {
     waiting: usize,
     /// Clients that were removed since cancelled work was last looked for.
     removed: usize,
+}
+
+/// Threads at work for the same thing.
+struct Busy {
+    threads: usize,
+    /// When one of them last began or completed.
+    changed: Instant,
 }
 
 /// The work that waits in a lane.
@@ -111,9 +122,9 @@ impl WorkQueue {
         if queue.work.is_empty() {
             self.lanes.remove(&lane);
         }
-        *self.busy.entry(lane).or_default() += 1;
+        increase(&mut self.busy, lane);
         if let Some(root) = root {
-            *self.busy_roots.entry(root).or_default() += 1;
+            increase(&mut self.busy_roots, root);
         }
         self.waiting -= 1;
         self.make_runnable(lane);
@@ -197,19 +208,34 @@ impl WorkQueue {
         self.busy_large >= self.cores
     }
 
+    /// Whether the work would wait for a disk that hangs.
+    pub(super) fn is_hung(&self, work: &Work) -> bool {
+        let lane = work.lane();
+        let hangs = |busy: &Busy, limit| busy.threads >= limit && busy.changed.elapsed() >= HUNG;
+        self.busy.get(&lane).is_some_and(|busy| hangs(busy, lane.limit()))
+            || work.root().and_then(|root| self.busy_roots.get(&root)).is_some_and(|busy| hangs(busy, MAX_PER_ROOT))
+    }
+
     fn has_room(&self, lane: Lane) -> bool {
-        self.busy.get(&lane).is_none_or(|&busy| busy < lane.limit())
+        self.busy.get(&lane).is_none_or(|busy| busy.threads < lane.limit())
     }
 
     fn root_has_room(&self, root: usize) -> bool {
-        self.busy_roots.get(&root).is_none_or(|&busy| busy < MAX_PER_ROOT)
+        self.busy_roots.get(&root).is_none_or(|busy| busy.threads < MAX_PER_ROOT)
     }
 }
 
-fn decrease<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
+fn increase<K: Hash + Eq>(counts: &mut HashMap<K, Busy>, key: K) {
+    let busy = counts.entry(key).or_insert_with(|| Busy { threads: 0, changed: Instant::now() });
+    busy.threads += 1;
+    busy.changed = Instant::now();
+}
+
+fn decrease<K: Hash + Eq>(counts: &mut HashMap<K, Busy>, key: K) {
+    if let Some(busy) = counts.get_mut(&key) {
+        busy.threads -= 1;
+        busy.changed = Instant::now();
+        if busy.threads == 0 {
             counts.remove(&key);
         }
     }
@@ -262,6 +288,25 @@ mod tests {
         }
         assert_eq!(queue.waiting(), 0);
         assert!(queue.pop().is_none());
+    }
+
+    #[test]
+    fn work_of_a_root_that_hangs_is_refused_after_a_while() {
+        let (hanging, other) = (root("/hanging"), root("/other"));
+        let mut queue = WorkQueue::new(2);
+        for name in 0..MAX_PER_ROOT {
+            queue.push(look_up(&hanging, name));
+            queue.pop().expect("there is room");
+        }
+        assert!(!queue.is_hung(&look_up(&hanging, 1000)), "it may be slow");
+        for busy in queue.busy_roots.values_mut() {
+            busy.changed -= HUNG;
+        }
+        assert!(queue.is_hung(&look_up(&hanging, 1000)));
+        assert!(!queue.is_hung(&look_up(&other, 1000)));
+        let done = look_up(&hanging, 0);
+        queue.complete(done.lane(), done.root());
+        assert!(!queue.is_hung(&look_up(&hanging, 1000)), "a thread has returned");
     }
 
     #[test]
