@@ -42,26 +42,48 @@
 //!    and [until when](connection::Connection::deadline), and removes it when
 //!    [`closed`](connection::Connection::closed) gives a reason.
 //!
+//! The same by function: `Worker::round` passes the poll's event to `Clients::on_event`, which queues the client;
+//! `Clients::serve_queues` calls `Connection::receive` for each client of a batch, then `Connection::drive`. A look-up
+//! goes by `Pool::look_up` to `Work::run` on a pool thread, comes back by `LookupReply::send` to
+//! `Worker::handle_command`, and is driven in the next batch; large answers go by `Lending::lend` and come back when
+//! their `Batch` is dropped. `Reporter::report` counts and logs, `Clients::requeue` queues a client that has more to do
+//! and sets its timer, `Clients::remove` closes it.
+//!
 //! In one round a connection is served within a budget of bytes; one that has more to do comes again after others. Between
 //! two polls a worker serves a few dozen clients, and those that have just sent something share each round with those that
-//! have more to do, so that nobody waits for all who ask for much.
+//! have more to do, so that a client with small requests does not wait for all that have large ones.
+//!
+//! A client's way to its worker (`server/worker/`): `Acceptor::accept` takes it from the queue of a listener, and
+//! `Clients::admit` applies `[limits]` in two steps. `Admission::admit` counts it; `Permit::identify` applies the limits of
+//! its address, and can be called later if a proxy sends that address. The client then goes to the worker with the fewest
+//! clients (`WorkerCommand::AddClient`), or stays where clients come and go (`LocalBias::keeps`).
+//!
+//! # The way of a reload
+//!
+//! 1. `Supervisor::begin_reload` is called for SIGHUP (`handle_signals`) and for `hftpd reload` (`handle_control`). One
+//!    reload is under way at a time (`supervisor/reload.rs`); further requests are joined into one that follows it.
+//! 2. A thread of its own runs `prepare::prepare`: `config::load`, `config::diff`, `check_root`, `listener::bind_all`,
+//!    `WorkerConfig::for_all`. All that can fail happens here. It sends `SupervisorEvent::Prepared`.
+//! 3. `Supervisor::apply` replaces the configuration and the listeners, and sends `WorkerCommand::Reconfigure` to every
+//!    worker.
+//! 4. `Worker::configure` gives the clients their new rules (`Clients::set_rules`) and the acceptor its listeners
+//!    (`Acceptor::set_listeners`). New listeners are registered first; a removed one is accepted from until its queue is
+//!    empty, then closed. The worker sends `SupervisorEvent::Reconfigured`.
+//! 5. When all workers have confirmed, or a deadline has passed (`Reloads::expire`), `Supervisor::end_reload` logs the
+//!    result and sends it to the service manager and to the clients of the control socket.
 //!
 //! # The threads
 //!
 //! * The **main thread** is the supervisor (`server/supervisor/`): signals, the control socket, reloads, the drain,
 //!   and the service manager. It serves no client, and it is the only one that changes what is in force.
-//! * **Workers**, one for each core. Each has its own poll, clients, timers, tally and view of the root. A new connection
-//!   wakes one of them (`server/worker/acceptor.rs`). It gives the client to the worker with the fewest, or keeps it where clients
-//!   come and go (`server/worker/balance.rs`).
-//! * The **pool**, a bounded number of threads that come and go with the work. No name and no device holds more than a
-//!   part of them, so that a disk that hangs holds up those alone who want something of it. Of large answers as many are
-//!   sent at a time as there are cores, and more only where a disk holds them up.
-//! * The **log**'s thread. Whoever logs puts a record into a queue, and where there is no room it is counted as lost.
-//! * For the time of a **reload**, a thread that reads, checks and prepares. All that can fail happens there; what
-//!   comes of it is handed to the supervisor whole, which only has to pass it on.
+//! * **Workers**, one for each core (`server/worker/`). Each has its own poll, clients, timers, counters and view of the
+//!   root. A new connection wakes one of them.
+//! * The **pool** (`server/pool/`), a bounded number of threads that are started and stopped with the work. No name, no
+//!   device and no root holds more than a part of them, so that a disk that hangs delays only the clients that need it.
+//! * The **log**'s thread. A record is put into a queue, and if that is full, it is counted as lost.
+//! * During a **reload**, the thread that prepares it (`server/prepare.rs`).
 //!
-//! Threads talk by messages. What they share is five things: who is connected (the limits count over all workers), how
-//! many clients each worker has, whether the root was lost, when it was said last that nobody can be accepted, and the
+//! Threads communicate by messages (`server/messages.rs`). They share only what `server/shared.rs` lists, and the
 //! pool's queue.
 //!
 //! # Who imports whom
@@ -86,14 +108,14 @@
 //! * **The form of an answer**: [`wire::Encoding`] and [`wire::answer`], and `connection/slice.rs`, which makes it from
 //!   any place on; [`wire::AnswerReader`], by which a client reads it.
 //! * **A setting**: its line in [`config::SETTINGS`], its place in [`config::Config`], `etc/hftp.toml` and
-//!   hftp.toml(5). From there `WorkerConfig` in `server/worker_config.rs` carries it to connections
-//!   ([`connection::Settings`]) or to files ([`handle::Policy`]).
+//!   hftp.toml(5). From there `server/worker_config.rs` carries it to connections ([`connection::Settings`]) or to files
+//!   ([`handle::Policy`]).
 //! * **Which files are served**: [`handle`]; what the kernel is asked for, [`os::files`].
 //! * **A limit on who may connect**: `server/admission.rs`. **A timeout**:
 //!   [`Connection::deadline`](connection::Connection::deadline).
 //! * **Which worker accepts a client, and which serves it**: `server/worker/acceptor.rs` and `server/worker/balance.rs`.
-//! * **Why a connection ends**: [`connection::CloseReason`], which is counted and told by `hftpd status`.
-//! * **What `hftpd status` tells**: `server/supervisor/status.rs`; what it counts, [`metrics`].
+//! * **Why a connection ends**: [`connection::CloseReason`], which `hftpd status` counts.
+//! * **What `hftpd status` reports**: `server/supervisor/status.rs`; what it counts, [`metrics`].
 //! * **An option of the command line**: the table in `cli.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].
 //! * **A system call**: [`os`], in the file of its family.
 
