@@ -44,7 +44,7 @@
 //!
 //! The same by function: `Worker::round` passes the poll's event to `Clients::on_event`, which queues the client;
 //! `Clients::serve_queues` calls `Connection::receive` for each client of a batch, then `Connection::drive`. A look-up
-//! goes by `Pool::look_up` to `Work::run` on a pool thread, comes back by `LookupReply::send` to
+//! goes by `Pool::look_up` to `Work::run` on a pool thread, comes back when its `LookupReply` is dropped, to
 //! `Worker::handle_command`, and is driven in the next batch; large answers go by `Lending::lend` and come back when
 //! their `Batch` is dropped. `Reporter::report` counts and logs, `Clients::requeue` queues a client that has more to do
 //! and sets its timer, `Clients::remove` closes it.

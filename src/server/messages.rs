@@ -21,7 +21,7 @@ pub(super) enum WorkerCommand {
     /// Serve a client that another worker has accepted.
     AddClient(AdmittedClient),
     /// The result of a look-up; none if the system gave no thread for it.
-    LookedUp { token: Token, policy: Option<Arc<Policy>>, result: Option<JobResult> },
+    LookedUp { token: Token, policy: Arc<Policy>, result: Option<JobResult> },
     /// A pool thread gives answers back.
     Sent(Vec<LentAnswers>),
     /// Apply another configuration, and confirm it.
@@ -81,41 +81,28 @@ pub(super) struct LentAnswers {
     pub(super) task: Box<SendTask>,
 }
 
-/// Returns the result of a look-up to the client's worker. Dropped unused, it reports that there is no result.
+/// Returns the result of a look-up to the client's worker when it is dropped. Without a result it reports that the system
+/// gave no thread.
 pub(super) struct LookupReply {
-    worker: Mailbox<WorkerCommand>,
-    token: Token,
-    policy: Arc<Policy>,
-    stream: Arc<Stream>,
-    sent: bool,
+    pub(super) worker: Mailbox<WorkerCommand>,
+    pub(super) token: Token,
+    pub(super) policy: Arc<Policy>,
+    pub(super) stream: Arc<Stream>,
+    pub(super) result: Option<JobResult>,
 }
 
 impl LookupReply {
-    pub(super) fn new(
-        worker: Mailbox<WorkerCommand>,
-        token: Token,
-        policy: Arc<Policy>,
-        stream: Arc<Stream>,
-    ) -> LookupReply {
-        LookupReply { worker, token, policy, stream, sent: false }
-    }
-
     /// Whether the client was removed.
     pub(super) fn is_cancelled(&self) -> bool {
         self.stream.is_removed()
-    }
-
-    pub(super) fn send(mut self, result: JobResult) {
-        self.sent = true;
-        let policy = Some(self.policy.clone());
-        self.worker.send(WorkerCommand::LookedUp { token: self.token, policy, result: Some(result) });
     }
 }
 
 impl Drop for LookupReply {
     fn drop(&mut self) {
-        if !self.sent && !self.is_cancelled() {
-            self.worker.send(WorkerCommand::LookedUp { token: self.token, policy: None, result: None });
+        if self.result.is_some() || !self.is_cancelled() {
+            let (token, policy, result) = (self.token, self.policy.clone(), self.result.take());
+            self.worker.send(WorkerCommand::LookedUp { token, policy, result });
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
+use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::descriptors;
@@ -11,8 +13,9 @@ use super::listener::{self, Endpoint};
 use super::prepare;
 use super::shared::WorkerShared;
 use super::supervisor::control_socket::ControlSocket;
-use super::supervisor::status::Protection;
-use super::supervisor::{Daemon, Supervisor, sd_notify};
+use super::supervisor::daemon::{Daemon, protection};
+use super::supervisor::listeners::Listeners;
+use super::supervisor::{Supervisor, sd_notify};
 use super::worker::{Worker, WorkerChannel};
 use super::worker_config::WorkerConfig;
 use crate::config::{Config, LogTarget, Overrides, Source, Workers};
@@ -80,12 +83,28 @@ fn serve(start: Start, endpoints: Vec<Endpoint>, detached: &mut Option<Detached>
     let channels = worker_channels(start.config.workers)?;
     let workers: Vec<_> = channels.iter().map(|channel| channel.mailbox.clone()).collect();
     let shared = Arc::new(WorkerShared::new(workers.len()));
-    let worker_configs = WorkerConfig::for_all(&start.config, &endpoints, workers.len())?;
+    let configs = WorkerConfig::for_all(&start.config, &endpoints, workers.len())?;
     let Start { config, source, overrides, .. } = start;
-    let daemon = Daemon { config, source, overrides, endpoints, control, workers, shared, protection, log };
+    let (listeners, peers) = (Listeners::new(endpoints), workers.clone());
+    let daemon = Daemon {
+        config,
+        source,
+        overrides,
+        listeners,
+        control,
+        workers,
+        shared: shared.clone(),
+        protection,
+        log,
+        started: Instant::now(),
+    };
     let supervisor =
         Supervisor::new(daemon).map_err(|error| Failure::system("cannot start the main thread", &error))?;
-    start_workers(&supervisor, channels, worker_configs)?;
+    for (id, (channel, config)) in channels.into_iter().zip(configs).enumerate() {
+        let worker = Worker::new(id, channel, peers.clone(), supervisor.mailbox(), shared.clone(), config);
+        let spawned = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run());
+        spawned.map_err(|error| Failure::no_thread("an event loop's thread", &error))?;
+    }
     report_serving(&supervisor, to_syslog, detached)?;
     // From here on a signal is handled at once.
     signals::unblock(&[SIGHUP, SIGTERM, SIGINT]).map_err(|error| Failure::system("cannot unblock signals", &error))?;
@@ -180,12 +199,12 @@ fn bind_control(config: &Config, owner: Option<&Identity>) -> Option<ControlSock
     bound.ok()
 }
 
-fn enter_sandbox(config: &Config) -> Protection {
+fn enter_sandbox(config: &Config) -> Value {
     let sandbox = sandbox::enter(config.control.as_deref());
     if let Sandbox::Refused(error) = &sandbox {
         ::log::warn!("the sandbox is not in force: landlock: {error}");
     }
-    Protection::current(&sandbox)
+    protection(&sandbox)
 }
 
 fn worker_channels(workers: Workers) -> Result<Vec<WorkerChannel>, Failure> {
@@ -197,24 +216,10 @@ fn worker_channels(workers: Workers) -> Result<Vec<WorkerChannel>, Failure> {
     channels.map_err(|error| Failure::system("cannot make an event loop", &error))
 }
 
-fn start_workers(
-    supervisor: &Supervisor,
-    channels: Vec<WorkerChannel>,
-    configs: Vec<WorkerConfig>,
-) -> Result<(), Failure> {
-    for (id, (channel, config)) in channels.into_iter().zip(configs).enumerate() {
-        let (workers, shared) = supervisor.workers();
-        let worker = Worker::new(id, channel, workers.to_vec(), supervisor.mailbox(), shared.clone(), config);
-        let spawned = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run());
-        spawned.map_err(|error| Failure::no_thread("an event loop's thread", &error))?;
-    }
-    Ok(())
-}
-
 /// Reports that the daemon serves: to the log, to standard error, to the service manager, to the process that was
 /// started.
 fn report_serving(supervisor: &Supervisor, to_syslog: bool, detached: &mut Option<Detached>) -> Result<(), Failure> {
-    let serving = supervisor.serving();
+    let serving = supervisor.daemon.serving();
     ::log::info!("{serving}");
     if to_syslog {
         eprintln!("hftpd: {serving}");

@@ -53,13 +53,7 @@ impl Work {
         match self {
             Work::LookUp(job, mut replies) => {
                 let result = job.run();
-                let last = replies.pop();
-                for reply in replies {
-                    reply.send(result.clone());
-                }
-                if let Some(last) = last {
-                    last.send(result);
-                }
+                replies.iter_mut().for_each(|reply| reply.result = Some(result.clone()));
                 None
             }
             Work::Send(mut batch) => {

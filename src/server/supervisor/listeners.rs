@@ -6,7 +6,7 @@ use crate::server::listener::{self, Endpoint};
 
 /// The listeners in force.
 #[derive(Debug)]
-pub(super) struct Listeners {
+pub(in crate::server) struct Listeners {
     in_force: Vec<Endpoint>,
     /// Listeners of a socket unit. The unit's copy listens even if the configuration does not name it, so it can only be
     /// taken up again, never bound again.
@@ -14,7 +14,7 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    pub(super) fn new(endpoints: Vec<Endpoint>) -> Listeners {
+    pub(in crate::server) fn new(endpoints: Vec<Endpoint>) -> Listeners {
         let from_socket_unit = endpoints.iter().filter(|endpoint| endpoint.from_socket_unit).cloned().collect();
         Listeners { in_force: endpoints, from_socket_unit }
     }

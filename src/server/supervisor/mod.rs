@@ -2,8 +2,9 @@
 //! client, and is the only one that changes what is in force.
 
 pub(super) mod control_socket;
+pub(super) mod daemon;
 mod drain;
-mod listeners;
+pub(super) mod listeners;
 mod reload;
 pub(super) mod sd_notify;
 pub(super) mod status;
@@ -11,7 +12,6 @@ mod status_query;
 mod watchdog;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -20,23 +20,18 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use self::control_socket::{ControlSocket, Requests};
+use self::daemon::Daemon;
 use self::drain::{Drain, DrainStep};
-use self::listeners::Listeners;
 use self::reload::{Outcome, Reloads, SHUTTING_DOWN};
-use self::status::{Facts, Protection};
 use self::status_query::StatusQuery;
 use self::watchdog::Watchdog;
 use super::control::{ControlReply, ControlRequest};
 use super::descriptors;
 use super::failure::Failure;
-use super::listener::{self, Endpoint};
 use super::mailbox::Mailbox;
 use super::messages::{SupervisorEvent, WorkerCommand};
 use super::prepare::{self, Prepared};
-use super::shared::WorkerShared;
-use crate::config::{Config, Overrides, Source};
 use crate::exit::Exit;
-use crate::log;
 
 const MAIL: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -49,20 +44,11 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The supervisor.
 pub(super) struct Supervisor {
+    pub(super) daemon: Daemon,
     poll: Poll,
     events: Receiver<SupervisorEvent>,
     mailbox: Mailbox<SupervisorEvent>,
     signals: Signals,
-    control: Option<ControlSocket>,
-    workers: Vec<Mailbox<WorkerCommand>>,
-    shared: Arc<WorkerShared>,
-    log: log::Handle,
-    protection: Protection,
-    started: Instant,
-    source: Source,
-    overrides: Overrides,
-    config: Config,
-    listeners: Listeners,
     reloads: Reloads,
     status_query: Option<StatusQuery>,
     /// The number of the last status query.
@@ -76,47 +62,24 @@ pub(super) struct Supervisor {
     last_reported: u32,
 }
 
-/// What the supervisor takes over from the start.
-pub(super) struct Daemon {
-    pub(super) config: Config,
-    pub(super) source: Source,
-    pub(super) overrides: Overrides,
-    pub(super) endpoints: Vec<Endpoint>,
-    pub(super) control: Option<ControlSocket>,
-    pub(super) workers: Vec<Mailbox<WorkerCommand>>,
-    pub(super) shared: Arc<WorkerShared>,
-    pub(super) protection: Protection,
-    pub(super) log: log::Handle,
-}
-
 impl Supervisor {
     /// Signals are handled from here on.
-    pub(super) fn new(daemon: Daemon) -> io::Result<Supervisor> {
-        let Daemon { config, source, overrides, endpoints, mut control, workers, shared, protection, log } = daemon;
+    pub(super) fn new(mut daemon: Daemon) -> io::Result<Supervisor> {
         let poll = Poll::new()?;
         let (mailbox, events) = Mailbox::new(poll.registry(), MAIL)?;
         let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
-        if let Some(control) = &mut control {
+        if let Some(control) = &mut daemon.control {
             control.register(poll.registry())?;
         }
         let now = Instant::now();
-        let watchdog = sd_notify::watchdog_timeout().map(|timeout| Watchdog::new(timeout, workers.len(), now));
+        let watchdog = sd_notify::watchdog_timeout().map(|timeout| Watchdog::new(timeout, daemon.workers.len(), now));
         Ok(Supervisor {
+            daemon,
             poll,
             events,
             mailbox,
             signals,
-            control,
-            workers,
-            shared,
-            log,
-            protection,
-            started: now,
-            source,
-            overrides,
-            config,
-            listeners: Listeners::new(endpoints),
             reloads: Reloads::default(),
             status_query: None,
             last_query: 0,
@@ -132,20 +95,10 @@ impl Supervisor {
         self.mailbox.clone()
     }
 
-    /// The workers, and what they share.
-    pub(super) fn workers(&self) -> (&[Mailbox<WorkerCommand>], &Arc<WorkerShared>) {
-        (&self.workers, &self.shared)
-    }
-
-    /// The root and the listeners, in one line.
-    pub(super) fn serving(&self) -> String {
-        format!("serving {} on {}", self.config.root.display(), listener::describe(self.listeners.in_force()))
-    }
-
     /// Reports to the service manager that the daemon serves, and gives it the listeners to keep.
     pub(super) fn ready(&self) {
-        self.listeners.store();
-        sd_notify::ready(&self.serving());
+        self.daemon.listeners.store();
+        sd_notify::ready(&self.daemon.serving());
     }
 
     /// Runs until a drain is complete.
@@ -162,7 +115,8 @@ impl Supervisor {
                 match event.token() {
                     SIGNALS => self.handle_signals(now),
                     token if control_socket::is_control(token) => {
-                        let requests = self.control.as_mut().map(|c| c.on_event(token, self.poll.registry(), now));
+                        let requests =
+                            self.daemon.control.as_mut().map(|c| c.on_event(token, self.poll.registry(), now));
                         self.handle_control(requests.unwrap_or_default(), now);
                     }
                     _ => {}
@@ -174,16 +128,16 @@ impl Supervisor {
             self.on_tick(now);
         }
         ::log::info!("stopped");
-        drop(self.control.take());
+        drop(self.daemon.control.take());
         // If the log cannot be written, there is nowhere to report that.
-        self.log.flush(LOG_TIMEOUT);
+        self.daemon.log.flush(LOG_TIMEOUT);
     }
 
     fn timeout(&self) -> Option<Duration> {
         let deadlines = [
             self.drain.as_ref().map(Drain::next),
             self.reloads.deadline(),
-            self.control.as_ref().and_then(ControlSocket::deadline),
+            self.daemon.control.as_ref().and_then(ControlSocket::deadline),
             self.status_query.as_ref().map(|query| query.deadline),
             self.watchdog.as_ref().map(Watchdog::next),
             self.status_at.filter(|_| self.drain.is_none()),
@@ -239,7 +193,7 @@ impl Supervisor {
 
     /// Does what is due.
     fn on_tick(&mut self, now: Instant) {
-        let requests = self.control.as_mut().map(|control| control.expire(self.poll.registry(), now));
+        let requests = self.daemon.control.as_mut().map(|control| control.expire(self.poll.registry(), now));
         self.handle_control(requests.unwrap_or_default(), now);
         if let Some(query) = self.status_query.take_if(|query| query.is_over(now)) {
             self.end_status(query, now);
@@ -261,10 +215,10 @@ impl Supervisor {
             return;
         }
         self.status_at = Some(now + STATUS_PERIOD);
-        let connected = self.shared.admission.connected();
+        let connected = self.daemon.shared.admission.connected();
         if connected != self.last_reported && self.reloads.is_idle() {
             self.last_reported = connected;
-            sd_notify::status(&format!("{}; {connected} clients connected", self.serving()));
+            sd_notify::status(&format!("{}; {connected} clients connected", self.daemon.serving()));
         }
     }
 
@@ -279,8 +233,9 @@ impl Supervisor {
             Err(refused) => return self.refuse_reload(refused.clients, &refused.message, now),
         };
         sd_notify::reloading();
-        let (source, overrides, config) = (self.source.clone(), self.overrides.clone(), self.config.clone());
-        let (held, workers, mailbox) = (self.listeners.held(), self.workers.len(), self.mailbox.clone());
+        let (source, overrides, config) =
+            (self.daemon.source.clone(), self.daemon.overrides.clone(), self.daemon.config.clone());
+        let (held, workers, mailbox) = (self.daemon.listeners.held(), self.daemon.workers.len(), self.mailbox.clone());
         let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
             let result = prepare::prepare(&source, &overrides, &config, &held, workers).map(Box::new);
             mailbox.send(SupervisorEvent::Prepared { serial, result });
@@ -308,22 +263,22 @@ impl Supervisor {
     /// Applies a configuration. Nothing of it can fail.
     fn apply(&mut self, serial: u64, prepared: Prepared, clients: Vec<Token>, now: Instant) {
         let Prepared { config, changes, endpoints, worker_configs } = prepared;
-        self.log.apply(&config.log);
+        self.daemon.log.apply(&config.log);
         descriptors::raise_limit(&config);
-        self.config = config;
-        self.listeners.replace(endpoints);
-        for (worker, config) in self.workers.iter().zip(worker_configs) {
+        self.daemon.config = config;
+        self.daemon.listeners.replace(endpoints);
+        for (worker, config) in self.daemon.workers.iter().zip(worker_configs) {
             worker.send(WorkerCommand::Reconfigure { serial, config: Box::new(config) });
         }
-        let message = format!("{changes}; {}", self.serving());
-        self.reloads.apply(clients, self.workers.len(), message, now);
+        let message = format!("{changes}; {}", self.daemon.serving());
+        self.reloads.apply(clients, self.daemon.workers.len(), message, now);
     }
 
     /// Reports how a reload ended, and begins the next one if it was asked for.
     fn end_reload(&mut self, outcome: Outcome, now: Instant) {
         let Outcome { clients, exit, message } = outcome;
         let ok = exit == Exit::Done;
-        let mut status = self.serving();
+        let mut status = self.daemon.serving();
         if ok {
             ::log::info!("reloaded: {message}");
         } else {
@@ -346,25 +301,12 @@ impl Supervisor {
         }
         self.last_query += 1;
         let serial = self.last_query;
-        self.status_query = Some(StatusQuery::new(serial, client, self.workers.len(), now));
+        self.status_query = Some(StatusQuery::new(serial, client, self.daemon.workers.len(), now));
         self.command_all(|| WorkerCommand::ReportStatus(serial));
     }
 
     fn end_status(&mut self, query: StatusQuery, now: Instant) {
-        let facts = Facts {
-            draining: self.drain.is_some(),
-            started: self.started,
-            now,
-            root: &self.config.root,
-            endpoints: self.listeners.in_force(),
-            workers: self.workers.len(),
-            protection: &self.protection,
-            reloads: &self.reloads,
-            log_lost: self.log.lost(),
-            pool: self.shared.pool.load(),
-            query: &query,
-        };
-        let text = status::json(&facts).to_string();
+        let text = status::json(&self.daemon, &query, &self.reloads, self.drain.is_some(), now).to_string();
         self.reply(query.clients, Exit::Done, &text, now);
     }
 
@@ -374,18 +316,18 @@ impl Supervisor {
             ::log::info!("second signal: closing all connections now");
             return drain.hasten(now);
         }
-        let timeout = self.config.timeouts.drain;
-        let connected = self.shared.admission.connected();
+        let timeout = self.daemon.config.timeouts.drain;
+        let connected = self.daemon.shared.admission.connected();
         ::log::info!("shutting down: draining {connected} connections (timeout {} s)", timeout.as_secs());
         sd_notify::stopping(&format!("draining {connected} connections"));
-        self.listeners.close(self.reloads.has_threads());
-        self.drain = Some(Drain::new(timeout, self.workers.len(), now));
+        self.daemon.listeners.close(self.reloads.has_threads());
+        self.drain = Some(Drain::new(timeout, self.daemon.workers.len(), now));
         self.command_all(|| WorkerCommand::Drain);
     }
 
     fn step_drain(&mut self, now: Instant) {
         let Some(drain) = &mut self.drain else { return };
-        let connected = self.shared.admission.connected();
+        let connected = self.daemon.shared.admission.connected();
         match drain.step(now) {
             DrainStep::Wait => {}
             DrainStep::Report(more) => {
@@ -407,11 +349,11 @@ impl Supervisor {
     }
 
     fn command_all(&self, command: impl Fn() -> WorkerCommand) {
-        self.workers.iter().for_each(|worker| worker.send(command()));
+        self.daemon.workers.iter().for_each(|worker| worker.send(command()));
     }
 
     fn reply(&mut self, clients: Vec<Token>, exit: Exit, text: &str, now: Instant) {
-        if let Some(control) = &mut self.control {
+        if let Some(control) = &mut self.daemon.control {
             let reply = ControlReply { exit: exit.code(), text: text.to_owned() };
             clients.into_iter().for_each(|client| control.reply(client, &reply, now));
         }

@@ -1,60 +1,20 @@
 //! The status, for `hftpd status`.
 
-use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::daemon::Daemon;
 use super::reload::Reloads;
 use super::status_query::StatusQuery;
 use crate::connection::{CloseReason, Phase, Refusal};
-use crate::os::privileges;
-use crate::os::sandbox::Sandbox;
-use crate::server::listener::Endpoint;
 use crate::server::messages::WorkerStatus;
 use crate::wire::Code;
 
-/// What the supervisor knows.
-pub(super) struct Facts<'a> {
-    pub(super) draining: bool,
-    pub(super) started: Instant,
-    pub(super) now: Instant,
-    pub(super) root: &'a Path,
-    pub(super) endpoints: &'a [Endpoint],
-    pub(super) workers: usize,
-    pub(super) protection: &'a Protection,
-    pub(super) reloads: &'a Reloads,
-    pub(super) log_lost: u64,
-    /// Work that waits, and threads.
-    pub(super) pool: (usize, usize),
-    pub(super) query: &'a StatusQuery,
-}
-
-/// The privileges of the process and its sandbox. They cannot change after the start, and the name of the user is looked
-/// up there: the name service may hang.
-#[derive(Debug, Clone)]
-pub(in crate::server) struct Protection(Value);
-
-impl Protection {
-    /// That of this process now.
-    pub(in crate::server) fn current(sandbox: &Sandbox) -> Protection {
-        let identity = privileges::current().ok();
-        Protection(json!({
-            "user": identity.as_ref().and_then(|identity| identity.user.clone()),
-            "uid": identity.as_ref().map(|identity| identity.uid),
-            "gid": identity.as_ref().map(|identity| identity.gid),
-            "groups": identity.as_ref().map(|identity| identity.groups.clone()),
-            "no_new_privileges": privileges::no_new_privileges(),
-            "capabilities": privileges::effective_capabilities().map(|set| format!("{set:#x}")).ok(),
-            "landlock": sandbox.to_string(),
-        }))
-    }
-}
-
 /// The whole status as JSON.
-pub(super) fn json(facts: &Facts<'_>) -> Value {
-    let WorkerStatus { tally, phases } = &facts.query.sum;
-    let state = match (facts.draining, facts.query.missing.is_empty()) {
+pub(super) fn json(daemon: &Daemon, query: &StatusQuery, reloads: &Reloads, draining: bool, now: Instant) -> Value {
+    let WorkerStatus { tally, phases } = &query.sum;
+    let state = match (draining, query.missing.is_empty()) {
         (true, _) => "draining",
         (false, true) => "serving",
         (false, false) => "degraded",
@@ -65,20 +25,22 @@ pub(super) fn json(facts: &Facts<'_>) -> Value {
     let answers = Code::ALL.iter().map(|code| (code.number().to_string(), tally.answers[code.index()]));
     let closed = CloseReason::ALL.iter().map(|reason| (reason.name().to_owned(), tally.closed[reason.index()]));
     let refused = Refusal::ALL.iter().map(|refusal| (refusal.name().to_owned(), tally.refused[refusal.index()]));
-    let listeners = facts
-        .endpoints
+    let listeners = daemon
+        .listeners
+        .in_force()
         .iter()
         .map(|endpoint| json!({ "address": endpoint.address.to_string(), "encoding": endpoint.encoding.name() }));
-    let last = facts.reloads.last.as_ref();
+    let last = reloads.last.as_ref();
+    let (waiting, threads) = daemon.shared.pool.load();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "state": state,
-        "uptime_seconds": facts.now.duration_since(facts.started).as_secs(),
-        "root": facts.root.to_string_lossy(),
+        "uptime_seconds": now.duration_since(daemon.started).as_secs(),
+        "root": daemon.config.root.to_string_lossy(),
         "listeners": listeners.collect::<Vec<_>>(),
-        "workers": facts.workers,
-        "unresponsive_workers": facts.query.missing,
+        "workers": daemon.workers.len(),
+        "unresponsive_workers": query.missing,
         "connections": connections,
         "accepted": tally.accepted,
         "refused": object(refused),
@@ -87,14 +49,14 @@ pub(super) fn json(facts: &Facts<'_>) -> Value {
         "incomplete_answers": tally.incomplete,
         "answer_bytes": tally.bytes,
         "closed": object(closed),
-        "disk": { "waiting": facts.pool.0, "threads": facts.pool.1 },
-        "log_lost": facts.log_lost,
-        "protection": facts.protection.0,
-        "reloads": { "succeeded": facts.reloads.succeeded, "failed": facts.reloads.failed },
+        "disk": { "waiting": waiting, "threads": threads },
+        "log_lost": daemon.log.lost(),
+        "protection": daemon.protection,
+        "reloads": { "succeeded": reloads.succeeded, "failed": reloads.failed },
         "last_reload": last.map(|last| json!({
             "ok": last.ok,
             "message": last.message,
-            "seconds_ago": facts.now.duration_since(last.at).as_secs(),
+            "seconds_ago": now.duration_since(last.at).as_secs(),
         })),
     })
 }

@@ -196,8 +196,8 @@ impl Clients {
     }
 
     /// A pool thread has looked something up.
-    pub(super) fn looked_up(&mut self, token: Token, policy: Option<Arc<Policy>>, result: Option<JobResult>) {
-        if let (Some(policy), Some(result)) = (&policy, &result) {
+    pub(super) fn looked_up(&mut self, token: Token, policy: &Arc<Policy>, result: Option<JobResult>) {
+        if let Some(result) = &result {
             self.files.update_from(policy, result);
         }
         self.queues.push_results(std::iter::once(PoolResult::LookedUp(token, result)));
@@ -337,8 +337,8 @@ impl Clients {
             let stream = client.socket.stream.clone();
             match task {
                 Task::LookUp(job) => {
-                    let worker = self.workers[self.id].clone();
-                    self.shared.pool.look_up(job, LookupReply::new(worker, token, self.rules.policy.clone(), stream));
+                    let (worker, policy) = (self.workers[self.id].clone(), self.rules.policy.clone());
+                    self.shared.pool.look_up(job, LookupReply { worker, token, policy, stream, result: None });
                 }
                 Task::Send(task) => self.lending.lend(LentAnswers { token, peer, stream, task }),
             }

@@ -114,7 +114,7 @@ impl Worker {
     fn handle_command(&mut self, command: WorkerCommand, now: Instant) {
         match command {
             WorkerCommand::AddClient(client) => self.clients.add_from_worker(client, self.poll.registry(), now),
-            WorkerCommand::LookedUp { token, policy, result } => self.clients.looked_up(token, policy, result),
+            WorkerCommand::LookedUp { token, policy, result } => self.clients.looked_up(token, &policy, result),
             WorkerCommand::Sent(answers) => self.clients.sent(answers),
             WorkerCommand::Reconfigure { serial, config } => {
                 self.configure(*config, now);
