@@ -1,4 +1,4 @@
-//! epoll(7): what mio has no call for.
+//! epoll(7): calls that mio lacks.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -28,7 +28,7 @@ pub fn cork(socket: impl AsFd, corked: bool) {
     let _ = rustix::net::sockopt::set_tcp_cork(socket, corked);
 }
 
-/// Bytes that were sent and are not acknowledged yet (SIOCOUTQ of tcp(7)); 0 where that cannot be told.
+/// Bytes that were sent and are not acknowledged yet (SIOCOUTQ of tcp(7)); 0 if that is unknown.
 pub fn unsent(socket: impl AsFd) -> usize {
     let mut bytes: libc::c_int = 0;
     // SAFETY: TIOCOUTQ, which is the same number as SIOCOUTQ, writes one int, and `bytes` is one.
@@ -68,7 +68,7 @@ fn listen_exactly(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Makes a listening socket that somebody else opened behave like one of [`listen`].
+/// Makes a listening socket that another process opened behave like one of [`listen`].
 pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
     let socket = Socket::from(socket);
     socket.set_nonblocking(true)?;
@@ -76,8 +76,8 @@ pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Whether accepting failed for one connection alone, which is gone with that: the client's end of it failed, or the
-/// network did (accept(2)). Anything else would fail again at once.
+/// Whether accepting failed for a single connection, which is removed from the queue by that: the client or the network
+/// failed (accept(2)). Any other error would happen again at once.
 pub fn is_transient_accept_error(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -102,17 +102,17 @@ pub fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-/// Makes a socket that of another user: two sockets may [`share`] an address only if they are one user's.
+/// Gives a socket to another user: two sockets may [`share`] an address only if they have the same owner.
 pub fn chown_socket(socket: &TcpListener, uid: u32, gid: u32) -> io::Result<()> {
     std::os::unix::fs::fchown(socket, Some(uid), Some(gid))
 }
 
-/// Lets another socket of ours listen at an address that overlaps that of this one, or no longer.
+/// Allows, or no longer allows, another socket of this process to listen at an overlapping address.
 pub fn share(socket: &TcpListener, share: bool) -> io::Result<()> {
     socket2::SockRef::from(socket).set_reuse_port(share)
 }
 
-/// Ends listening for everybody who has the socket. Who waits to be accepted is reset.
+/// Ends listening for all processes that hold the socket. Connections in its queue are reset.
 pub fn shutdown_listener(socket: &TcpListener) {
     // It fails for nothing but a socket that does not listen.
     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);

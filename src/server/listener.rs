@@ -1,4 +1,4 @@
-//! Sockets that listen.
+//! Listening sockets.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -9,16 +9,16 @@ use crate::os::listen_fds::InheritedSocket;
 use crate::os::{limits, sockets};
 use crate::wire::Encoding;
 
-/// A socket that listens, for what the configuration wants there.
+/// A listening socket, with what the configuration says of it.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
-    /// As the configuration has it: port 0 is any port.
+    /// The address in the configuration: port 0 is any port.
     pub(super) wanted: SocketAddr,
-    /// Where it listens in fact.
+    /// Where it listens.
     pub(super) address: SocketAddr,
     pub(super) encoding: Encoding,
     pub(super) socket: Arc<TcpListener>,
-    /// Whether the service manager listens there too, by a socket unit.
+    /// Whether it is a socket unit's: the service manager listens there as well.
     pub(super) from_socket_unit: bool,
 }
 
@@ -48,7 +48,7 @@ impl std::fmt::Display for BindError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "cannot listen on {}: {}", self.address, self.error)?;
         match self.error.kind() {
-            io::ErrorKind::AddrInUse => write!(f, " (another program has it; `ss -ltnp` tells which)"),
+            io::ErrorKind::AddrInUse => write!(f, " (another program has it; `ss -ltnp` shows which)"),
             io::ErrorKind::PermissionDenied => {
                 write!(f, " (a port below 1024 needs CAP_NET_BIND_SERVICE or a start as root)")
             }

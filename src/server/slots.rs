@@ -1,10 +1,10 @@
-//! The clients of an event loop, by token.
+//! Clients by token.
 
 use mio::Token;
 use slab::Slab;
 
-/// Values that are told apart even when one takes the place of another: a token is a place and a generation, so that
-/// an event for a client that has gone never reaches its successor.
+/// Values by token. A token is a place and a generation, so that an event for a removed client never reaches the one
+/// that takes its place.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
     entries: Slab<(u32, T)>,
@@ -92,6 +92,6 @@ mod tests {
         let mut slots = Slots { entries: Slab::new(), generation: u32::MAX >> 1 };
         let last = slots.insert(());
         assert_eq!(last.0 & LISTENER_BIT, 0);
-        assert_eq!(slots.insert(()).0 >> 32, 0, "generations begin anew");
+        assert_eq!(slots.insert(()).0 >> 32, 0, "generations begin again");
     }
 }

@@ -1,4 +1,4 @@
-//! The start: from a valid configuration to a daemon that serves, in the order of hftpd(8), START.
+//! The start: from a valid configuration to a daemon that serves.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use crate::os::sockets;
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) socket: TcpStream,
-    /// Set when the client was removed: nobody waits for a thread's result any more.
+    /// Set when the client is removed: then a thread's result is not needed any more.
     removed: AtomicBool,
     /// Bytes that pool threads have sent.
     sent: AtomicU64,

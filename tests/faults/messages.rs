@@ -39,6 +39,7 @@ fn root_outage_is_logged_once_by_all_workers() {
         // Needs no root, so that its worker need not know that there is none.
         clients.iter_mut().for_each(|client| client.ask("quiz\r\n", "200 NO SUCH COMMAND\r\n"));
     }
+    daemon.wait_stderr(0, "is unavailable");
     let lost = lines_with(&daemon, "is unavailable");
     assert_eq!((lost.len(), lines_with(&daemon, "is available again").len()), (1, 0), "{:#?}", daemon.stderr_lines());
     fs::rename(site.at("elsewhere"), site.root()).expect("the root is back");

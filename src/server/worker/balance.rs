@@ -1,19 +1,19 @@
-//! Which worker serves a client: when the one that accepts keeps a client for itself.
+//! When a worker that accepts a client keeps it, and when it gives it to another worker.
 
 use std::time::{Duration, Instant};
 
 /// The most clients that a worker keeps above its share.
 const MAX_SURPLUS: u32 = 64;
 
-/// How long it takes until half as many count as have left.
+/// How long it takes until clients that left count half.
 const HALF_LIFE: Duration = Duration::from_millis(10);
 
 /// How many clients a worker keeps above its share: as many as leave within a moment.
 ///
 /// A client that stays goes to the worker with the fewest clients. For a client that leaves after one answer that is
 /// not worth it: the other worker has to be woken, and that costs as much as the answer. It is not known beforehand which
-/// client stays, but where clients leave all the time a worker is soon rid of those that it has too many. It keeps up
-/// to [`MAX_SURPLUS`] then, and where few leave, none.
+/// client stays, but if clients leave all the time, a surplus is soon gone. The worker keeps up to [`MAX_SURPLUS`] then,
+/// and none if few leave.
 #[derive(Debug)]
 pub(super) struct LocalBias {
     surplus: u32,
@@ -29,7 +29,7 @@ impl LocalBias {
     /// A client of this worker leaves. `connected` were connected to the daemon, this one too.
     ///
     /// Each client that leaves lets two be kept, or a worker that begins with none would never keep more: those that it
-    /// gives away leave elsewhere. But clients that come one after the other say nothing of many that come at once.
+    /// gives away leave elsewhere. But clients that come one after the other predict nothing of many that come at once.
     pub(super) fn client_left(&mut self, connected: u32) {
         let bound = connected.saturating_mul(2).min(MAX_SURPLUS);
         if self.surplus < bound {

@@ -252,7 +252,7 @@ impl Clients {
         for &token in &batch {
             self.with_connection(token, now, |connection, cx| connection.receive(cx));
         }
-        // One look at a file serves all who have asked for it by now.
+        // One look at a file serves all requests that were received.
         self.files.begin_epoch();
         for result in self.queues.take_results() {
             match result {

@@ -86,7 +86,7 @@ struct FaultLimiter {
 }
 
 impl FaultLimiter {
-    /// Names that are told apart. More share one limit.
+    /// Names that have a limit of their own. More names share one.
     const MAX_NAMES: usize = 64;
 
     const PERIOD: Duration = Duration::from_secs(60);
