@@ -1,5 +1,7 @@
 //! `hftpd check`.
 
+use std::os::unix::fs::FileTypeExt as _;
+
 use super::Exit;
 use crate::config::{self, Overrides, Source};
 
@@ -23,6 +25,13 @@ pub fn check(source: &Source, dump: bool) -> Report {
             return Report { output: String::new(), errors: format!("{error}\n"), exit: Exit::from(&error) };
         }
     };
+    if let Some(control) = &config.control
+        && std::fs::symlink_metadata(control).is_ok_and(|found| !found.file_type().is_socket())
+    {
+        let (file, control) = (source.path.display(), control.display());
+        let errors = format!("{file}: control {control}: not a socket; remove it, or set another path\n");
+        return Report { output: String::new(), errors, exit: Exit::Config };
+    }
     let effective = if dump { config.to_toml() } else { String::new() };
     match std::fs::read_dir(&config.root) {
         Ok(_) if dump => Report { output: effective, errors: String::new(), exit: Exit::Done },

@@ -10,3 +10,4 @@ pub mod sandbox;
 pub mod signals;
 pub mod sockets;
 pub mod stdio;
+pub mod unix_socket;

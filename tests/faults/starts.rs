@@ -196,3 +196,34 @@ fn serving_survives_removed_control_dir() {
     put(&site.at("run"), b"not even a directory");
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn control_path_that_is_no_socket_is_left_alone() {
+    let site = Site::of_the_examples();
+    let precious = put(&site.at("precious"), b"a thesis");
+    let settings = Settings::new(&site).set("control", &format!("{precious:?}"));
+    let mut daemon = Daemon::start(&site, &settings);
+    daemon.wait_stderr(0, "not a socket");
+    let checked = run(&mut hftpd_with(&["check"], &site.config())).expect_code(78);
+    assert!(checked.stderr.contains("not a socket"), "{}", checked.stderr);
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(fs::read(&precious).expect("the file"), b"a thesis");
+}
+
+#[test]
+fn restart_during_a_drain_gets_the_control_socket() {
+    let site = Site::new();
+    crate::support::content::write(&site.root().join("large"), 1, 48 << 20);
+    let control = site.at("run/control");
+    let settings = Settings::new(&site).set("control", &format!("{control:?}")).set("timeouts.drain", "\"5m\"");
+    let mut old = Daemon::start(&site, &settings);
+    let mut client = crate::support::client::Client::connect_narrow(old.address(0));
+    client.ask("get_slice large 0 50331648 raw\r\n", "0 OK\r\nContent-Length: 50331648\r\n\r\n");
+    old.drain();
+    let new = Daemon::spawn(&site, &mut hftpd_with(&[], &site.config()));
+    new.wait_stderr(0, "another daemon");
+    client.exactly(48 << 20);
+    assert_eq!(old.wait_exit().code(), Some(0));
+    new.wait_stderr(0, "the other daemon has ended");
+    assert_eq!(new.status()["pid"], new.pid());
+}

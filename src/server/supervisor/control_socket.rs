@@ -1,8 +1,6 @@
 //! The daemon's end of the control socket.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +8,7 @@ use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use crate::os::limits;
+use crate::os::unix_socket::{BoundPath, bind_private};
 use crate::server::control::{ControlReply, ControlRequest};
 use crate::server::descriptors::SpareDescriptor;
 use crate::server::slots::{LISTENER_BIT, Slots};
@@ -19,6 +18,9 @@ const MAX_CLIENTS: usize = 64;
 
 /// How long a client may take to send its request, and then to read the answer.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long until it is tried again to bind the socket where another daemon listens, which may be about to end.
+const REBIND: Duration = Duration::from_secs(1);
 
 /// How long until accepting is tried again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -31,8 +33,10 @@ pub(super) type Requests = Vec<(Token, ControlRequest)>;
 
 /// The daemon's end of the control socket.
 pub(in crate::server) struct ControlSocket {
-    listener: UnixListener,
     path: PathBuf,
+    /// None while another daemon has the socket.
+    socket: Option<BoundSocket>,
+    bind_at: Option<Instant>,
     clients: Slots<ControlClient>,
     /// Whether a client may be in the socket's queue.
     ready: bool,
@@ -40,6 +44,12 @@ pub(in crate::server) struct ControlSocket {
     retry_at: Option<Instant>,
     /// Released for a client when the process has no descriptor, and restored when one leaves.
     spare: SpareDescriptor,
+}
+
+struct BoundSocket {
+    listener: UnixListener,
+    /// Removes the path in the end.
+    _path: BoundPath,
 }
 
 struct ControlClient {
@@ -64,31 +74,49 @@ pub(super) fn is_control(token: Token) -> bool {
 }
 
 impl ControlSocket {
-    /// Binds the socket, for `owner` alone; none is the user of this process. One that a killed daemon left is removed.
+    /// Binds the socket, for `owner` alone; none is the user of this process. Where another daemon listens, it is bound
+    /// once that has ended.
     pub(in crate::server) fn bind(path: &Path, owner: Option<(u32, u32)>) -> io::Result<ControlSocket> {
-        let listener = match UnixListener::bind(path) {
+        let socket = match BoundSocket::bind(path, owner) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                if StdStream::connect(path).is_ok() {
-                    return Err(io::Error::new(error.kind(), "another daemon uses it"));
-                }
-                std::fs::remove_file(path)?;
-                UnixListener::bind(path)?
+                ::log::warn!(
+                    "no control socket at {} yet: {error}; `hftpd reload` and `hftpd status` ask that one until it ends",
+                    path.display()
+                );
+                None
             }
-            bound => bound?,
+            bound => Some(bound?),
         };
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        if let Some((uid, gid)) = owner {
-            std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
-        }
         let mut spare = SpareDescriptor::default();
         spare.restore();
-        let path = path.to_owned();
-        Ok(ControlSocket { listener, path, clients: Slots::new(), ready: false, retry_at: None, spare })
+        let bind_at = socket.is_none().then(|| Instant::now() + REBIND);
+        let (path, clients) = (path.to_owned(), Slots::new());
+        Ok(ControlSocket { path, socket, bind_at, clients, ready: false, retry_at: None, spare })
     }
 
     /// Adds it to a poll.
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.register(&mut self.listener, LISTENER, Interest::READABLE)
+        self.socket.as_mut().map_or(Ok(()), |socket| socket.register(registry))
+    }
+
+    /// Binds the socket if the other daemon has ended.
+    fn rebind(&mut self, registry: &Registry, now: Instant) {
+        let bound = BoundSocket::bind(&self.path, None).and_then(|mut socket| {
+            socket.register(registry)?;
+            Ok(socket)
+        });
+        self.bind_at = match bound {
+            Ok(socket) => {
+                ::log::info!("control socket at {}: the other daemon has ended", self.path.display());
+                self.socket = Some(socket);
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Some(now + REBIND),
+            Err(error) => {
+                ::log::warn!("no control socket at {}: {error}; SIGHUP reloads", self.path.display());
+                None
+            }
+        };
     }
 
     /// The poll reports the socket or a client.
@@ -105,7 +133,7 @@ impl ControlSocket {
 
     /// When [`ControlSocket::expire`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.clients.iter().filter_map(ControlClient::deadline).chain(self.retry_at).min()
+        self.clients.iter().filter_map(ControlClient::deadline).chain(self.retry_at).chain(self.bind_at).min()
     }
 
     /// Closes clients that take too long, and accepts again after a failure.
@@ -115,6 +143,9 @@ impl ControlSocket {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 self.remove(token);
             }
+        }
+        if self.bind_at.is_some_and(|at| at <= now) {
+            self.rebind(registry, now);
         }
         let mut requests = Vec::new();
         if self.retry_at.is_none_or(|at| at <= now) {
@@ -158,8 +189,9 @@ impl ControlSocket {
 
     /// An operator needs the status most when descriptors have run out.
     fn accept_one(&mut self) -> io::Result<UnixStream> {
-        let accepted = match self.listener.accept() {
-            Err(error) if limits::is_fd_exhausted(&error) && self.spare.release() => self.listener.accept(),
+        let Some(BoundSocket { listener, .. }) = &self.socket else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let accepted = match listener.accept() {
+            Err(error) if limits::is_fd_exhausted(&error) && self.spare.release() => listener.accept(),
             accepted => accepted,
         };
         accepted.map(|(stream, _)| stream)
@@ -185,9 +217,14 @@ impl ControlSocket {
     }
 }
 
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+impl BoundSocket {
+    fn bind(path: &Path, owner: Option<(u32, u32)>) -> io::Result<BoundSocket> {
+        let (listener, path) = bind_private(path, owner)?;
+        Ok(BoundSocket { listener: UnixListener::from_std(listener), _path: path })
+    }
+
+    fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.register(&mut self.listener, LISTENER, Interest::READABLE)
     }
 }
 
