@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::listener::BindError;
 use crate::config::LoadError;
 use crate::exit::Exit;
 
@@ -30,15 +29,5 @@ impl Failure {
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Failure {
         Failure { exit: Exit::from(&error), message: error.to_string() }
-    }
-}
-
-impl From<BindError> for Failure {
-    fn from(error: BindError) -> Failure {
-        let exit = match error.error.kind() {
-            io::ErrorKind::PermissionDenied => Exit::Permission,
-            _ => Exit::System,
-        };
-        Failure { exit, message: error.to_string() }
     }
 }

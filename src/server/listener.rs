@@ -4,7 +4,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use super::failure::Failure;
 use crate::config;
+use crate::exit::Exit;
 use crate::os::listen_fds::InheritedSocket;
 use crate::os::{limits, sockets};
 use crate::wire::Encoding;
@@ -35,28 +37,18 @@ impl Endpoint {
     }
 }
 
-/// An address that cannot be listened at.
-#[derive(Debug)]
-pub struct BindError {
-    /// Where.
-    pub address: SocketAddr,
-    /// Why not.
-    pub error: io::Error,
-}
-
-impl std::fmt::Display for BindError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot listen on {}: {}", self.address, self.error)?;
-        match self.error.kind() {
-            io::ErrorKind::AddrInUse => write!(f, " (another program has it; `ss -ltnp` shows which)"),
-            io::ErrorKind::PermissionDenied => {
-                write!(f, " (a port below 1024 needs CAP_NET_BIND_SERVICE or a start as root)")
-            }
-            io::ErrorKind::AddrNotAvailable => write!(f, " (no interface has this address)"),
-            _ if limits::is_fd_exhausted(&self.error) => write!(f, " (raise LimitNOFILE)"),
-            _ => Ok(()),
+/// Why the daemon cannot listen at `address`.
+fn bind_failure(address: SocketAddr, error: &io::Error) -> Failure {
+    let (exit, cure) = match error.kind() {
+        io::ErrorKind::AddrInUse => (Exit::System, " (another program has it; `ss -ltnp` shows which)"),
+        io::ErrorKind::PermissionDenied => {
+            (Exit::Permission, " (a port below 1024 needs CAP_NET_BIND_SERVICE or a start as root)")
         }
-    }
+        io::ErrorKind::AddrNotAvailable => (Exit::System, " (no interface has this address)"),
+        _ if limits::is_fd_exhausted(error) => (Exit::System, " (raise LimitNOFILE)"),
+        _ => (Exit::System, ""),
+    };
+    Failure { exit, message: format!("cannot listen on {address}: {error}{cure}") }
 }
 
 /// Listeners for all of `wanted`: those of `held` that have the same address in the configuration, those of `inherited`
@@ -65,7 +57,7 @@ pub(super) fn bind_all(
     wanted: &[config::Listener],
     held: &[Endpoint],
     mut inherited: Vec<InheritedSocket>,
-) -> Result<(Vec<Endpoint>, Vec<InheritedSocket>), BindError> {
+) -> Result<(Vec<Endpoint>, Vec<InheritedSocket>), Failure> {
     let mut unused: Vec<&Endpoint> = held.iter().collect();
     let mut endpoints = Vec::with_capacity(wanted.len());
     for listener in wanted {
@@ -84,7 +76,7 @@ pub(super) fn bind_all(
             None => (listen(listener.address, held), false),
         };
         let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket, from_socket_unit));
-        endpoints.push(endpoint.map_err(|error| BindError { address: listener.address, error })?);
+        endpoints.push(endpoint.map_err(|error| bind_failure(listener.address, &error))?);
     }
     Ok((endpoints, inherited))
 }
@@ -107,10 +99,10 @@ fn listen(address: SocketAddr, held: &[Endpoint]) -> io::Result<TcpListener> {
 }
 
 /// A descriptor of each endpoint, for a worker.
-pub(super) fn duplicate(endpoints: &[Endpoint]) -> Result<Vec<(Endpoint, TcpListener)>, BindError> {
+pub(super) fn duplicate(endpoints: &[Endpoint]) -> Result<Vec<(Endpoint, TcpListener)>, Failure> {
     let duplicate = |endpoint: &Endpoint| match endpoint.socket.try_clone() {
         Ok(socket) => Ok((endpoint.clone(), socket)),
-        Err(error) => Err(BindError { address: endpoint.address, error }),
+        Err(error) => Err(bind_failure(endpoint.address, &error)),
     };
     endpoints.iter().map(duplicate).collect()
 }

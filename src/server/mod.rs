@@ -32,7 +32,6 @@ mod worker_config;
 
 pub use control::{ControlReply, ControlRequest, ask};
 pub use failure::Failure;
-pub use listener::BindError;
 pub use start::{Start, run};
 
 /// The status of [`ControlRequest::Status`] for people: a line for each value.

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use super::listener::{BindError, Endpoint, duplicate};
+use super::failure::Failure;
+use super::listener::{Endpoint, duplicate};
 use crate::config::{Config, Limits};
 use crate::connection::Settings;
 use crate::handle::{Listings, Policy};
@@ -32,7 +33,7 @@ impl WorkerConfig {
         config: &Config,
         endpoints: &[Endpoint],
         workers: usize,
-    ) -> Result<Vec<WorkerConfig>, BindError> {
+    ) -> Result<Vec<WorkerConfig>, Failure> {
         let policy = Arc::new(policy(config));
         let rules = ClientRules { limits: config.limits.clone(), settings: settings(config), policy };
         let acceptors = acceptors(workers);

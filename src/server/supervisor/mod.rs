@@ -23,6 +23,7 @@ use self::control_socket::{ControlSocket, Requests};
 use self::daemon::Daemon;
 use self::drain::{Drain, DrainStep};
 use self::reload::{Outcome, Reloads, SHUTTING_DOWN};
+use self::sd_notify::NotifyState;
 use self::status_query::StatusQuery;
 use self::watchdog::Watchdog;
 use super::control::{ControlReply, ControlRequest};
@@ -73,7 +74,7 @@ impl Supervisor {
             control.register(poll.registry())?;
         }
         let now = Instant::now();
-        let watchdog = sd_notify::watchdog_timeout().map(|timeout| Watchdog::new(timeout, daemon.workers.len(), now));
+        let watchdog = sd_notify::watchdog_enabled().map(|timeout| Watchdog::new(timeout, daemon.workers.len(), now));
         Ok(Supervisor {
             daemon,
             poll,
@@ -204,7 +205,7 @@ impl Supervisor {
         self.step_drain(now);
         self.report_clients(now);
         if let Some(serial) = self.watchdog.as_mut().and_then(|watchdog| watchdog.step(self.drain.is_some(), now)) {
-            sd_notify::watchdog_ping();
+            sd_notify::send(&[NotifyState::Watchdog]);
             self.command_all(|| WorkerCommand::Ping(serial));
         }
     }
@@ -218,7 +219,8 @@ impl Supervisor {
         let connected = self.daemon.shared.admission.connected();
         if connected != self.last_reported && self.reloads.is_idle() {
             self.last_reported = connected;
-            sd_notify::status(&format!("{}; {connected} clients connected", self.daemon.serving()));
+            let status = format!("{}; {connected} clients connected", self.daemon.serving());
+            sd_notify::send(&[NotifyState::Status(&status)]);
         }
     }
 
@@ -319,7 +321,7 @@ impl Supervisor {
         let timeout = self.daemon.config.timeouts.drain;
         let connected = self.daemon.shared.admission.connected();
         ::log::info!("shutting down: draining {connected} connections (timeout {} s)", timeout.as_secs());
-        sd_notify::stopping(&format!("draining {connected} connections"));
+        sd_notify::send(&[NotifyState::Stopping, NotifyState::Status(&format!("draining {connected} connections"))]);
         self.daemon.listeners.close(self.reloads.has_threads());
         self.drain = Some(Drain::new(timeout, self.daemon.workers.len(), now));
         self.command_all(|| WorkerCommand::Drain);
@@ -331,8 +333,8 @@ impl Supervisor {
         match drain.step(now) {
             DrainStep::Wait => {}
             DrainStep::Report(more) => {
-                sd_notify::status(&format!("draining {connected} connections"));
-                sd_notify::extend_timeout(more);
+                let more = NotifyState::ExtendTimeoutUsec(u32::try_from(more.as_micros()).unwrap_or(u32::MAX));
+                sd_notify::send(&[NotifyState::Status(&format!("draining {connected} connections")), more]);
             }
             DrainStep::CloseAll => {
                 if connected > 0 {

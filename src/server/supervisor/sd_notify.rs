@@ -1,9 +1,8 @@
 //! Messages to the service manager: sd_notify(3). Without one nothing is sent.
 
 use std::os::fd::AsFd as _;
-use std::time::Duration;
 
-use ::sd_notify::NotifyState;
+pub(super) use ::sd_notify::{NotifyState, watchdog_enabled};
 
 use crate::server::listener::{Endpoint, store_name};
 
@@ -22,34 +21,9 @@ pub(super) fn reloading() {
     }
 }
 
-/// The daemon shuts down.
-pub(super) fn stopping(status: &str) {
-    send(&[NotifyState::Stopping, NotifyState::Status(status)]);
-}
-
-/// The line that `systemctl status` shows.
-pub(super) fn status(status: &str) {
-    send(&[NotifyState::Status(status)]);
-}
-
-/// The shutdown may take `more` from now.
-pub(super) fn extend_timeout(more: Duration) {
-    send(&[NotifyState::ExtendTimeoutUsec(u32::try_from(more.as_micros()).unwrap_or(u32::MAX))]);
-}
-
-/// All workers make progress.
-pub(super) fn watchdog_ping() {
-    send(&[NotifyState::Watchdog]);
-}
-
 /// Whether a service manager listens.
 pub(super) fn is_available() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
-}
-
-/// How often [`watchdog_ping`] is expected.
-pub(super) fn watchdog_timeout() -> Option<Duration> {
-    ::sd_notify::watchdog_enabled()
 }
 
 /// Gives the service manager a copy of a listener, so that no client is refused while the daemon does not run.
@@ -66,7 +40,8 @@ pub(in crate::server) fn remove_fd(name: &str) {
     send(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
 }
 
-fn send(state: &[NotifyState<'_>]) {
+/// Sends a message. One that is lost does no harm.
+pub(super) fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = ::sd_notify::notify(state) {
         ::log::debug!("cannot send a message to the service manager: {error}");
     }
