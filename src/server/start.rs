@@ -75,37 +75,24 @@ fn serve(start: Start, endpoints: Vec<Endpoint>, detached: &mut Option<Detached>
     let log =
         log::start(&start.config.log, start.daemon).map_err(|error| Failure::no_thread("the log's thread", &error))?;
     descriptors::raise_limit(&start.config);
-    let to_syslog = match start.config.log.target {
-        LogTarget::Syslog => true,
-        LogTarget::Auto => start.daemon,
-        LogTarget::Stderr => false,
-    };
     let channels = worker_channels(start.config.workers)?;
-    let workers: Vec<_> = channels.iter().map(|channel| channel.mailbox.clone()).collect();
-    let shared = Arc::new(WorkerShared::new(workers.len()));
-    let configs = WorkerConfig::for_all(&start.config, &endpoints, workers.len())?;
+    let configs = WorkerConfig::for_all(&start.config, &endpoints, channels.len())?;
     let Start { config, source, overrides, .. } = start;
-    let (listeners, peers) = (Listeners::new(endpoints), workers.clone());
-    let daemon = Daemon {
+    let supervisor = Supervisor::new(Daemon {
         config,
         source,
         overrides,
-        listeners,
+        listeners: Listeners::new(endpoints),
         control,
-        workers,
-        shared: shared.clone(),
+        workers: channels.iter().map(|channel| channel.mailbox.clone()).collect(),
+        shared: Arc::new(WorkerShared::new(channels.len())),
         protection,
         log,
         started: Instant::now(),
-    };
-    let supervisor =
-        Supervisor::new(daemon).map_err(|error| Failure::system("cannot start the main thread", &error))?;
-    for (id, (channel, config)) in channels.into_iter().zip(configs).enumerate() {
-        let worker = Worker::new(id, channel, peers.clone(), supervisor.mailbox(), shared.clone(), config);
-        let spawned = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run());
-        spawned.map_err(|error| Failure::no_thread("an event loop's thread", &error))?;
-    }
-    report_serving(&supervisor, to_syslog, detached)?;
+    })
+    .map_err(|error| Failure::system("cannot start the main thread", &error))?;
+    start_workers(&supervisor, channels, configs)?;
+    report_serving(&supervisor, detached)?;
     // From here on a signal is handled at once.
     signals::unblock(&[SIGHUP, SIGTERM, SIGINT]).map_err(|error| Failure::system("cannot unblock signals", &error))?;
     supervisor.run();
@@ -216,11 +203,30 @@ fn worker_channels(workers: Workers) -> Result<Vec<WorkerChannel>, Failure> {
     channels.map_err(|error| Failure::system("cannot make an event loop", &error))
 }
 
+fn start_workers(
+    supervisor: &Supervisor,
+    channels: Vec<WorkerChannel>,
+    configs: Vec<WorkerConfig>,
+) -> Result<(), Failure> {
+    for (id, (channel, config)) in channels.into_iter().zip(configs).enumerate() {
+        let Daemon { workers, shared, .. } = &supervisor.daemon;
+        let worker = Worker::new(id, channel, workers.clone(), supervisor.mailbox(), shared.clone(), config);
+        let spawned = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || worker.run());
+        spawned.map_err(|error| Failure::no_thread("an event loop's thread", &error))?;
+    }
+    Ok(())
+}
+
 /// Reports that the daemon serves: to the log, to standard error, to the service manager, to the process that was
-/// started.
-fn report_serving(supervisor: &Supervisor, to_syslog: bool, detached: &mut Option<Detached>) -> Result<(), Failure> {
+/// started with `--daemon`.
+fn report_serving(supervisor: &Supervisor, detached: &mut Option<Detached>) -> Result<(), Failure> {
     let serving = supervisor.daemon.serving();
     ::log::info!("{serving}");
+    let to_syslog = match supervisor.daemon.config.log.target {
+        LogTarget::Syslog => true,
+        LogTarget::Auto => detached.is_some(),
+        LogTarget::Stderr => false,
+    };
     if to_syslog {
         eprintln!("hftpd: {serving}");
     }
