@@ -1,5 +1,6 @@
 //! The time of day where the machine stands.
 #![expect(unsafe_code, reason = "time zones are the C library's alone")]
+#![expect(clippy::disallowed_methods, reason = "the log daemon wants the local time of day")]
 
 /// A moment of the year by the local clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

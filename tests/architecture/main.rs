@@ -1,18 +1,10 @@
-//! Who may import whom: the parts of `src`, read as text and held against one table.
-//!
-//! The table, [`PARTS`], is in order: a part uses only parts that stand below it. What the sources do against it today
-//! stands in [`BREACHES`], each with what mends it; a breach that is gone must leave the list. Unit tests may import
-//! what they like.
+//! The structure of `src`: which part may import which, no circles between files, and what `src/lib.rs` says of them.
 
-mod advisories;
-mod imports;
-mod scanner;
-mod tokens;
+mod sources;
 
 use std::collections::BTreeSet;
 
-use imports::{Finding, dependencies, is_within, sources};
-use tokens::{lines_without_tests, tokens};
+use sources::{Sources, first, is_within, rust_files, without_unit_tests};
 
 /// What a part may import.
 struct Part {
@@ -93,114 +85,92 @@ const PARTS: &[Part] = &[
     },
 ];
 
-/// Where the sources break the table today.
-struct Breach {
-    file: &'static str,
-    /// The beginning of the path that is imported.
-    imports: &'static str,
-    /// What mends it.
-    cure: &'static str,
-}
+/// Groups of files that use one another. To be opened; this list only becomes shorter.
+const KNOWN_CIRCLES: &[&[&str]] = &[
+    &["src/cli.rs", "src/cli/help.rs"],
+    &[
+        "src/config/diff.rs",
+        "src/config/dump.rs",
+        "src/config/field.rs",
+        "src/config/file.rs",
+        "src/config/keywords.rs",
+        "src/config/load.rs",
+        "src/config/mod.rs",
+        "src/config/settings.rs",
+    ],
+    &[
+        "src/connection/context.rs",
+        "src/connection/output.rs",
+        "src/connection/send_task.rs",
+        "src/connection/sending.rs",
+    ],
+    &["src/handle/directory.rs", "src/handle/listing.rs", "src/handle/mod.rs"],
+    &["src/log/mod.rs", "src/log/queue.rs", "src/log/writer.rs"],
+];
 
-impl Breach {
-    fn is(&self, finding: &Finding) -> bool {
-        finding.file == self.file && is_within(&finding.import, self.imports)
-    }
-}
-
-const BREACHES: &[Breach] = &[];
-
-/// Lines beyond which a file has to be two, unit tests not counted. From 400 on it asks for it.
-const LINES: usize = 500;
+/// The most lines that a file may have, without unit tests.
+const LINES: usize = 400;
 
 #[test]
-fn imports_point_one_way() {
-    let wrong: Vec<String> = findings()
-        .iter()
-        .filter(|finding| !BREACHES.iter().any(|breach| breach.is(finding)))
-        .map(Finding::to_string)
-        .collect();
+fn imports_between_parts_point_one_way() {
+    let sources = Sources::read();
+    let mut wrong = Vec::new();
+    for file in &sources.files {
+        let name = file.part();
+        let part = PARTS.iter().find(|part| part.name == name);
+        let part = part.unwrap_or_else(|| panic!("{}: add {name} to the table of tests/architecture", file.path));
+        for path in sources.paths(file) {
+            let is_allowed = match path.strip_prefix("crate::").map(first) {
+                Some(to) => to == name || part.parts.contains(&to),
+                None => part.crates.iter().any(|allowed| is_within(&path, allowed)),
+            };
+            if !is_allowed {
+                wrong.push(format!("{}: {path}: not among the imports of {name}: {}", file.path, part.reason));
+            }
+        }
+    }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
 #[test]
-fn a_breach_that_is_mended_leaves_the_list() {
-    let found = findings();
-    for breach in BREACHES {
-        assert!(
-            found.iter().any(|finding| breach.is(finding)),
-            "{} no longer imports {}: remove it from BREACHES",
-            breach.file,
-            breach.imports
-        );
-        assert!(!breach.cure.is_empty(), "{}", breach.file);
-    }
-}
-
-#[test]
-fn the_table_names_what_there_is_and_has_no_cycle() {
-    let there: BTreeSet<String> = sources().iter().map(|source| source.part().to_owned()).collect();
+fn table_is_ordered_and_names_existing_parts() {
+    let sources = Sources::read();
+    let existing: BTreeSet<String> = sources.files.iter().map(|file| file.part()).collect();
     for (at, part) in PARTS.iter().enumerate() {
-        assert!(there.contains(part.name), "src has no {}: remove its row", part.name);
+        assert!(existing.contains(part.name), "src has no {}: remove its row", part.name);
         for used in part.parts {
-            let below = PARTS[at + 1..].iter().any(|other| other.name == *used);
-            assert!(below, "{} uses {used}, which does not stand below it", part.name);
+            assert!(PARTS[at + 1..].iter().any(|other| other.name == *used), "{used} must follow {}", part.name);
         }
         for name in part.crates {
-            let name = name.split("::").next().unwrap_or_default();
-            assert!(dependencies().contains(name), "{}: {name} is no dependency any more", part.name);
+            assert!(sources.crates.contains(first(name)), "{}: {name} is not a dependency", part.name);
         }
     }
 }
 
 #[test]
-fn unsafe_code_stands_in_os_only() {
-    for source in sources().iter().filter(|source| source.part() != "os") {
-        for token in tokens(&source.text) {
-            assert!(
-                !["unsafe", "unsafe_code"].contains(&token.text),
-                "{}:{}: {} outside src/os, the only folder whose blocks are audited",
-                source.path,
-                token.line,
-                token.text
-            );
-        }
-    }
+fn files_form_no_circles() {
+    let sources = Sources::read();
+    let known: BTreeSet<BTreeSet<&str>> = KNOWN_CIRCLES.iter().map(|files| files.iter().copied().collect()).collect();
+    let found = sources.circles();
+    println!("circles: {found:#?}");
+    let new: Vec<_> = found.difference(&known).collect();
+    assert!(new.is_empty(), "files that use one another: {new:#?}");
+    let opened: Vec<_> = known.difference(&found).collect();
+    assert!(opened.is_empty(), "remove from KNOWN_CIRCLES: {opened:#?}");
 }
 
-/// Who may know the time of day, and what for. It can be set, so nothing may be due by it.
-const KNOW_THE_TIME_OF_DAY: &[(&str, &str)] = &[
-    ("src/os/clock.rs", "for the log daemon, before each message"),
-    ("src/handle/settled.rs", "to compare with the times of a directory, which are by the same clock"),
-];
-
+/// The compiler denies unsafe code where a file does not ask for it; only files of `src/os` may.
 #[test]
-fn nothing_is_due_by_the_time_of_day() {
-    for source in sources() {
-        let all = tokens(&source.text);
-        let words = ["SystemTime", "UNIX_EPOCH", "time_t", "gettimeofday", "clock_gettime", "REALTIME", "Realtime"];
-        let found = tokens::without_tests(&all).into_iter().find(|token| words.contains(&token.text));
-        let may = KNOW_THE_TIME_OF_DAY.iter().find(|(path, _)| *path == source.path);
-        match (found, may) {
-            (Some(token), None) => panic!("{}:{}: {}: use Instant", source.path, token.line, token.text),
-            (None, Some((path, what))) => panic!("{path} does not ask for the time of day {what}: remove its line"),
-            _ => {}
-        }
+fn unsafe_code_is_in_os_only() {
+    for (path, text) in rust_files("src") {
+        assert!(path.starts_with("src/os/") || !text.contains("unsafe_code"), "{path} asks for unsafe code");
     }
 }
 
 #[test]
-fn no_file_has_outgrown_itself() {
-    let long: Vec<String> = sources()
-        .iter()
-        .map(|source| (source, lines_without_tests(&source.text)))
-        .filter(|(_, lines)| *lines > LINES)
-        .map(|(source, lines)| format!("{}: {lines} lines, more than {LINES}: make it two", source.path))
-        .collect();
-    assert!(long.is_empty(), "\n{}\n", long.join("\n"));
-}
-
-fn findings() -> Vec<Finding> {
-    let dependencies = dependencies();
-    sources().iter().flat_map(|source| source.check(PARTS, &dependencies)).collect()
+fn files_have_at_most_400_lines() {
+    for (path, text) in [rust_files("src"), rust_files("tests")].concat() {
+        let lines = without_unit_tests(&text).lines().count();
+        assert!(lines <= LINES, "{path} has {lines} lines: divide it");
+    }
 }
