@@ -1,7 +1,7 @@
 //! A client as its worker keeps it: the socket, what the poll reported of it, and the connection.
 
 use std::io::{self, Read as _};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +17,8 @@ use crate::server::stream::Stream;
 pub(super) struct Client {
     pub(super) socket: Socket,
     pub(super) connection: Connection,
-    pub(super) peer: SocketAddr,
+    /// Address and port: smaller than a [`SocketAddr`], of which each idle client would have one.
+    pub(super) peer: (IpAddr, u16),
     /// When its current timer expires.
     pub(super) timer: Option<Instant>,
     /// Whether it is in one of the worker's queues.
@@ -41,7 +42,7 @@ impl Client {
     /// assumed to be ready before the poll reports it.
     pub(super) fn new(stream: Arc<Stream>, peer: SocketAddr, connection: Connection, permit: Option<Permit>) -> Client {
         let socket = Socket { stream, readable: true, writable: true, ends: false };
-        Client { socket, connection, peer, timer: None, queued: false, permit }
+        Client { socket, connection, peer: (peer.ip(), peer.port()), timer: None, queued: false, permit }
     }
 
     /// Whether something can be done now.

@@ -1,5 +1,6 @@
 //! The clients of a worker.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -135,14 +136,7 @@ impl Clients {
     }
 
     /// Sends a client the reason why it is refused. In a flood most are closed at once.
-    fn reject(
-        &mut self,
-        stream: Stream,
-        peer: std::net::SocketAddr,
-        refusal: Refusal,
-        registry: &Registry,
-        now: Instant,
-    ) {
+    fn reject(&mut self, stream: Stream, peer: SocketAddr, refusal: Refusal, registry: &Registry, now: Instant) {
         self.reporter.tally.refused(refusal);
         ::log::debug!("{peer} is refused: {}", refusal.name());
         if self.rejected < MAX_REJECTIONS {
@@ -175,7 +169,7 @@ impl Clients {
             self.shared.pool.client_removed();
         }
         self.reporter.tally.closed(reason);
-        ::log::debug!("{} is closed: {}", client.peer, reason.name());
+        ::log::debug!("{} is closed: {}", SocketAddr::from(client.peer), reason.name());
         if client.permit.is_some() {
             self.shared.loads[self.id].fetch_sub(1, Ordering::Relaxed);
             self.local_bias.client_left(self.shared.admission.connected());
@@ -332,7 +326,7 @@ impl Clients {
         };
         step(&mut client.connection, &mut cx);
         let (task, closed) = (cx.task, client.connection.closed());
-        let peer = client.peer;
+        let peer = SocketAddr::from(client.peer);
         if let Some(task) = task {
             let stream = client.socket.stream.clone();
             match task {
@@ -363,7 +357,7 @@ impl Clients {
     }
 
     /// Counts and logs what happened on a connection.
-    fn report(&mut self, peer: std::net::SocketAddr, now: Instant) {
+    fn report(&mut self, peer: SocketAddr, now: Instant) {
         for event in self.events.drain(..) {
             self.reporter.report(event, peer, &self.files, &self.rules.policy.root, now);
         }
