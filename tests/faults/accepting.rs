@@ -1,4 +1,4 @@
-//! Accepting that fails, whatever the kernel's reason.
+//! Errors of accept4(2).
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::support::site::Site;
 
 const ALWAYS: i64 = i64::MAX;
 
-/// How long it may take until clients are accepted again.
+/// The time within which clients are accepted again.
 const SOON: Duration = Duration::from_secs(1);
 
 #[test]
 fn accept_errors_delay_clients_and_are_logged_once() {
-    // The last one is what a security module answers.
+    // EPERM is the answer of a security module.
     for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::PERM] {
         let site = Site::of_the_examples();
         let (shim, daemon) = Shim::start(&site, &Settings::new(&site).set("workers", "2"));
@@ -35,22 +35,22 @@ fn accept_errors_delay_clients_and_are_logged_once() {
         assert!(begin.elapsed() < SOON, "{errno:?}: accepted again after {:?}", begin.elapsed());
         let mut complaints = daemon.stderr_lines();
         complaints.retain(|line| line.contains("cannot accept clients"));
-        assert_eq!(complaints.len(), 1, "of two workers in less than a minute: {complaints:#?}");
-        assert!(!complaints[0].contains("LimitNOFILE"), "{errno:?} is no lack of descriptors: {}", complaints[0]);
+        assert_eq!(complaints.len(), 1, "lines of two workers in less than a minute: {complaints:#?}");
+        assert!(!complaints[0].contains("LimitNOFILE"), "{errno:?} is not a lack of descriptors: {}", complaints[0]);
     }
 }
 
 #[test]
 fn econnaborted_does_not_pause_accepting() {
-    const GONE: usize = 50;
-    const STAY: usize = 100;
+    const ABORTED: usize = 50;
+    const SERVED: usize = 100;
     let site = Site::of_the_examples();
     let (shim, daemon) = Shim::start(&site, &Settings::new(&site));
-    shim.fail_accepting(Errno::CONNABORTED, i64::try_from(GONE).expect("few"));
-    let mut clients: Vec<Client> = (0..GONE + STAY).map(|_| daemon.client()).collect();
+    shim.fail_accepting(Errno::CONNABORTED, i64::try_from(ABORTED).expect("few"));
+    let mut clients: Vec<Client> = (0..ABORTED + SERVED).map(|_| daemon.client()).collect();
     clients.iter_mut().for_each(|client| client.send_if_possible(b"quit\r\n"));
-    let served = clients.iter_mut().filter_map(|client| (client.drain() > 0).then_some(())).count();
-    assert_eq!(served, STAY);
+    let served = clients.iter_mut().map(Client::drain).filter(|&length| length > 0).count();
+    assert_eq!(served, SERVED);
     assert_eq!(daemon.status()["accept_pauses"], 0);
     let lines = daemon.stderr_lines();
     assert!(!lines.iter().any(|line| line.contains("accept")), "the log: {lines:#?}");

@@ -1,4 +1,4 @@
-//! Clients that do what they should not, and what that costs the others.
+//! Hostile clients, and their cost for the daemon and for other clients.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::proc::anonymous_kib;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::{in_parallel, proc};
-use crate::{expect_served, for_ten_thousand, reset};
+use crate::{expect_served, for_ten_thousand};
 
 const LARGE: u64 = 48 << 20;
 
@@ -28,10 +28,10 @@ fn reset_during_an_answer_closes_only_that_connection() {
             if round % 2 == 0 {
                 client.expect("0 OK\r\n");
             }
-            reset(client);
+            client.reset();
         }
         let slice = other.slice(Form::Fragments, "large", 1000, 100_000);
-        assert!(slice.as_deref() == Ok(&content::pattern(1, 1000, 100_000)), "other bytes than the file's");
+        assert!(slice.as_deref() == Ok(&content::pattern(1, 1000, 100_000)), "wrong bytes");
     }
     daemon.wait_connections("total", 1);
     other.expect_alive();
@@ -53,7 +53,7 @@ fn last_bytes_of_an_answer_are_sent_without_delay() {
                     begin.elapsed()
                 })
                 .collect();
-            // The kernel holds back what is to be continued for 200 ms; a busy machine does so now and then.
+            // With MSG_MORE set on the last bytes the kernel would delay them by 200 ms. A loaded machine may delay a few.
             let slow = times.iter().filter(|time| time.as_millis() >= 150).count();
             assert!(slow < 4, "{size} bytes, {form:?}: {times:?}");
         }
@@ -84,11 +84,11 @@ fn clients_that_never_read_do_not_delay_200_others() {
             let begin = Instant::now();
             let slice = client.slice(Form::Raw, "large", offset, SIZE).expect("a slice");
             slowest.fetch_max(usize::try_from(begin.elapsed().as_millis()).expect("few"), Ordering::Relaxed);
-            assert!(slice == content::pattern(1, offset, slice.len()), "other bytes than the file's");
+            assert!(slice == content::pattern(1, offset, slice.len()), "wrong bytes");
         }
     });
     let slowest = slowest.into_inner();
-    assert!(slowest < 2000, "{SIZE} bytes took {slowest} ms beside clients that do not read");
+    assert!(slowest < 2000, "{SIZE} bytes took {slowest} ms");
     daemon.wait_connections("sending", stuck.len() as u64);
 }
 
@@ -97,29 +97,29 @@ fn unfinished_lines_of_10000_clients_fit_into_64_mib() {
     const CLIENTS: usize = 10_000;
     const THREADS: usize = 4;
     let Some((_alone, _site, daemon)) = for_ten_thousand() else { return };
-    let much = vec![b'x'; 16 << 10];
+    let part = vec![b'x'; 16 << 10];
     let parts: Vec<usize> = (0..THREADS).collect();
     let clients = std::sync::Mutex::new(Vec::with_capacity(CLIENTS));
     in_parallel(THREADS, &parts, |_| {
         for number in 0..CLIENTS / THREADS {
             let mut client = daemon.client();
-            // Words, names and nonsense are kept in different places.
+            // The parser handles names, other fields and unknown commands in different states.
             client.send(["get_metadata ", "get_slice a10 0 ", ""][number % 3]);
-            client.send(&much);
+            client.send(&part);
             clients.lock().expect("no panic").push(client);
         }
     });
     daemon.wait_connections("reading", CLIENTS as u64);
     expect_served(&daemon);
-    // What a line costs does not depend on how much came of it: so say some that go on to the end of what is allowed.
+    // The cost of a line does not depend on its length: some continue to limits.request-line.
     let mut clients = clients.into_inner().expect("no panic");
     let whole = vec![b'x'; 8 << 20];
     for clients in clients.chunks_mut(20).take(THREADS) {
         std::thread::scope(|scope| {
             for client in clients {
                 scope.spawn(|| {
-                    client.send(&whole[much.len() + "get_slice a10 0 ".len()..]);
-                    client.send_if_possible(&much);
+                    client.send(&whole[part.len() + "get_slice a10 0 ".len()..]);
+                    client.send_if_possible(&part);
                     client.expect("101 BAD REQUEST\r\n");
                 });
             }
@@ -127,9 +127,9 @@ fn unfinished_lines_of_10000_clients_fit_into_64_mib() {
     }
     let peak = proc::peak_kib(daemon.pid());
     println!("{peak} KiB at most for {CLIENTS} clients");
-    assert!(peak < 64 << 10, "{CLIENTS} lines without an end made the daemon hold {peak} KiB");
+    assert!(peak < 64 << 10, "{CLIENTS} unfinished lines cost {peak} KiB");
     expect_served(&daemon);
-    clients.into_iter().for_each(reset);
+    clients.into_iter().for_each(Client::reset);
     daemon.wait_connections("total", 0);
 }
 
@@ -152,7 +152,7 @@ fn client_that_never_reads_costs_less_than_128_kib() {
     daemon.wait_connections("sending", CLIENTS as u64);
     expect_served(&daemon);
     let each = anonymous_kib(daemon.pid()).saturating_sub(before) / CLIENTS as u64;
-    println!("{each} KiB for each");
+    println!("{each} KiB a client");
     assert!(each < 128, "a client that does not read costs {each} KiB");
     drop(stuck);
 }

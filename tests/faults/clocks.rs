@@ -1,17 +1,14 @@
-//! A time of day that jumps. What waits for a deadline must not notice.
+//! Jumps of the time of day, which must not affect any timeout.
 
 use std::time::{Duration, Instant};
 
 use crate::expect_served;
 use crate::shim::Shim;
-use crate::support::client::Client;
 use crate::support::decode::Form;
+use crate::support::meanwhile;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
-use crate::support::slow::slow;
-use crate::support::{content, meanwhile};
-
-const LARGE: u64 = 48 << 20;
+use crate::support::slow::{expect_incomplete, publish_large, slow_client};
 
 /// About three years.
 const JUMP: i64 = 100_000_000;
@@ -19,7 +16,8 @@ const JUMP: i64 = 100_000_000;
 #[test]
 fn clock_jumps_move_no_deadline() {
     let site = Site::new();
-    content::write(&site.root().join("large"), 1, LARGE);
+    publish_large(&site);
+    site.file("old", b"");
     let mut settings = Settings::new(&site).set("timeouts.drain", "\"2s\"").set("limits.rate-per-connection", "65536");
     for timeout in ["idle", "request", "stall"] {
         settings = settings.set(&format!("timeouts.{timeout}"), "\"2s\"");
@@ -34,33 +32,34 @@ fn clock_jumps_move_no_deadline() {
     };
     meanwhile(1, jump_back_and_forth, || {
         let mut idle = daemon.client();
-        let mut asks = daemon.client();
-        asks.send("get_meta");
+        let mut reading = daemon.client();
+        reading.send("get_meta");
         let begin = Instant::now();
         idle.expect_close();
         assert!(begin.elapsed() > soonest, "an idle client was closed after {:?}", begin.elapsed());
-        asks.expect("101 BAD REQUEST\r\n");
-        asks.expect_close();
+        reading.expect("101 BAD REQUEST\r\n");
+        reading.expect_close();
 
-        // The rate's own time goes on as well.
+        // The rate limit.
         let begin = Instant::now();
-        let mut paced = daemon.client();
-        paced.slice(Form::Raw, "large", 0, 200_000).expect("a slice at 64 KiB a second");
+        let mut limited = daemon.client();
+        limited.slice(Form::Raw, "large", 0, 200_000).expect("a slice at 64 KiB a second");
         assert!(begin.elapsed() > soonest, "200,000 bytes in {:?}", begin.elapsed());
 
-        assert_eq!(daemon.client().listing(), ["large"]);
-        assert!(shim.times_asked() > 0, "the shim is not asked for the time of day");
-        std::fs::rename(site.root().join("large"), site.root().join("renamed")).expect("rename");
-        assert_eq!(daemon.client().listing(), ["renamed"]);
+        // The cache of listings and of files.
+        assert_eq!(daemon.client().listing(), ["large", "old"]);
+        assert!(shim.clock_reads() > 0, "the daemon does not read the time of day through the shim");
+        std::fs::rename(site.root().join("old"), site.root().join("new")).expect("rename");
+        assert_eq!(daemon.client().listing(), ["large", "new"]);
         expect_served(&daemon);
         let uptime = daemon.status()["uptime_seconds"].as_u64();
         assert!(uptime < Some(60), "up for {uptime:?} s");
 
-        let mut stuck: Client = slow(&daemon, 0, Form::Raw, "renamed", LARGE);
+        let mut clients = [slow_client(&daemon, Form::Raw)];
         daemon.wait_connections("sending", 1);
         let begin = Instant::now();
         assert_eq!(daemon.stop(), Some(0));
         assert!(begin.elapsed() > soonest, "cut {:?} after the drain began", begin.elapsed());
-        stuck.drain();
+        expect_incomplete(&mut clients);
     });
 }

@@ -1,18 +1,21 @@
-//! Disks that hang or fail: who needs them waits, and nobody else.
+//! Disks that hang or fail: only requests that need them wait.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::process::{Alone, freeze, open_files, start_with_files, wait_for_thread};
+use crate::expect_served;
+use crate::process::{freeze, open_files, start_with_files, thread_names, wait_for_thread};
+use crate::starts::{Starting, wait_serving};
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::decode::{Fault, Form};
 use crate::support::run::hftpd_with;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::site::{Site, put};
+use crate::support::slow::publish_large;
 use crate::support::slowfs::{BYTE, Hang, SIZE, SlowFs};
-use crate::{expect_served, reset};
+use crate::support::{content, eventually, eventually_refused, own_address};
 
 const SIZE_ANSWER: &str = "0 OK\r\n4194304\r\n";
 
@@ -21,20 +24,20 @@ fn hanging_lookup_does_not_delay_another_lookup() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
     let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).set("workers", "1"));
-    // There is one thread now, and it sleeps.
-    let [mut patient, mut other] = [daemon.client(), daemon.client()];
-    for client in [&mut patient, &mut other] {
+    // Afterwards there is one disk thread, and it sleeps.
+    let [mut waiting, mut other] = [daemon.client(), daemon.client()];
+    for client in [&mut waiting, &mut other] {
         client.ask("get_metadata fast\r\n", SIZE_ANSWER);
     }
     let hanging = fs.hang(Hang::Lookups);
-    // Both requests are found in one round.
+    // The event loop reads both requests in one round.
     freeze(&daemon);
-    patient.send("get_metadata slow\r\n");
+    waiting.send("get_metadata slow\r\n");
     other.send("get_metadata fast\r\n");
     daemon.signal(Signal::CONT);
     other.expect(SIZE_ANSWER);
     drop(hanging);
-    patient.expect(SIZE_ANSWER);
+    waiting.expect(SIZE_ANSWER);
 }
 
 #[test]
@@ -43,13 +46,13 @@ fn hanging_small_read_does_not_delay_other_files() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).set("workers", "1"));
     let mut clients: Vec<Client> = (0..32).map(|_| daemon.client()).collect();
-    let mut patient: Vec<Client> = (0..4).map(|_| daemon.client()).collect();
+    let mut waiting: Vec<Client> = (0..4).map(|_| daemon.client()).collect();
     let hanging = fs.hang(Hang::Reads);
     let answer = "0 OK\r\nContent-Length: 3\r\n\r\nzzz";
-    // All requests are found in one round, and their files in a few.
+    // The event loop reads all requests in one round, and finds their files in a few.
     freeze(&daemon);
-    for (clients, waits) in clients.chunks_mut(8).zip(&mut patient) {
-        waits.send("get_slice slow 0 3 raw\r\n");
+    for (clients, slow) in clients.chunks_mut(8).zip(&mut waiting) {
+        slow.send("get_slice slow 0 3 raw\r\n");
         clients.iter_mut().for_each(|client| client.send("get_slice fast 0 3 raw\r\n"));
     }
     daemon.signal(Signal::CONT);
@@ -57,7 +60,7 @@ fn hanging_small_read_does_not_delay_other_files() {
         client.expect(answer);
     }
     drop(hanging);
-    for client in &mut patient {
+    for client in &mut waiting {
         client.expect(answer);
     }
 }
@@ -88,7 +91,7 @@ fn hanging_root_leaves_threads_for_the_next_root() {
             client
         })
         .collect();
-    daemon.wait_status("jobs that wait for a thread", |status| status["disk"]["waiting"].as_u64() > Some(0));
+    daemon.wait_status("jobs wait for a thread", |status| status["disk"]["waiting"].as_u64() > Some(0));
     expect_served(&daemon);
     daemon.reload(&settings).expect_code(0);
     daemon.client().ask("get_metadata fast\r\n", "0 OK\r\n4\r\n");
@@ -102,7 +105,7 @@ fn hanging_root_leaves_threads_for_the_next_root() {
 fn hanging_root_path_delays_only_requests_for_files() {
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::of_the_examples();
-    crate::support::site::put(&fs.target().join("f"), b"local");
+    put(&fs.target().join("f"), b"local");
     let settings = Settings::new(&site).set("workers", "1");
     let mut daemon = Daemon::start(&site, &settings.clone().root(&fs.root().join("link")));
     let mut client = daemon.client();
@@ -135,14 +138,14 @@ fn clients_that_leave_a_hanging_disk_leak_nothing() {
                 client
             })
             .collect();
-        // The files are open, and their first bytes are being waited for.
+        // The files are open, and their first reads hang.
         daemon.wait_connections("sending", clients.len() as u64);
-        clients.into_iter().for_each(reset);
+        clients.into_iter().for_each(Client::reset);
         daemon.wait_connections("total", 0);
         expect_served(&daemon);
     }
     let left = open_files(daemon.pid());
-    assert!(left < FILES / 2, "{left} files are open for clients that have all gone");
+    assert!(left < FILES / 2, "{left} files are open without a client");
 }
 
 #[test]
@@ -155,7 +158,7 @@ fn read_error_leaves_the_answer_incomplete() {
         client.send(form.request("eio", 0, SIZE as u64));
         let mut came = 0;
         let fault = client.answer(form, SIZE as u64, &mut |bytes| {
-            assert!(bytes.iter().all(|&byte| byte == BYTE), "{form:?}: a byte that is not the file's");
+            assert!(bytes.iter().all(|&byte| byte == BYTE), "{form:?}: a wrong byte");
             came += bytes.len();
         });
         assert!(matches!(fault, Err(Fault::Ended { .. })), "{form:?}: {fault:?} after {came} bytes");
@@ -175,12 +178,12 @@ fn status_does_not_wait_for_a_hanging_reload() {
     daemon.signal(Signal::HUP);
     wait_for_thread(daemon.pid(), "reload");
     let ask = || hftpd_with(&["reload"], &site.config()).stderr(std::process::Stdio::null()).spawn().expect("hftpd");
-    let mut asking: Vec<_> = (0..16).map(|_| ask()).collect();
+    let mut commands: Vec<_> = (0..16).map(|_| ask()).collect();
     for _ in 0..5 {
         assert_eq!(daemon.status()["state"], "serving");
         daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
     }
-    for child in &mut asking {
+    for child in &mut commands {
         child.kill().expect("kill");
         child.wait().expect("waitpid");
     }
@@ -193,32 +196,31 @@ fn status_does_not_wait_for_a_hanging_reload() {
 #[test]
 fn shutdown_does_not_wait_for_a_hanging_reload() {
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::new();
-    crate::support::content::write(&site.root().join("large"), 1, 48 << 20);
-    let settings = Settings::new(&site).set("timeouts.drain", "\"5m\"");
-    let mut daemon = Alone::start(&site, &settings);
-    let mut client = Client::connect_narrow(daemon.address);
+    let (site, address) = (Site::new(), own_address());
+    publish_large(&site);
+    let settings = Settings::new(&site).listen_on(address, "fragments").set("timeouts.drain", "\"5m\"");
+    settings.write(&site.config());
+    // Without a service manager, which would keep the listener open.
+    let mut daemon = Starting::spawn(&site, &mut hftpd_with(&[], &site.config()));
+    wait_serving(address);
+    let mut client = Client::connect_narrow(address);
     client.ask("get_slice large 0 50331648 raw\r\n", "0 OK\r\nContent-Length: 50331648\r\n\r\n");
     let hanging = fs.hang(Hang::Everything);
-    settings.clone().root(&fs.root()).write(&site.config());
+    settings.root(&fs.root()).write(&site.config());
     daemon.signal(Signal::HUP);
     wait_for_thread(daemon.pid(), "reload");
     daemon.signal(Signal::TERM);
-    let refused = || match std::net::TcpStream::connect(daemon.address) {
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(()),
-        other => Err(format!("{other:?}")),
-    };
-    crate::support::eventually("connections are refused", refused);
-    // The reload has been prepared, and nobody wants it any more.
+    eventually_refused(address);
+    // The preparation of the reload ends, and its result is not used.
     drop(hanging);
-    crate::support::eventually("the thread has ended", || {
-        let names = crate::process::thread_names(daemon.pid());
+    eventually("the thread has ended", || {
+        let names = thread_names(daemon.pid());
         if names.iter().all(|name| name != "reload") { Ok(()) } else { Err(names.join(" ")) }
     });
-    refused().expect("the drain goes on");
-    assert!(client.exactly(48 << 20) == crate::support::content::pattern(1, 0, 48 << 20), "other bytes");
+    eventually_refused(address);
+    assert!(client.exactly(48 << 20) == content::pattern(1, 0, 48 << 20), "wrong bytes");
     client.expect_close();
-    assert_eq!(daemon.wait_exit().code(), Some(0));
+    assert_eq!(daemon.wait().code(), Some(0));
 }
 
 #[test]
@@ -233,7 +235,7 @@ fn drain_timeout_applies_while_a_disk_hangs() {
     daemon.wait_connections("sending", 1);
     let begin = Instant::now();
     daemon.drain();
-    // What the daemon can do is to close the connection; whether the process can go is for the kernel to say.
+    // The daemon can only close the connection; the process cannot exit before the read returns.
     client.drain();
     assert!(begin.elapsed() < Duration::from_secs(4), "a client was cut after {:?}", begin.elapsed());
     drop(hanging);
@@ -241,7 +243,7 @@ fn drain_timeout_applies_while_a_disk_hangs() {
 }
 
 #[test]
-fn clients_of_a_disk_that_hangs_are_closed_after_the_stall_timeout() {
+fn clients_of_a_hanging_disk_are_closed_after_stall_timeout() {
     const CLIENTS: u64 = 20;
     let Some(fs) = SlowFs::mount() else { return };
     let site = Site::new();
@@ -253,7 +255,7 @@ fn clients_of_a_disk_that_hangs_are_closed_after_the_stall_timeout() {
     let mut patient = daemon.client();
     patient.send("get_metadata slow\r\n");
     for _ in 1..CLIENTS {
-        // A program that gives up closes its socket. That is not a reset: the daemon does not notice.
+        // An orderly close, which the daemon does not notice while it waits for the disk.
         daemon.client().send("get_metadata slow\r\n");
     }
     daemon.wait_connections("waiting", CLIENTS);
@@ -269,7 +271,7 @@ fn clients_of_a_disk_that_hangs_are_closed_after_the_stall_timeout() {
     for client in &mut patient {
         client.send(format!("get_slice slow 0 {SIZE} raw\r\n"));
     }
-    // Reads that hang may hold up the look-ups of others in this file system.
+    // Reads that hang may delay look-ups in this file system.
     daemon.wait_status("clients that wait for the disk", |status| {
         let count = |phase: &str| status["connections"][phase].as_u64().unwrap_or(0);
         count("sending") > 0 && count("sending") + count("waiting") == CLIENTS - 1

@@ -1,4 +1,4 @@
-//! More clients than anybody asked for.
+//! Many connections at once.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::process::expect_calm;
 use crate::support::client::Client;
-use crate::support::content;
 use crate::support::daemon::Daemon;
 use crate::support::decode::Form;
 use crate::support::meanwhile;
 use crate::support::proc::anonymous_kib;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
-use crate::support::slow::{expect_whole, slow, slow_in_all_forms};
-use crate::{expect_served, for_ten_thousand, reset};
+use crate::support::slow::{expect_whole, publish_large, slow_client, slow_clients};
+use crate::{expect_served, for_ten_thousand};
 
 #[test]
 fn idle_connection_of_10000_costs_less_than_1_kib() {
@@ -25,41 +24,41 @@ fn idle_connection_of_10000_costs_less_than_1_kib() {
     let clients: Vec<Client> = (0..CLIENTS).map(|_| daemon.client()).collect();
     daemon.wait_connections("idle", CLIENTS as u64);
     let each = (anonymous_kib(daemon.pid()).saturating_sub(before)) * 1024 / CLIENTS as u64;
-    println!("{each} bytes for each of {CLIENTS}");
-    assert!(each < 1024, "a client that says nothing costs {each} bytes");
+    println!("{each} bytes a connection of {CLIENTS}");
+    assert!(each < 1024, "an idle connection costs {each} bytes");
     expect_calm(&daemon);
     let begin = Instant::now();
     for _ in 0..20 {
         daemon.client().ask("get_metadata a10\r\nquit\r\n", "0 OK\r\n10\r\n0 OK\r\n");
     }
-    assert!(begin.elapsed() < Duration::from_secs(1), "twenty others took {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(1), "twenty other requests took {:?}", begin.elapsed());
     drop(clients);
     daemon.wait_connections("total", 0);
 }
 
 #[test]
 fn flood_from_one_address_does_not_delay_others() {
-    const SHARE: usize = 16;
+    const LIMIT: usize = 16;
     let site = Site::of_the_examples();
     let settings = Settings::new(&site)
         .set("limits.connections", "1000")
-        .set("limits.connections-per-address", &SHARE.to_string())
+        .set("limits.connections-per-address", &LIMIT.to_string())
         .set("log.access", "false");
     let daemon = Daemon::start(&site, &settings);
     let flooding = Ipv4Addr::new(127, 0, 0, 9);
-    let mut inside: Vec<Client> = (0..SHARE).map(|_| Client::connect_from(flooding, daemon.address(0))).collect();
-    inside.iter_mut().for_each(Client::expect_alive);
+    let mut clients: Vec<Client> = (0..LIMIT).map(|_| Client::connect_from(flooding, daemon.address(0))).collect();
+    clients.iter_mut().for_each(Client::expect_alive);
     let before = anonymous_kib(daemon.pid());
-    let (turned_away, slowest) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (refusals, slowest) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let flood = || {
-        let mut clients: Vec<Client> = (0..100).map(|_| Client::connect_from(flooding, daemon.address(0))).collect();
-        for client in &mut clients {
+        let mut refused: Vec<Client> = (0..100).map(|_| Client::connect_from(flooding, daemon.address(0))).collect();
+        for client in &mut refused {
             let line = client.line();
             assert!(line.starts_with("199 "), "{line:?}");
-            turned_away.fetch_add(1, Ordering::Relaxed);
+            refusals.fetch_add(1, Ordering::Relaxed);
         }
-        // Without TIME-WAIT, for the ports of one address are soon gone.
-        clients.into_iter().for_each(reset);
+        // Without TIME-WAIT, which would use up the ports of the address.
+        refused.into_iter().for_each(Client::reset);
     };
     meanwhile(2, flood, || {
         for _ in 0..200 {
@@ -68,30 +67,28 @@ fn flood_from_one_address_does_not_delay_others() {
             slowest.fetch_max(usize::try_from(begin.elapsed().as_millis()).expect("few"), Ordering::Relaxed);
         }
     });
-    println!("{turned_away:?} turned away; the slowest other took {slowest:?} ms");
-    assert!(turned_away.into_inner() > 200, "that was no flood");
-    assert!(slowest.into_inner() < 1000, "others wait for a flood");
-    inside.iter_mut().for_each(Client::expect_alive);
+    println!("{refusals:?} refused; the slowest other request took {slowest:?} ms");
+    assert!(refusals.into_inner() > 200, "too few connections for a flood");
+    assert!(slowest.into_inner() < 1000, "the flood delays others");
+    clients.iter_mut().for_each(Client::expect_alive);
     let growth = anonymous_kib(daemon.pid()).saturating_sub(before);
     assert!(growth < 4096, "the flood made the daemon grow by {growth} KiB");
     let lines = daemon.stderr_lines();
-    assert!(lines.len() < 10, "a flood is {} lines in the log: {lines:#?}", lines.len());
+    assert!(lines.len() < 10, "the flood caused {} log lines: {lines:#?}", lines.len());
 }
 
 #[test]
 fn resets_during_a_drain_do_not_affect_other_transfers() {
-    const LARGE: u64 = 48 << 20;
     let site = Site::new();
-    content::write(&site.root().join("f"), 1, LARGE);
+    publish_large(&site);
     let mut daemon = Daemon::start(&site, &Settings::new(&site).listen_all().set("timeouts.drain", "\"5m\""));
-    let mut stay = slow_in_all_forms(&daemon, "f", LARGE);
-    let begin = |&(listener, form): &(usize, Form)| slow(&daemon, listener, form, "f", LARGE);
-    let go: Vec<Client> = Form::ALL.iter().map(begin).collect();
-    daemon.wait_connections("sending", 2 * stay.len() as u64);
+    let mut kept = slow_clients(&daemon);
+    let reset = Form::ALL.map(|(_, form)| slow_client(&daemon, form));
+    daemon.wait_connections("sending", 2 * kept.len() as u64);
     daemon.drain();
-    go.into_iter().for_each(reset);
-    daemon.wait_connections("sending", stay.len() as u64);
-    expect_whole(&mut stay, 1, LARGE);
-    stay.iter_mut().for_each(|(client, _)| client.expect_close());
+    reset.into_iter().for_each(|(client, _)| client.reset());
+    daemon.wait_connections("sending", kept.len() as u64);
+    expect_whole(&mut kept);
+    kept.iter_mut().for_each(|(client, _)| client.expect_close());
     assert_eq!(daemon.wait_exit().code(), Some(0));
 }

@@ -1,19 +1,19 @@
-//! Logs that nobody reads, and a service manager that is not there.
+//! Logs that are not read, and a service manager that is missing.
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
+use crate::expect_served;
 use crate::process::behind;
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
 use crate::support::site::{Site, set_mode};
 use crate::support::{LONG, am_root, skipped};
-use crate::{expect_served, reset};
 
-/// The answer to many requests, each of which is a line in the log.
-fn make_noise(daemon: &Daemon) {
+/// Sends many requests, each of which is logged.
+fn fill_log(daemon: &Daemon) {
     let mut client = daemon.client();
     for _ in 0..30 {
         client.send("get_metadata a10\r\n".repeat(500));
@@ -21,23 +21,23 @@ fn make_noise(daemon: &Daemon) {
     }
 }
 
-/// Others are served though the log is stuck, what is lost is counted, and the end comes.
+/// While the log is stuck, clients are served, lost lines are counted, and the daemon can be stopped.
 #[track_caller]
-fn expect_to_be_none_the_worse(daemon: &mut Daemon) {
-    make_noise(daemon);
+fn expect_unaffected(daemon: &mut Daemon) {
+    fill_log(daemon);
     daemon.wait_status("log lines are lost", |status| status["log_lost"].as_u64() > Some(0));
-    make_noise(daemon);
+    fill_log(daemon);
     let begin = Instant::now();
     assert_eq!(daemon.stop(), Some(0));
     assert!(begin.elapsed() < Duration::from_secs(8), "it took {:?} to end", begin.elapsed());
 }
 
-/// A daemon whose standard error is a FIFO, and the end of it that somebody would read.
+/// A daemon whose standard error is a FIFO, and the reading end of it.
 fn start_with_fifo(site: &Site) -> (File, Daemon) {
     let fifo = site.at("stderr");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).expect("a FIFO");
-    // Opened both ways, so that nobody waits for it.
+    // Opened for both, so that open(2) does not block.
     let reader = fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("the FIFO");
     Settings::new(site).set("log.target", "\"stderr\"").write(&site.config());
     let script = format!("exec 2>{}; exec \"$@\"", fifo.display());
@@ -48,10 +48,10 @@ fn start_with_fifo(site: &Site) -> (File, Daemon) {
 fn full_stderr_does_not_block_the_daemon() {
     let site = Site::of_the_examples();
     let (_reader, mut daemon) = start_with_fifo(&site);
-    expect_to_be_none_the_worse(&mut daemon);
+    expect_unaffected(&mut daemon);
 }
 
-/// A log daemon at the socket that a daemon of [`start_with_log_daemon`] knows.
+/// The socket of a syslog daemon, in the /dev of [`start_with_log_daemon`].
 fn log_daemon(site: &Site) -> UnixDatagram {
     let path = site.at("dev/log");
     let _ = fs::remove_file(&path);
@@ -61,10 +61,10 @@ fn log_daemon(site: &Site) -> UnixDatagram {
     log
 }
 
-/// A daemon with a `/dev/log` of its own, and who listens there.
+/// A daemon with its own `/dev/log`, and the socket there.
 fn start_with_log_daemon(site: &Site) -> Option<(UnixDatagram, Daemon)> {
     if !am_root() {
-        skipped("only root can give the daemon a /dev/log of its own");
+        skipped("only root can give the daemon its own /dev/log");
         return None;
     }
     let dev = site.dir("dev", &[("null", b"")]);
@@ -91,7 +91,7 @@ fn restarted_syslog_daemon_gets_the_next_line() {
         };
         assert!(found.starts_with('<'), "{found}");
         drop(log);
-        // The first leaves its socket behind, and the second is missed before the third is there.
+        // The first socket file stays, as after a crash. The second is removed, and lines go to standard error meanwhile.
         if round == 1 {
             fs::remove_file(site.at("dev/log")).expect("rm");
             daemon.client().ask("get_metadata meanwhile\r\n", "202 FILE NOT FOUND\r\n");
@@ -101,7 +101,7 @@ fn restarted_syslog_daemon_gets_the_next_line() {
     }
 }
 
-/// Nothing that a client gets is a log line, and nobody dies of a line that cannot be written.
+/// No client receives a log line, and a line that cannot be written does not end the daemon.
 #[test]
 fn closed_standard_streams_do_not_affect_service() {
     let site = Site::of_the_examples();
@@ -109,7 +109,7 @@ fn closed_standard_streams_do_not_affect_service() {
     let wrapper = ["sh", "-c", "exec <&- >&- 2>&-; exec \"$@\"", "sh"];
     let mut daemon = Daemon::spawn(&site, &mut behind(&wrapper, &site.config()));
     let mut clients: Vec<Client> = (0..10).map(|_| expect_served(&daemon)).collect();
-    make_noise(&daemon);
+    fill_log(&daemon);
     for stream in 0..=2 {
         let file = fs::read_link(format!("/proc/{}/fd/{stream}", daemon.pid())).expect("a file");
         assert_eq!(file.to_string_lossy(), "/dev/null", "descriptor {stream}");
@@ -123,7 +123,7 @@ fn closed_stderr_pipe_does_not_affect_service() {
     let site = Site::of_the_examples();
     let (reader, mut daemon) = start_with_fifo(&site);
     drop(reader);
-    make_noise(&daemon);
+    fill_log(&daemon);
     daemon.wait_status("log lines are lost", |status| status["log_lost"].as_u64() > Some(0));
     expect_served(&daemon);
     daemon.hang_up();
@@ -134,9 +134,9 @@ fn closed_stderr_pipe_does_not_affect_service() {
 fn full_syslog_socket_does_not_block_the_daemon() {
     let site = Site::of_the_examples();
     let Some((log, mut daemon)) = start_with_log_daemon(&site) else { return };
-    expect_to_be_none_the_worse(&mut daemon);
+    expect_unaffected(&mut daemon);
     let mut message = [0; 1024];
-    let length = log.recv(&mut message).expect("what was sent before it was full");
+    let length = log.recv(&mut message).expect("a line from before the socket was full");
     assert!(message[..length].starts_with(b"<"), "{}", message[..length].escape_ascii());
 }
 
@@ -146,8 +146,7 @@ fn missing_notify_socket_does_not_affect_service() {
     let settings = Settings::new(&site);
     let mut daemon = Daemon::start(&site, &settings);
     fs::remove_file(site.at("notify")).expect("the notify socket");
-    let fresh = settings.set("limits.connections", "77");
-    fresh.write(&site.config());
+    settings.set("limits.connections", "77").write(&site.config());
     let mark = daemon.stderr_mark();
     daemon.signal(rustix::process::Signal::HUP);
     daemon.wait_stderr(mark, "reloaded: ");
@@ -163,14 +162,13 @@ fn silent_probes_are_not_logged() {
     for round in 0..100 {
         let client = daemon.client();
         if round % 2 == 0 {
-            reset(client);
+            client.reset();
         }
     }
-    daemon.wait_status("all have come and gone", |status| {
+    daemon.wait_status("all probes are closed", |status| {
         status["accepted"].as_u64() >= Some(100) && status["connections"]["total"] == 0
     });
-    let mut client = daemon.client();
-    client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
+    daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
     daemon.wait_stderr(0, "get_metadata a10");
     let mut lines = daemon.stderr_lines();
     lines.retain(|line| {

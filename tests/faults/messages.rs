@@ -113,8 +113,8 @@ fn status_does_not_ask_the_name_service() {
     let (shim, daemon) = Shim::start(&site, &Settings::new(&site));
     let status = daemon.status();
     assert!(status["protection"]["user"].is_string(), "{status}");
-    let before = shim.users_looked_up();
+    let before = shim.user_lookups();
     assert!(before > 0, "the name is looked up at the start");
     daemon.status();
-    assert_eq!(shim.users_looked_up(), before);
+    assert_eq!(shim.user_lookups(), before);
 }

@@ -1,21 +1,19 @@
-//! The daemon as the system sees it, and ways to start it that the system knows.
+//! The state of the daemon's process, and ways to start it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::support::daemon::Daemon;
-use crate::support::run::{self, hftpd_with};
+use crate::support::run::hftpd_with;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
-use crate::support::{LONG, eventually, proc};
+use crate::support::{eventually, proc};
 
-/// The daemon's command line behind that of a program that becomes it.
+/// The command line of a program that executes the daemon.
 pub(crate) fn behind(wrapper: &[&str], config: &Path) -> Command {
     let daemon = hftpd_with(&[], config);
     let mut command = Command::new(wrapper[0]);
@@ -29,7 +27,7 @@ pub(crate) fn behind(wrapper: &[&str], config: &Path) -> Command {
     command
 }
 
-/// A daemon that may have so many files open.
+/// A daemon with this limit of open files.
 #[track_caller]
 pub(crate) fn start_with_files(site: &Site, settings: &Settings, count: usize) -> Daemon {
     settings.write(&site.config());
@@ -37,19 +35,19 @@ pub(crate) fn start_with_files(site: &Site, settings: &Settings, count: usize) -
     Daemon::spawn(site, behind(&["prlimit", &limit], &site.config()).current_dir(site.path()))
 }
 
-/// How many files the process has open.
+/// The number of open files of the process.
 pub(crate) fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the daemon runs").count()
 }
 
-/// The processor time that the process took while `work` was done, as a share of the time that passed.
+/// The processor time that the process used during `work`, as a share of the elapsed time.
 fn load_during(pid: u32, work: impl FnOnce()) -> f64 {
     let (begin, before) = (Instant::now(), processor_time(pid));
     work();
     (processor_time(pid) - before).as_secs_f64() / begin.elapsed().as_secs_f64()
 }
 
-/// Nothing spins: over a second the daemon takes less than 5 % of a processor.
+/// No thread spins: the daemon uses less than 5 % of a processor over a second.
 #[track_caller]
 pub(crate) fn expect_calm(daemon: &Daemon) {
     let load = load_during(daemon.pid(), || std::thread::sleep(Duration::from_secs(1)));
@@ -64,17 +62,14 @@ fn processor_time(pid: u32) -> Duration {
     times.sum()
 }
 
-/// The names of the process's threads, in order.
+/// The sorted names of the process's threads.
 pub(crate) fn thread_names(pid: u32) -> Vec<String> {
-    let threads = proc::threads(pid).into_iter();
-    let mut names: Vec<String> =
-        threads.filter_map(|thread| fs::read_to_string(format!("/proc/{thread}/comm")).ok()).collect();
-    names.iter_mut().for_each(|name| name.truncate(name.trim_end().len()));
+    let mut names: Vec<String> = proc::threads(pid).iter().map(|thread| proc::status_line(thread, "Name")).collect();
     names.sort();
     names
 }
 
-/// Waits until a thread of this name is there.
+/// Waits until the process has a thread of this name.
 #[track_caller]
 pub(crate) fn wait_for_thread(pid: u32, name: &str) {
     eventually(&format!("a thread {name}"), || {
@@ -91,52 +86,4 @@ pub(crate) fn freeze(daemon: &Daemon) {
         let is_stopped = |thread: &String| proc::status_line(thread, "State").starts_with('T');
         if proc::threads(daemon.pid()).iter().all(is_stopped) { Ok(()) } else { Err("it runs".to_owned()) }
     });
-}
-
-/// A daemon without a service manager. Dropped, it is killed.
-pub(crate) struct Alone {
-    child: Child,
-    pub(crate) address: SocketAddr,
-}
-
-impl Alone {
-    #[track_caller]
-    pub(crate) fn start(site: &Site, settings: &Settings) -> Alone {
-        settings.write(&site.config());
-        let mut command = hftpd_with(&[], &site.config());
-        command.current_dir(site.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the daemon");
-        let mut lines = BufReader::new(child.stderr.take().expect("standard error is piped")).lines();
-        // `hftpd: serving ROOT on ADDRESS (ENCODING)`
-        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let (_, place) = line.split_once(": serving ")?.1.rsplit_once(" on ")?;
-            place.split(' ').next()?.parse().ok()
-        });
-        std::thread::spawn(move || lines.for_each(|line| eprintln!("{}", line.unwrap_or_default())));
-        let Some(address) = address else {
-            let _ = child.kill();
-            panic!("it does not say where it serves; it ended with {:?}", child.wait());
-        };
-        Alone { child, address }
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("a signal to the daemon");
-    }
-
-    #[track_caller]
-    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
-        run::wait(&mut self.child, LONG).unwrap_or_else(|| panic!("the daemon has not ended within {LONG:?}"))
-    }
-}
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -1,4 +1,4 @@
-//! Reloads without end.
+//! Many reloads.
 
 use crate::expect_served;
 use crate::process::{open_files, thread_names};
@@ -11,7 +11,7 @@ use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::{eventually, meanwhile};
 
-/// Threads that stay; those that wait for disks come and go.
+/// The threads except those for disk operations, which start and end as needed.
 fn lasting_threads(pid: u32) -> Vec<String> {
     thread_names(pid).into_iter().filter(|name| name != "disk").collect()
 }
@@ -28,26 +28,26 @@ fn a_thousand_reloads_under_load_leak_nothing() {
     let take_slices = |client: &mut Client| {
         for offset in (0..100_000).step_by(10_000) {
             let bytes = client.slice(Form::Fragments, "f", offset, 100_000).expect("a slice");
-            assert!(bytes == content::pattern(1, offset, 100_000), "other bytes than the file's");
+            assert!(bytes == content::pattern(1, offset, 100_000), "wrong bytes");
         }
     };
-    let mut stays = daemon.client();
-    take_slices(&mut stays);
+    let mut kept = daemon.client();
+    take_slices(&mut kept);
     let pid = daemon.pid();
     let threads = lasting_threads(pid);
-    // Files that nobody asks for any more are closed after a while.
-    let quiet = |daemon: &Daemon, wanted: Option<usize>| {
+    // Files that are not requested are closed after some time.
+    let settled_files = |daemon: &Daemon, wanted: Option<usize>| {
         let mut last = None;
-        eventually("the daemon has closed what nobody needs", || {
+        eventually("the daemon has closed unused files", || {
             let count = open_files(daemon.pid());
-            let settled = wanted.map_or(last == Some(count), |wanted| count <= wanted);
+            let is_settled = wanted.map_or(last == Some(count), |wanted| count <= wanted);
             last = Some(count);
             std::thread::sleep(std::time::Duration::from_millis(100));
-            if settled { Ok(()) } else { Err(format!("{count} are open, {wanted:?} were")) }
+            if is_settled { Ok(()) } else { Err(format!("{count} are open, {wanted:?} were")) }
         });
         open_files(daemon.pid())
     };
-    let files = quiet(&daemon, None);
+    let files = settled_files(&daemon, None);
 
     let versions = ["\"4m\"", "7", "\"5m\"", "\"for ever\""].map(|idle| settings.clone().set("timeouts.idle", idle));
     let mut reload = |times: usize| {
@@ -60,16 +60,16 @@ fn a_thousand_reloads_under_load_leak_nothing() {
     let (before, after) = meanwhile(
         2,
         || take_slices(&mut Client::connect(address)),
-        // What the first ones take is kept for those that follow.
+        // The allocator keeps memory of the first reloads.
         || (reload(FIRST), reload(RELOADS - FIRST)),
     );
 
-    take_slices(&mut stays);
+    take_slices(&mut kept);
     let reloads = daemon.status()["reloads"].clone();
     assert_eq!(reloads["succeeded"], RELOADS / 2, "{reloads}");
     assert_eq!(reloads["failed"], RELOADS / 2, "{reloads}");
     daemon.wait_connections("total", 1);
-    quiet(&daemon, Some(files));
+    settled_files(&daemon, Some(files));
     assert_eq!(lasting_threads(pid), threads);
     assert!(after < before + 1024, "{before} KiB after {FIRST} reloads, and {after} KiB after {RELOADS}");
     expect_served(&daemon);

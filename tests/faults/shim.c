@@ -1,5 +1,5 @@
-/* What tests put between the daemon and the C library with LD_PRELOAD: connections that cannot be accepted, and a clock
- * that jumps. HFTPD_SHIM names a file that holds a struct knobs; shim.rs has the other end of it. */
+/* Loaded between the daemon and the C library by LD_PRELOAD: errors of accept4, and a clock that jumps. HFTPD_SHIM names a
+ * file with a struct knobs, which shim.rs writes. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 struct knobs {
-    int64_t accept_error;  /* what accept4 fails with; 0: it does not */
-    int64_t accept_times;  /* how often it still does */
-    int64_t clock_offset;  /* seconds by which the time of day is off */
-    int64_t clock_asked;   /* how often it was asked for */
-    int64_t users_looked_up;  /* how often the name service was asked for a user */
+    int64_t accept_error;  /* the error of accept4; 0: none */
+    int64_t accept_times;  /* the number of calls that still fail */
+    int64_t clock_offset;  /* shift of the time of day in seconds */
+    int64_t clock_reads;   /* how often it was read */
+    int64_t user_lookups;  /* how often the name service was asked for a user */
 };
 
 static struct knobs none;
@@ -36,7 +36,7 @@ __attribute__((constructor)) static void begin(void)
         knobs = shared;
 }
 
-/* The control socket is spared: it is what tests watch the daemon through. */
+/* Not on the control socket, by which tests observe the daemon. */
 static int fails(int socket)
 {
     int domain = AF_UNIX;
@@ -54,7 +54,7 @@ int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags)
         return real(socket, address, length, flags);
     int error = (int)knobs->accept_error;
     if (error == ECONNABORTED) {
-        /* This one takes the connection from the queue. */
+        /* The kernel removes the connection from the queue. */
         int accepted = real(socket, address, length, flags);
         if (accepted < 0) {
             __atomic_fetch_add(&knobs->accept_times, 1, __ATOMIC_SEQ_CST);
@@ -68,7 +68,7 @@ int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags)
 
 static time_t offset(void)
 {
-    __atomic_fetch_add(&knobs->clock_asked, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&knobs->clock_reads, 1, __ATOMIC_SEQ_CST);
     return (time_t)__atomic_load_n(&knobs->clock_offset, __ATOMIC_SEQ_CST);
 }
 
@@ -93,6 +93,6 @@ time_t time(time_t *result)
 int getpwuid_r(uid_t uid, struct passwd *record, char *buffer, size_t size, struct passwd **found)
 {
     int (*real)(uid_t, struct passwd *, char *, size_t, struct passwd **) = dlsym(RTLD_NEXT, "getpwuid_r");
-    __atomic_fetch_add(&knobs->users_looked_up, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&knobs->user_lookups, 1, __ATOMIC_SEQ_CST);
     return real(uid, record, buffer, size, found);
 }

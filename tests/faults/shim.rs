@@ -1,4 +1,4 @@
-//! System calls that fail when they are told to, and a clock that jumps (`shim.c`).
+//! Injected errors of accept4(2) and jumps of the time of day (`shim.c`).
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -12,7 +12,7 @@ use crate::support::run::{hftpd_with, run};
 use crate::support::settings::Settings;
 use crate::support::site::{Site, put, set_mode};
 
-/// What the daemon's calls do; shared with it.
+/// Controls the calls of the daemon through a shared file.
 pub(crate) struct Shim {
     knobs: File,
 }
@@ -23,12 +23,12 @@ enum Knob {
     AcceptError,
     AcceptTimes,
     ClockOffset,
-    ClockAsked,
-    UsersLookedUp,
+    ClockReads,
+    UserLookups,
 }
 
 impl Shim {
-    /// A daemon whose calls pass through a shim.
+    /// A daemon whose calls pass through the shim.
     #[track_caller]
     pub(crate) fn start(site: &Site, settings: &Settings) -> (Shim, Daemon) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/shim.c");
@@ -44,7 +44,7 @@ impl Shim {
         (Shim { knobs }, Daemon::spawn(site, &mut command))
     }
 
-    /// Accepting fails with this so many times.
+    /// The next calls of accept4(2) fail with this error.
     pub(crate) fn fail_accepting(&self, errno: Errno, times: i64) {
         self.set(Knob::AcceptTimes, times);
         self.set(Knob::AcceptError, i64::from(errno.raw_os_error()));
@@ -54,19 +54,19 @@ impl Shim {
         self.set(Knob::AcceptError, 0);
     }
 
-    /// The time of day is off by so many seconds.
+    /// Shifts the time of day by so many seconds.
     pub(crate) fn set_clock(&self, offset: i64) {
         self.set(Knob::ClockOffset, offset);
     }
 
-    /// How often the daemon has asked for the time of day.
-    pub(crate) fn times_asked(&self) -> i64 {
-        self.get(Knob::ClockAsked)
+    /// How often the daemon has read the time of day.
+    pub(crate) fn clock_reads(&self) -> i64 {
+        self.get(Knob::ClockReads)
     }
 
     /// How often the daemon has asked the name service for a user.
-    pub(crate) fn users_looked_up(&self) -> i64 {
-        self.get(Knob::UsersLookedUp)
+    pub(crate) fn user_lookups(&self) -> i64 {
+        self.get(Knob::UserLookups)
     }
 
     fn get(&self, knob: Knob) -> i64 {

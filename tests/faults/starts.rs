@@ -1,4 +1,4 @@
-//! Starts that are disturbed: by signals, by a full disk, by a directory that is not there.
+//! Starts with signals, a full disk, or a missing directory.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -9,18 +9,25 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::expect_served;
 use crate::process::behind;
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::run::{self, hftpd_with, run};
 use crate::support::settings::Settings;
 use crate::support::site::{Site, put};
-use crate::support::{LONG, am_root, eventually, own_address, proc, skipped};
-use crate::{expect_served, reset};
+use crate::support::{LONG, am_root, eventually, eventually_refused, own_address, proc, skipped};
 
 const STARTS: u32 = 60;
 
-/// A signal at another moment of the start each time, but not before the daemon blocks or handles signal `after`.
+/// A configuration, and the address of its listener.
+fn configure() -> (Site, SocketAddr) {
+    let (site, address) = (Site::of_the_examples(), own_address());
+    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    (site, address)
+}
+
+/// Sends a signal at a moment of the start that depends on the round, once the daemon blocks or handles signal `after`.
 #[track_caller]
 fn signal_while_starting(pid: u32, after: Signal, signal: Signal, round: u32) {
     let bit = 1_u64 << (after.as_raw() - 1);
@@ -29,94 +36,93 @@ fn signal_while_starting(pid: u32, after: Signal, signal: Signal, round: u32) {
     while (mask("SigCgt") | mask("SigBlk")) & bit == 0 {
         assert!(start.elapsed() < LONG, "it does not handle {after:?}");
     }
-    // From at once to when it serves.
+    // Between at once and the end of the start.
     std::thread::sleep(Duration::from_micros(u64::from(round) * 100));
     kill_process(Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid"), signal).expect("a signal");
 }
 
-/// A process that is started and nothing else. Dropped, it is killed; by a failing test, what it said is shown.
-struct Started(Child, PathBuf);
+/// A daemon that may still be starting. Dropped, it is killed; if the test fails, its standard error is printed.
+pub(crate) struct Starting(Child, PathBuf);
 
-impl Started {
-    fn spawn(site: &Site, command: &mut Command) -> Started {
-        let said = site.at("said");
-        let stderr = fs::File::create(&said).expect("a file for standard error");
+impl Starting {
+    pub(crate) fn spawn(site: &Site, command: &mut Command) -> Starting {
+        let output = site.at("stderr");
+        let stderr = fs::File::create(&output).expect("a file for standard error");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        Started(command.spawn().expect("the daemon"), said)
+        Starting(command.spawn().expect("the daemon"), output)
     }
 
-    fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
 
     #[track_caller]
-    fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("a signal");
+    }
+
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         run::wait(&mut self.0, LONG).expect("it ends")
     }
 }
 
-impl Drop for Started {
+impl Drop for Starting {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
         if std::thread::panicking() {
-            eprintln!("it said:\n{}", fs::read_to_string(&self.1).unwrap_or_default());
+            eprintln!("standard error:\n{}", fs::read_to_string(&self.1).unwrap_or_default());
         }
     }
 }
 
 #[track_caller]
-fn eventually_serves(address: SocketAddr) {
+pub(crate) fn wait_serving(address: SocketAddr) {
     eventually("it serves", || TcpStream::connect(address).map(drop).map_err(|error| error.to_string()));
     Client::connect(address).expect_alive();
 }
 
 #[test]
 fn sighup_during_the_start_reloads_afterwards() {
-    let site = Site::of_the_examples();
-    let address = own_address();
-    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    let (site, address) = configure();
     for round in 0..STARTS {
-        let mut daemon = Started::spawn(&site, &mut hftpd_with(&[], &site.config()));
+        let mut daemon = Starting::spawn(&site, &mut hftpd_with(&[], &site.config()));
         signal_while_starting(daemon.pid(), Signal::HUP, Signal::HUP, round);
-        eventually_serves(address);
+        wait_serving(address);
         eventually("the reload is done", || {
             let status = run(&mut hftpd_with(&["status", "--json"], &site.config())).stdout;
             if status.contains("\"succeeded\":1") { Ok(()) } else { Err(status) }
         });
-        kill_process(Pid::from_child(&daemon.0), Signal::TERM).expect("a signal");
+        daemon.signal(Signal::TERM);
         assert_eq!(daemon.wait().code(), Some(0), "round {round}");
     }
 }
 
 #[test]
 fn sigterm_during_the_start_stops_cleanly() {
-    let site = Site::of_the_examples();
-    let address = own_address();
-    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    let (site, address) = configure();
     for round in 0..STARTS {
-        let mut daemon = Started::spawn(&site, &mut hftpd_with(&[], &site.config()));
+        let mut daemon = Starting::spawn(&site, &mut hftpd_with(&[], &site.config()));
         let signal = if round % 2 == 0 { Signal::TERM } else { Signal::INT };
         signal_while_starting(daemon.pid(), Signal::HUP, signal, round);
         let status = daemon.wait();
-        // While there is nothing to leave behind, the signal may end it as it ends any process.
+        // Before there is anything to clean up, the signal may end the process.
         let is_clean = status.code() == Some(0) || status.signal() == Some(signal.as_raw());
         assert!(is_clean, "round {round}: {status}");
         assert!(!site.control().exists(), "round {round}: a control socket is left");
     }
-    eventually("nobody listens", || TcpStream::connect(address).map_or(Ok(()), |_| Err("connected".to_owned())));
+    eventually_refused(address);
 }
 
 #[test]
 fn sigterm_during_a_background_start_stops_cleanly() {
-    let site = Site::of_the_examples();
-    let address = own_address();
-    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    let (site, _) = configure();
     let pid_file = site.at("pid");
     for round in 0..STARTS {
         put(&pid_file, b"");
         let mut command = hftpd_with(&["--daemon"], &site.config());
-        let mut daemon = Started::spawn(&site, command.arg("--pid-file").arg(&pid_file));
+        let mut daemon = Starting::spawn(&site, command.arg("--pid-file").arg(&pid_file));
         let pid = daemon_of(&pid_file, &mut daemon);
         signal_while_starting(pid, Signal::TERM, Signal::TERM, round);
         assert_eq!(daemon.wait().code(), Some(0), "round {round}");
@@ -125,17 +131,17 @@ fn sigterm_during_a_background_start_stops_cleanly() {
     }
 }
 
-/// The process of the pid file, once it is written.
+/// Waits for the pid file and returns its process.
 #[track_caller]
-fn daemon_of(pid_file: &Path, starting: &mut Started) -> u32 {
+fn daemon_of(pid_file: &Path, starting: &mut Starting) -> u32 {
     let start = Instant::now();
     loop {
-        // Asked before the file is read: once it has ended, the file is as it stays.
+        // In this order: after the end of the process the file does not change.
         let ended = starting.0.try_wait().expect("the start");
         let text = fs::read_to_string(pid_file).expect("the pid file");
         match text.strip_suffix('\n').map(str::parse) {
             Some(Ok(pid)) => return pid,
-            _ => assert!(ended.is_none() && start.elapsed() < LONG, "{text:?} is no process; the start: {ended:?}"),
+            _ => assert!(ended.is_none() && start.elapsed() < LONG, "{text:?} is no pid; the start: {ended:?}"),
         }
     }
 }
@@ -145,11 +151,9 @@ fn full_disk_under_the_pid_file_is_71() {
     if !am_root() {
         return skipped("only root may mount a small disk");
     }
-    let site = Site::of_the_examples();
-    let address = own_address();
-    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
+    let (site, address) = configure();
     let disk = site.dir("disk", &[]);
-    // What is left on the disk when the daemon has gone is told at the end.
+    // At the end it lists what is left on the disk.
     let script = format!(
         "mount -t tmpfs -o size=4k none {0} && head -c 4096 /dev/zero >{0}/fill && \"$@\" --daemon --pid-file {0}/pid; \
          code=$?; ls {0}; exit $code",
@@ -159,8 +163,8 @@ fn full_disk_under_the_pid_file_is_71() {
     let finished = run(&mut behind(&wrapper, &site.config())).expect_code(71);
     assert!(finished.stderr.contains("No space left on device"), "{}", finished.stderr);
     assert!(finished.stderr.contains("disk/pid"), "{}", finished.stderr);
-    assert_eq!(finished.stdout, "fill\n", "a pid file that names nobody is left");
-    assert!(TcpStream::connect(address).is_err(), "somebody listens");
+    assert_eq!(finished.stdout, "fill\n", "an empty pid file is left");
+    assert!(TcpStream::connect(address).is_err(), "a daemon listens");
 }
 
 #[test]
@@ -192,8 +196,8 @@ fn serving_survives_removed_control_dir() {
     }
     daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
     daemon.hang_up();
-    reset(expect_served(&daemon));
-    put(&site.at("run"), b"not even a directory");
+    expect_served(&daemon).reset();
+    put(&site.at("run"), b"a file");
     assert_eq!(daemon.stop(), Some(0));
 }
 

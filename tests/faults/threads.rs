@@ -1,4 +1,4 @@
-//! A system that gives no thread.
+//! A lack of threads.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
@@ -11,10 +11,10 @@ use crate::support::settings::Settings;
 use crate::support::site::{Site, set_mode};
 use crate::support::{am_root, skipped};
 
-/// The limit counts a user's threads, so each test needs a user for whom nobody else runs one.
+/// RLIMIT_NPROC counts the threads of a user, so each test needs a user without other threads.
 fn settings(site: &Site, number: u32) -> Option<(u32, Settings)> {
     if !am_root() {
-        skipped("only root can give the daemon a user of its own");
+        skipped("only root can start the daemon as another user");
         return None;
     }
     set_mode(&site.at("run"), 0o777);
@@ -28,7 +28,7 @@ fn start_without_threads_is_71_and_names_the_limit() {
     let site = Site::of_the_examples();
     let Some((_, settings)) = settings(&site, 1) else { return };
     settings.write(&site.config());
-    // The main thread, then the log's, then those of two event loops.
+    // There are the main thread, that of the log, and those of two event loops.
     for threads in 1..=3 {
         let limit = format!("--nproc={threads}:{threads}");
         let finished = run(&mut behind(&["prlimit", &limit], &site.config())).expect_code(71);
@@ -37,18 +37,18 @@ fn start_without_threads_is_71_and_names_the_limit() {
     }
 }
 
-/// Threads of the daemon's user that are not the daemon's. Dropped, they end.
-struct Crowd(Vec<Child>);
+/// Other processes of the daemon's user. Dropped, they end.
+struct OtherProcesses(Vec<Child>);
 
-impl Crowd {
+impl OtherProcesses {
     #[track_caller]
-    fn of(uid: u32, count: usize) -> Crowd {
+    fn of(uid: u32, count: usize) -> OtherProcesses {
         let spawn = || Command::new("sleep").arg("600").uid(uid).gid(uid).spawn().expect("sleep");
-        Crowd((0..count).map(|_| spawn()).collect())
+        OtherProcesses((0..count).map(|_| spawn()).collect())
     }
 }
 
-impl Drop for Crowd {
+impl Drop for OtherProcesses {
     fn drop(&mut self) {
         for child in &mut self.0 {
             let _ = child.kill();
@@ -65,7 +65,7 @@ fn missing_disk_threads_are_199_until_available() {
     settings.write(&site.config());
     let limit = format!("--nproc={THREADS}:{THREADS}");
     let mut daemon = Daemon::spawn(&site, &mut behind(&["prlimit", &limit], &site.config()));
-    let crowd = Crowd::of(uid, THREADS);
+    let others = OtherProcesses::of(uid, THREADS);
     let mut kept = expect_served(&daemon);
     for _ in 0..20 {
         let mut client = daemon.client();
@@ -76,9 +76,9 @@ fn missing_disk_threads_are_199_until_available() {
     daemon.reload(&settings).expect_code(71).expect_says("TasksMax");
     let mut complaints = daemon.stderr_lines();
     complaints.retain(|line| line.contains("thread that reads"));
-    assert_eq!(complaints.len(), 1, "in less than a minute: {complaints:#?}");
+    assert_eq!(complaints.len(), 1, "lines in less than a minute: {complaints:#?}");
 
-    drop(crowd);
+    drop(others);
     daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
     daemon.reload(&settings).expect_code(0);
     kept.expect_alive();

@@ -1,5 +1,5 @@
-//! Workers share the clients: a connection wakes few of them, those that stay are distributed evenly, and none is
-//! forgotten while workers are busy or cannot accept.
+//! The distribution of connections among workers: a connection wakes few of them, long connections are spread evenly, and
+//! none is forgotten while workers are busy or cannot accept.
 
 use std::fs;
 use std::path::Path;
@@ -23,26 +23,26 @@ fn start(workers: usize) -> (Site, Daemon) {
     (site, daemon)
 }
 
-/// The threads of the workers, as `/proc` names them.
+/// The threads of the workers, as paths in `/proc`.
 fn workers(daemon: &Daemon) -> Vec<String> {
     let is_worker = |thread: &String| proc::status_line(thread, "Name").starts_with("worker-");
     proc::threads(daemon.pid()).into_iter().filter(is_worker).collect()
 }
 
-/// How often workers have waited for something, all together.
+/// How often all workers together have waited.
 fn waits(daemon: &Daemon) -> u64 {
     let count = |thread: &String| proc::status_line(thread, "voluntary_ctxt_switches").parse::<u64>();
     workers(daemon).iter().map(|thread| count(thread).expect("a number")).sum()
 }
 
-/// What is in a poll, as the kernel tells it.
+/// The TCP sockets that an epoll instance watches.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Watched {
     clients: usize,
     listeners: usize,
 }
 
-/// The polls in which there are clients or listeners of TCP, one for each worker that has some.
+/// The epoll instances with clients or listeners of TCP, from `/proc`: one for each worker that has some.
 fn polls(daemon: &Daemon) -> Vec<Watched> {
     let process = format!("/proc/{}", daemon.pid());
     let table = |name| fs::read_to_string(format!("{process}/net/{name}")).unwrap_or_default();
@@ -74,12 +74,12 @@ fn inode_that_listens(line: &str) -> Option<String> {
     (*fields.get(3)? == "0A").then(|| fields[9].to_owned())
 }
 
-/// Waits until the clients are connected, and of all workers none has many more than another.
+/// Waits until the clients are connected, and the numbers of any two workers differ by at most `slack`.
 #[track_caller]
 fn expect_even(daemon: &Daemon, workers: usize, clients: usize, slack: usize) {
     daemon.wait_connections("total", clients as u64);
     eventually(&format!("{clients} clients are distributed over {workers} workers"), || {
-        // The supervisor's sockets are of another family, but its poll may look like a worker's with a client or two.
+        // The supervisor's epoll instance may look like that of a worker with few clients.
         let mut loads: Vec<usize> = polls(daemon).iter().map(|poll| poll.clients).collect();
         loads.sort_unstable_by(|a, b| b.cmp(a));
         loads.truncate(workers);
@@ -99,7 +99,7 @@ fn connection_wakes_few_workers() {
         daemon.client().ask("get_metadata a10\r\nquit\r\n", "0 OK\r\n10\r\n0 OK\r\n");
     }
     let each = (waits(&daemon) - before) as f64 / CLIENTS as f64;
-    println!("{each:.2} waits for each of {CLIENTS} connections");
+    println!("{each:.2} waits a connection of {CLIENTS}");
     assert!(each < 6.0, "a connection makes workers wait {each:.1} times");
 }
 
@@ -110,7 +110,7 @@ fn long_connections_are_spread_evenly() {
         let mut clients: Vec<Client> = (0..64).map(|_| daemon.client()).collect();
         expect_even(&daemon, workers, 64, 3);
         clients.iter_mut().for_each(Client::expect_alive);
-        // Those that were there one by one do not change that.
+        // Short connections before do not change that.
         drop(clients);
         daemon.wait_connections("total", 0);
         (0..200).for_each(|_| drop(expect_served(&daemon)));
@@ -129,7 +129,7 @@ fn only_some_workers_poll_the_listeners() {
     let mut daemon = Daemon::start(&site, &one);
     let most = std::thread::available_parallelism().map_or(1, usize::from).max(2);
     let expect = |daemon: &Daemon, listeners: usize| {
-        eventually(&format!("{listeners} listeners are in polls"), || {
+        eventually(&format!("workers poll {listeners} listeners"), || {
             let polls = polls(daemon);
             let listening: Vec<_> = polls.iter().filter(|poll| poll.listeners > 0).collect();
             let right = listening.len() == most.min(64) && listening.iter().all(|poll| poll.listeners == listeners);
@@ -149,7 +149,7 @@ fn only_some_workers_poll_the_listeners() {
 #[test]
 fn connection_bursts_are_served_by_busy_workers() {
     const LARGE: u64 = 8 << 20;
-    const CROWD: usize = 400;
+    const BURST: usize = 400;
     for workers in [1, 2, 4, 8] {
         let (site, daemon) = start(workers);
         content::write(&site.root().join("f"), 1, LARGE);
@@ -161,9 +161,9 @@ fn connection_bursts_are_served_by_busy_workers() {
         meanwhile(4, transfer, || {
             for round in 0..5 {
                 let begin = Instant::now();
-                let mut crowd: Vec<Client> = (0..CROWD).map(|_| daemon.client()).collect();
-                crowd.iter_mut().for_each(|client| client.send("get_metadata a10\r\n"));
-                crowd.iter_mut().for_each(|client| client.expect("0 OK\r\n10\r\n"));
+                let mut clients: Vec<Client> = (0..BURST).map(|_| daemon.client()).collect();
+                clients.iter_mut().for_each(|client| client.send("get_metadata a10\r\n"));
+                clients.iter_mut().for_each(|client| client.expect("0 OK\r\n10\r\n"));
                 let took = begin.elapsed();
                 assert!(took < LONG / 2, "{workers} workers, round {round}: the last was answered after {took:?}");
             }
@@ -177,18 +177,18 @@ fn paused_workers_do_not_poll_the_listener() {
     let (shim, daemon) = Shim::start(&site, &Settings::new(&site).set("workers", "2"));
     let listening = || polls(&daemon).iter().filter(|poll| poll.listeners > 0).count();
     for _ in 0..10 {
-        eventually("both workers wait for clients", || match listening() {
+        eventually("both workers poll the listener", || match listening() {
             2 => Ok(()),
             count => Err(format!("{count} do")),
         });
         shim.fail_accepting(Errno::NOBUFS, i64::MAX);
         let mut waiting = Vec::new();
-        eventually("no worker has the listener in its poll", || {
-            // One that has it is woken by this client, and fails.
+        eventually("no worker polls the listener", || {
+            // The connection wakes a worker that polls the listener, and its accept4(2) fails.
             waiting.push(daemon.client());
             match listening() {
                 0 => Ok(()),
-                count => Err(format!("{count} have")),
+                count => Err(format!("{count} do")),
             }
         });
         shim.accept_again();

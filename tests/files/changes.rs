@@ -2,16 +2,25 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
+use std::path::Path;
 
 use crate::support::client::Client;
 use crate::support::content::{self, Checker};
 use crate::support::daemon::Daemon;
 use crate::support::decode::{Fault, Form};
 use crate::support::settings::Settings;
-use crate::support::site::{Site, put};
-use crate::support::slow::{expect_whole, slow_in_all_forms};
+use crate::support::site::{Site, put, set_mode};
+use crate::support::slow::{LARGE, expect_whole, publish_large, slow_clients};
 use crate::support::{in_parallel, show};
-use crate::{holds, not_found};
+use crate::{holds, not_found, unreadable};
+
+fn append(path: &Path, bytes: &[u8]) {
+    OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(bytes)).expect("append");
+}
+
+fn truncate(path: &Path, size: u64) {
+    OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(size)).expect("truncate");
+}
 
 #[test]
 fn file_changes_are_visible_to_the_next_request() {
@@ -26,10 +35,9 @@ fn file_changes_are_visible_to_the_next_request() {
         holds(&mut client, "f", "renamed over");
         put(&path, format!("rewritten in place {round}").as_bytes());
         holds(&mut client, "f", &format!("rewritten in place {round}"));
-        let mut file = OpenOptions::new().append(true).open(&path).expect("open to append");
-        file.write_all(b", and more").expect("append");
+        append(&path, b", and more");
         holds(&mut client, "f", &format!("rewritten in place {round}, and more"));
-        file.set_len(9).expect("truncate");
+        truncate(&path, 9);
         holds(&mut client, "f", "rewritten");
         fs::remove_file(&path).expect("rm");
         not_found(&mut client, "f");
@@ -57,21 +65,55 @@ fn directory_changes_are_visible_to_the_next_listing() {
     }
 }
 
-const LARGE: u64 = 48 << 20;
+/// Changes something while answers in every form are under way. All of them arrive whole, with the old bytes.
+fn change_while_sending(change: impl FnOnce(&Site, &Path)) -> (Site, Daemon) {
+    let site = Site::new();
+    let path = publish_large(&site);
+    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let mut clients = slow_clients(&daemon);
+    change(&site, &path);
+    expect_whole(&mut clients);
+    (site, daemon)
+}
 
 #[test]
 fn replaced_file_is_sent_whole() {
-    let site = Site::new();
-    let path = site.root().join("f");
-    content::write(&path, 1, LARGE);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
-    let mut clients = slow_in_all_forms(&daemon, "f", LARGE);
-    content::write(&site.at("fresh"), 2, LARGE / 2);
-    fs::rename(site.at("fresh"), &path).expect("rename");
-    expect_whole(&mut clients, 1, LARGE);
-    for (client, form) in &mut clients {
-        assert_eq!(client.size("f"), Ok(LARGE / 2), "{form:?}: the next request sees the new file");
-    }
+    let (_site, daemon) = change_while_sending(|site, path| {
+        put(&site.at("fresh"), b"another");
+        fs::rename(site.at("fresh"), path).expect("rename");
+    });
+    holds(&mut daemon.client(), "large", "another");
+}
+
+#[test]
+fn growing_file_is_sent_with_its_old_size() {
+    let (_site, daemon) = change_while_sending(|_, path| append(path, &[0; 1 << 20]));
+    assert_eq!(daemon.client().size("large"), Ok(LARGE + (1 << 20)));
+}
+
+#[test]
+fn deleted_file_is_sent_whole() {
+    let (_site, daemon) = change_while_sending(|_, path| fs::remove_file(path).expect("rm"));
+    not_found(&mut daemon.client(), "large");
+}
+
+#[test]
+fn file_without_permission_is_sent_whole() {
+    let (_site, daemon) = change_while_sending(|_, path| set_mode(path, 0o000));
+    assert_eq!(daemon.client().size("large"), Ok(LARGE));
+    unreadable(&daemon, "get_slice large 0 1\r\n");
+}
+
+#[test]
+fn emptied_or_forbidden_root_does_not_affect_running_answers() {
+    let (site, daemon) = change_while_sending(|site, path| {
+        fs::remove_file(path).expect("rm");
+        set_mode(&site.root(), 0o000);
+    });
+    unreadable(&daemon, "get_file_listing\r\n");
+    unreadable(&daemon, "get_metadata large\r\n");
+    set_mode(&site.root(), 0o755);
+    assert!(daemon.client().listing().is_empty());
 }
 
 #[test]
@@ -85,15 +127,15 @@ fn truncated_file_leaves_the_answer_incomplete() {
         let mut client = Client::connect_narrow(daemon.address(listener));
         client.send(form.request(&name, 0, LARGE));
         client.expect("0 OK\r\n");
-        OpenOptions::new().write(true).open(&path).expect("open").set_len(0).expect("truncate");
+        truncate(&path, 0);
 
-        // What was on its way arrives, and then the connection ends, with nothing to say that all is well.
-        let mut head_again = b"0 OK\r\n".chain(client.into_reader());
+        // Bytes that were already sent arrive. Then the connection ends within the answer.
+        let mut answer = b"0 OK\r\n".chain(client.into_reader());
         let mut checker = Checker::new(3, 0);
-        let fault = form.read(&mut head_again, LARGE, &mut |bytes| checker.take(bytes));
+        let fault = form.read(&mut answer, LARGE, &mut |bytes| checker.take(bytes));
         assert!(matches!(fault, Err(Fault::Ended { .. })), "{form:?}: {fault:?}");
-        assert!(checker.offset < LARGE, "{form:?}: all {LARGE} bytes came of a file that was cut");
-        assert_eq!(checker.wrong_at, None, "{form:?}: a wrong byte among the {} that came", checker.offset);
+        assert!(checker.offset < LARGE, "{form:?}: all {LARGE} bytes of a truncated file");
+        assert_eq!(checker.wrong_at, None, "{form:?}: a wrong byte among {}", checker.offset);
     });
     holds(&mut daemon.client(), "f0-false", "");
 }
@@ -104,10 +146,9 @@ fn slices_of_a_growing_file_have_its_bytes() {
     let path = site.file("log", b"");
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
-    let mut file = OpenOptions::new().append(true).open(&path).expect("open to append");
     let mut offset = 0;
     for round in 0..100 {
-        file.write_all(&content::pattern(4, offset, 1000 + round)).expect("append");
+        append(&path, &content::pattern(4, offset, 1000 + round));
         let size = client.size("log").expect("a size");
         assert_eq!(size, offset + 1000 + round as u64);
         let bytes = client.slice(Form::Fragments, "log", offset, size - offset).expect("what was appended");

@@ -1,9 +1,9 @@
-//! What is served and what is not: names and links that try to leave the root, files that are no files, roots that are
-//! replaced and files that change while clients ask.
+//! Files and roots: names and links that leave the root, special files, and changes while clients send requests.
 
 mod changes;
 mod links;
 mod mixing;
+mod mounts;
 mod names;
 mod roots;
 mod special;
@@ -18,7 +18,7 @@ const INVALID: &str = "201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const NOT_FOUND: &str = "202 FILE NOT FOUND\r\n";
 const UNREADABLE: &str = "199 INTERNAL SERVER ERROR\r\n";
 
-/// The name is well formed, but there is no such file, by whatever request.
+/// Every request with this valid name is answered 202.
 #[track_caller]
 fn not_found(client: &mut Client, name: &str) {
     client.ask(format!("get_metadata {name}\r\n"), NOT_FOUND);
@@ -27,7 +27,7 @@ fn not_found(client: &mut Client, name: &str) {
     client.ask(format!("get_slice {name} 99999999999999999999 1\r\n"), NOT_FOUND);
 }
 
-/// The file is there with these bytes, by whatever request.
+/// The file exists and has these bytes.
 #[track_caller]
 fn holds(client: &mut Client, name: &str, bytes: &str) {
     let size = bytes.len();
@@ -37,7 +37,7 @@ fn holds(client: &mut Client, name: &str, bytes: &str) {
     client.ask(format!("get_slice {name} 0 {}\r\n", size + 1), "203 OFFSET EXCEEDS FILE SIZE\r\n");
 }
 
-/// The next request that needs the root is answered 199, and the connection closed.
+/// The request is answered 199, and the connection is closed.
 #[track_caller]
 fn unreadable(daemon: &support::daemon::Daemon, request: &str) {
     let mut client = daemon.client();

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::support::client::HELP_ANSWER;
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
 use crate::support::site::{Site, set_mode, switch_link};
@@ -48,7 +49,7 @@ fn missing_root_is_199_for_requests_that_need_it() {
     let mut client = daemon.client();
     client.ask("verdura\r\n", "200 NO SUCH COMMAND\r\n");
     client.ask("get_metadata a@b\r\n", crate::INVALID);
-    client.ask("help\r\n", "0 OK\r\nget_file_listing\r\nget_metadata\r\nget_slice\r\nhelp\r\nquit\r\n\r\n");
+    client.ask("help\r\n", HELP_ANSWER);
 
     fs::rename(site.at("away"), site.root()).expect("rename");
     holds(&mut client, "a10", "0123456789");

@@ -1,9 +1,9 @@
-//! Clients of many IPv6 addresses, in a network namespace that has them on its loopback interface.
+//! Clients with several IPv6 addresses, in a network namespace that has them on its loopback interface.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::Command;
 
-use super::limits::expect_unwelcome;
+use super::limits::expect_refused;
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::run::run;
@@ -11,16 +11,16 @@ use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::{am_root, skipped};
 
-/// Set in the run of this binary that is in the namespace.
+/// Set when this binary runs in the namespace.
 const INSIDE: &str = "HFTPD_TEST_ADDRESSES";
 
-/// Makes the addresses, then becomes the test.
+/// Adds the addresses and executes the test.
 const SCRIPT: &str = "ip link set lo up &&
     for address in fd00:0:0:1::1 fd00:0:0:1:8000::2 fd00:0:0:1::3 fd00:0:0:2::1 fd01:0:0:1::1; do
         ip address add $address/128 dev lo nodad || exit
     done && exec \"$0\" \"$@\"";
 
-/// Runs a test of this binary in a network namespace of its own.
+/// Runs a test of this binary in a new network namespace.
 #[track_caller]
 fn run_inside(test: &str) {
     let namespace: &[&str] =
@@ -31,7 +31,7 @@ fn run_inside(test: &str) {
         command
     };
     if !unshare().args(["ip", "link", "set", "lo", "up"]).status().is_ok_and(|status| status.success()) {
-        return skipped("no network namespace of its own: unshare(1) or ip(8) is missing, or it is not allowed");
+        return skipped("cannot make a network namespace: unshare(1) or ip(8) is missing, or it is not permitted");
     }
     let this = std::env::current_exe().expect("this binary");
     let mut command = unshare();
@@ -53,22 +53,22 @@ fn ipv6_clients_count_by_their_64_prefix() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site).listen_on("[::]:0", "fragments");
     let mut daemon = Daemon::start(&site, &settings.clone().set("limits.connections-per-address", "2"));
-    let mut inside = ["fd00:0:0:1::1", "fd00:0:0:1:8000::2"].map(|source| from(source, &daemon));
-    inside.iter_mut().for_each(Client::expect_alive);
+    let mut clients = ["fd00:0:0:1::1", "fd00:0:0:1:8000::2"].map(|source| from(source, &daemon));
+    clients.iter_mut().for_each(Client::expect_alive);
     for source in ["fd00:0:0:1::1", "fd00:0:0:1::3"] {
-        expect_unwelcome(&mut from(source, &daemon));
+        expect_refused(&mut from(source, &daemon));
     }
-    // Networks that differ in the last and in the first bits of the 64.
+    // Networks that differ in the last and in the first bits of the prefix.
     for source in ["fd00:0:0:2::1", "fd01:0:0:1::1", "::1"] {
         let mut others = [(); 2].map(|()| from(source, &daemon));
         others.iter_mut().for_each(Client::expect_alive);
-        expect_unwelcome(&mut from(source, &daemon));
+        expect_refused(&mut from(source, &daemon));
     }
     let networks = settings.set("limits.allow", "[\"fd00::/16\"]").set("limits.deny", "[\"fd00:0:0:1::/64\"]");
     daemon.reload(&networks).expect_code(0);
     from("fd00:0:0:2::1", &daemon).expect_alive();
     for source in ["fd00:0:0:1::3", "fd01:0:0:1::1", "::1"] {
-        expect_unwelcome(&mut from(source, &daemon));
+        expect_refused(&mut from(source, &daemon));
     }
-    inside.iter_mut().for_each(Client::expect_alive);
+    clients.iter_mut().for_each(Client::expect_alive);
 }

@@ -1,4 +1,4 @@
-//! `--daemon --pid-file`: the caller's exit code tells the truth.
+//! `--daemon --pid-file`: the exit code reports whether the daemon serves.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use crate::support::settings::Settings;
 use crate::support::site::Site;
 use crate::support::{eventually, own_address, proc};
 
-/// A daemon that is nobody's child, killed in the end if it is still there.
+/// A daemon that is not a child of the test. Dropped, it is killed if it still runs.
 struct Background {
     pid: u32,
 }
@@ -37,7 +37,7 @@ impl Background {
     #[track_caller]
     fn stop(&self) {
         self.signal(Signal::TERM);
-        eventually("it ends on SIGTERM", || match proc::is_alive(self.pid) {
+        eventually("it ends after SIGTERM", || match proc::is_alive(self.pid) {
             true => Err(format!("{} is alive", self.pid)),
             false => Ok(()),
         });
@@ -63,7 +63,7 @@ fn daemon_option_returns_when_serving_and_writes_the_pid() {
     let address = own_address();
     Settings::new(&site).listen_on(address, "fragments").write(&site.config());
     start(&site).expect_code(0);
-    // No waiting: exit code 0 says that it serves.
+    // Without a wait: exit code 0 means that it serves.
     let mut client = Client::connect(address);
     client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
     let background = Background::from_pid_file(&site.at("pid"));

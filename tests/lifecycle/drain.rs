@@ -1,131 +1,110 @@
-//! The end: what is under way is finished, nothing new is begun, and it does not take for ever.
+//! The drain after SIGTERM or SIGINT: answers under way are finished, no request is started, and the time is limited.
 
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::content;
+use crate::support::client::Client;
 use crate::support::daemon::Daemon;
-use crate::support::decode::{Fault, Form};
-use crate::support::eventually;
+use crate::support::decode::Form;
+use crate::support::eventually_refused;
 use crate::support::settings::Settings;
 use crate::support::site::Site;
-use crate::support::slow::{expect_whole, slow, slow_in_all_forms};
+use crate::support::slow::{expect_incomplete, expect_whole, publish_large, slow_client, slow_clients};
 
-const LARGE: u64 = 100 << 20;
-
-/// A daemon with a 100 MiB file and this much patience.
-fn started(drain: &str) -> (Site, Daemon) {
+/// A daemon with a large file and this drain timeout.
+fn start(drain: &str) -> (Site, Daemon) {
     let site = Site::new();
-    content::write(&site.root().join("large"), 1, LARGE);
+    publish_large(&site);
     let settings = Settings::new(&site).listen_all().set("timeouts.drain", &format!("{drain:?}"));
     let daemon = Daemon::start(&site, &settings);
     (site, daemon)
 }
 
+/// A daemon that drains, and the client that it waits for, which has sent these requests as well.
+fn start_draining(requests: &str) -> (Site, Daemon, (Client, Form)) {
+    let (site, daemon) = start("5m");
+    let mut client = slow_client(&daemon, Form::Raw);
+    client.0.send(requests);
+    daemon.wait_connections("sending", 1);
+    daemon.drain();
+    (site, daemon, client)
+}
+
+/// The client receives its answer and nothing else, and the daemon exits with 0.
 #[track_caller]
-fn eventually_refused(daemon: &Daemon) {
-    let address = daemon.address(0);
-    eventually("new connections are refused", || match TcpStream::connect(address) {
-        Err(_) => Ok(()),
-        Ok(_) => Err("connected".to_owned()),
-    });
+fn expect_finished(mut daemon: Daemon, clients: &mut [(Client, Form)]) {
+    expect_whole(clients);
+    clients.iter_mut().for_each(|(client, _)| client.expect_close());
+    assert_eq!(daemon.wait_exit().code(), Some(0));
 }
 
 #[test]
 fn drain_finishes_answers_and_closes_idle_connections() {
     for signal in [Signal::TERM, Signal::INT] {
-        let (_site, mut daemon) = started("5m");
-        let mut clients = slow_in_all_forms(&daemon, "large", LARGE);
-        let mut never_asked = daemon.client();
-        let mut asked = daemon.client();
-        asked.expect_alive();
-        let mut asking = daemon.client();
-        asking.send("get_metadata lar");
+        let (_site, mut daemon) = start("5m");
+        let mut clients = slow_clients(&daemon);
+        let [mut silent, mut answered, mut reading] = [daemon.client(), daemon.client(), daemon.client()];
+        answered.expect_alive();
+        reading.send("get_metadata lar");
         daemon.wait_connections("reading", 1);
         daemon.wait_connections("idle", 2);
 
         daemon.signal(signal);
-        for client in [&mut never_asked, &mut asked, &mut asking] {
+        for client in [&mut silent, &mut answered, &mut reading] {
             client.expect_close();
         }
-        eventually_refused(&daemon);
-        assert!(daemon.is_running(), "ended with answers under way");
-        expect_whole(&mut clients, 1, LARGE);
-        clients.iter_mut().for_each(|(client, _)| client.expect_close());
-        assert_eq!(daemon.wait_exit().code(), Some(0));
+        eventually_refused(daemon.address(0));
+        assert!(daemon.is_running(), "the daemon ended before its answers");
+        expect_finished(daemon, &mut clients);
     }
 }
 
 #[test]
 fn drain_is_reported_to_manager_and_status() {
-    let (_site, mut daemon) = started("5m");
-    let mut client = slow(&daemon, 0, Form::Raw, "large", LARGE);
-    daemon.wait_connections("sending", 1);
-    daemon.drain();
+    // `start_draining` has waited for STOPPING=1.
+    let (_site, daemon, client) = start_draining("");
     daemon.wait_status("the state is draining", |status| status["state"] == "draining");
-    client.answer(Form::Raw, LARGE, &mut |_| {}).unwrap_or_else(|fault| panic!("{fault}"));
-    client.expect_close();
-    assert_eq!(daemon.wait_exit().code(), Some(0));
+    expect_finished(daemon, &mut [client]);
 }
 
 #[test]
 fn drain_drops_requests_not_yet_started() {
-    let (_site, mut daemon) = started("5m");
-    let mut client = slow(&daemon, 0, Form::Fragments, "large", LARGE);
-    client.send("get_metadata large\r\nget_file_listing\r\nget_slice large 0 1\r\n");
-    daemon.wait_connections("sending", 1);
-    daemon.drain();
-    eventually_refused(&daemon);
-    client.answer(Form::Fragments, LARGE, &mut |_| {}).unwrap_or_else(|fault| panic!("{fault}"));
-    client.expect_close();
-    assert_eq!(daemon.wait_exit().code(), Some(0));
+    let (_site, daemon, client) = start_draining("get_metadata large\r\nget_file_listing\r\nget_slice large 0 1\r\n");
+    eventually_refused(daemon.address(0));
+    expect_finished(daemon, &mut [client]);
 }
 
 #[test]
 fn drain_without_connections_ends_at_once() {
-    let (_site, mut daemon) = started("5m");
+    let (_site, mut daemon) = start("5m");
     daemon.client().expect_alive();
     assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
 fn drain_timeout_cuts_remaining_answers() {
-    let (_site, mut daemon) = started("1s");
-    let mut clients = slow_in_all_forms(&daemon, "large", LARGE);
+    let (_site, mut daemon) = start("1s");
+    let mut clients = slow_clients(&daemon);
     let start = Instant::now();
     assert_eq!(daemon.stop(), Some(0));
-    let took = start.elapsed();
-    assert!(took > Duration::from_millis(900), "cut after {took:?}, before the deadline");
-    for (client, form) in &mut clients {
-        let outcome = client.answer(*form, LARGE, &mut |_| {});
-        assert!(matches!(outcome, Err(Fault::Ended { .. })), "{form:?}: {outcome:?}");
-    }
+    assert!(start.elapsed() > Duration::from_millis(900), "cut after {:?}, too early", start.elapsed());
+    expect_incomplete(&mut clients);
 }
 
 #[test]
 fn second_signal_ends_the_drain() {
-    let (_site, mut daemon) = started("5m");
-    let mut client = slow(&daemon, 0, Form::Plain, "large", LARGE);
-    daemon.wait_connections("sending", 1);
-    daemon.drain();
-    assert!(daemon.is_running(), "one signal ended it with an answer under way");
+    let (_site, mut daemon, client) = start_draining("");
+    assert!(daemon.is_running(), "the first signal ended the daemon before its answer");
     daemon.signal(Signal::TERM);
     daemon.wait_exit();
-    let outcome = client.answer(Form::Plain, LARGE, &mut |_| {});
-    assert!(matches!(outcome, Err(Fault::Ended { .. })), "{outcome:?}");
+    expect_incomplete(&mut [client]);
 }
 
 #[test]
 fn reload_does_not_stop_a_drain() {
-    let (_site, mut daemon) = started("5m");
-    let mut client = slow(&daemon, 0, Form::Raw, "large", LARGE);
-    daemon.wait_connections("sending", 1);
-    daemon.drain();
+    let (_site, daemon, client) = start_draining("");
     daemon.signal(Signal::HUP);
-    eventually_refused(&daemon);
-    client.answer(Form::Raw, LARGE, &mut |_| {}).unwrap_or_else(|fault| panic!("{fault}"));
-    client.expect_close();
-    assert_eq!(daemon.wait_exit().code(), Some(0));
+    eventually_refused(daemon.address(0));
+    expect_finished(daemon, &mut [client]);
 }

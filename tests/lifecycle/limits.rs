@@ -1,10 +1,10 @@
-//! A full house, and clients that are not welcome.
+//! Limits of connections, address lists and rates.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::time::Instant;
 
-use crate::support::client::Client;
+use crate::support::client::{Client, PROBE};
 use crate::support::content;
 use crate::support::daemon::Daemon;
 use crate::support::decode::Form;
@@ -14,13 +14,13 @@ use crate::support::{eventually, in_parallel, skipped};
 
 /// Reads a 199 line and the close.
 #[track_caller]
-pub(super) fn expect_unwelcome(client: &mut Client) {
+pub(super) fn expect_refused(client: &mut Client) {
     let line = client.line();
     assert!(line.starts_with("199 ") && line.len() > 4, "{line:?}");
     client.expect_close();
 }
 
-/// A client that is in and has been answered.
+/// A client that has been answered.
 #[track_caller]
 pub(super) fn admitted(daemon: &Daemon) -> Client {
     let mut client = daemon.client();
@@ -28,71 +28,69 @@ pub(super) fn admitted(daemon: &Daemon) -> Client {
     client
 }
 
-/// Connects until there is room.
+/// Connects until a client is accepted.
 #[track_caller]
-fn eventually_admitted(daemon: &Daemon) -> Client {
-    let mut found = None;
-    eventually("room for another client", || {
-        let mut client = daemon.client();
-        client.send_if_possible(crate::support::client::PROBE);
+fn wait_admitted(daemon: &Daemon) -> Client {
+    let mut client = daemon.client();
+    eventually("another client is accepted", || {
+        client = daemon.client();
+        client.send_if_possible(PROBE);
         let line = client.line();
-        found = Some(client);
         if line.starts_with("202 ") { Ok(()) } else { Err(line) }
     });
-    found.expect("there was room")
+    client
 }
 
 #[test]
 fn connections_limit() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.connections", "3"));
-    let mut inside: Vec<_> = (0..3).map(|_| admitted(&daemon)).collect();
+    let mut clients: Vec<_> = (0..3).map(|_| admitted(&daemon)).collect();
     for _ in 0..5 {
-        expect_unwelcome(&mut daemon.client());
-        let mut eager = daemon.client();
-        eager.send_if_possible(b"get_file_listing\r\n");
-        expect_unwelcome(&mut eager);
+        expect_refused(&mut daemon.client());
+        // Also if it has sent a request.
+        let mut client = daemon.client();
+        client.send_if_possible(b"get_file_listing\r\n");
+        expect_refused(&mut client);
     }
-    for client in &mut inside {
-        client.expect_alive();
-    }
-    inside.pop();
-    let mut another = eventually_admitted(&daemon);
+    clients.iter_mut().for_each(Client::expect_alive);
+    clients.pop();
+    let mut another = wait_admitted(&daemon);
     another.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
-    expect_unwelcome(&mut daemon.client());
+    expect_refused(&mut daemon.client());
 }
 
 #[test]
 fn connections_per_address_limit() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.connections-per-address", "2"));
-    let mut inside = [admitted(&daemon), admitted(&daemon)];
-    expect_unwelcome(&mut daemon.client());
+    let mut clients = [admitted(&daemon), admitted(&daemon)];
+    expect_refused(&mut daemon.client());
     let other = Ipv4Addr::new(127, 0, 0, 9);
     let mut others = [(); 2].map(|()| Client::connect_from(other, daemon.address(0)));
-    for client in inside.iter_mut().chain(&mut others) {
+    for client in clients.iter_mut().chain(&mut others) {
         client.expect_alive();
     }
-    expect_unwelcome(&mut Client::connect_from(other, daemon.address(0)));
-    drop(inside);
-    eventually_admitted(&daemon);
-    expect_unwelcome(&mut Client::connect_from(other, daemon.address(0)));
+    expect_refused(&mut Client::connect_from(other, daemon.address(0)));
+    drop(clients);
+    wait_admitted(&daemon);
+    expect_refused(&mut Client::connect_from(other, daemon.address(0)));
 }
 
 #[test]
 fn allow_and_deny_lists() {
     let site = Site::of_the_examples();
-    let welcome = Ipv4Addr::new(127, 0, 1, 1);
+    let allowed = Ipv4Addr::new(127, 0, 1, 1);
     let denied = Ipv4Addr::new(127, 0, 1, 2);
     let settings =
         Settings::new(&site).set("limits.allow", "[\"127.0.1.0/24\"]").set("limits.deny", "[\"127.0.1.2/32\"]");
     let daemon = Daemon::start(&site, &settings);
-    Client::connect_from(welcome, daemon.address(0)).expect_alive();
-    expect_unwelcome(&mut Client::connect_from(denied, daemon.address(0)));
-    expect_unwelcome(&mut daemon.client());
+    Client::connect_from(allowed, daemon.address(0)).expect_alive();
+    expect_refused(&mut Client::connect_from(denied, daemon.address(0)));
+    expect_refused(&mut daemon.client());
     let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.deny", "[\"127.0.1.2/32\"]"));
-    Client::connect_from(welcome, daemon.address(0)).expect_alive();
-    expect_unwelcome(&mut Client::connect_from(denied, daemon.address(0)));
+    Client::connect_from(allowed, daemon.address(0)).expect_alive();
+    expect_refused(&mut Client::connect_from(denied, daemon.address(0)));
 }
 
 #[test]
@@ -109,39 +107,39 @@ fn dual_stack_listener_sees_ipv4_clients_as_ipv4() {
     let port = daemon.address(0).port();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     Client::connect_from(of(1), address).expect_alive();
-    expect_unwelcome(&mut Client::connect_from(of(2), address));
-    expect_unwelcome(&mut Client::connect(address));
-    expect_unwelcome(&mut Client::connect(SocketAddr::from((Ipv6Addr::LOCALHOST, port))));
+    expect_refused(&mut Client::connect_from(of(2), address));
+    expect_refused(&mut Client::connect(address));
+    expect_refused(&mut Client::connect(SocketAddr::from((Ipv6Addr::LOCALHOST, port))));
     drop(daemon);
 
-    // As IPv6 addresses they would all be of one /64.
+    // As mapped IPv6 addresses they would all be in one /64.
     let daemon = Daemon::start(&site, &settings.set("limits.connections-per-address", "1"));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, daemon.address(0).port()));
-    let mut inside = [1, 2, 3].map(|last| Client::connect_from(of(last), address));
-    inside.iter_mut().for_each(Client::expect_alive);
-    expect_unwelcome(&mut Client::connect_from(of(2), address));
+    let mut clients = [1, 2, 3].map(|last| Client::connect_from(of(last), address));
+    clients.iter_mut().for_each(Client::expect_alive);
+    expect_refused(&mut Client::connect_from(of(2), address));
 }
 
-/// What a rate is measured over.
-const TEN_SECONDS: u64 = 10;
+/// The time over which a rate is measured, in seconds.
+const PERIOD: u64 = 10;
 
-/// How many times as long as it should it takes the daemon to answer ten seconds' worth of bytes at this rate.
+/// The time that the daemon takes for the bytes of a period at this rate, in periods.
 fn slowness(address: SocketAddr, rate: u64, request: &str) -> f64 {
     let mut client = Client::connect(address);
-    let mut speaker = client.stream().try_clone().expect("a second handle");
+    let mut writer = client.stream().try_clone().expect("a second handle");
     let took = std::thread::scope(|scope| {
-        // The daemon takes no more requests than it answers at this rate.
-        scope.spawn(move || speaker.write_all(request.as_bytes()));
+        // The daemon reads requests no faster than it answers them.
+        scope.spawn(move || writer.write_all(request.as_bytes()));
         client.exactly(1);
         let start = Instant::now();
-        for _ in 0..TEN_SECONDS * 4 {
+        for _ in 0..PERIOD * 4 {
             client.exactly(usize::try_from(rate / 4).expect("a rate"));
         }
         let took = start.elapsed();
         let _ = client.stream().shutdown(Shutdown::Both);
         took
     });
-    took.as_secs_f64() / TEN_SECONDS as f64
+    took.as_secs_f64() / PERIOD as f64
 }
 
 #[test]
@@ -165,16 +163,16 @@ fn rate_limit_is_exact_within_five_percent() {
     jobs.push((2, 0, whole(Form::Raw)));
     in_parallel(jobs.len(), &jobs, |(daemon, listener, request)| {
         let (text, rate) = RATES[*daemon];
-        let what = format!("{text} a second of {:?}, listener {listener}", request.lines().next().unwrap_or_default());
-        // A machine that has other work makes it slower, and nothing makes it faster.
+        let what = format!("{text}/s of {:?}, listener {listener}", request.lines().next().unwrap_or_default());
+        // Other load on the machine makes it slower, and nothing makes it faster.
         for last in [false, false, true] {
             let slowness = slowness(daemons[*daemon].address(*listener), rate, request);
-            println!("{what}: {slowness:.4} times as long");
-            assert!(slowness > 0.95, "{what}: too fast, {slowness} times as long as it should");
+            println!("{what}: {slowness:.4} times the expected time");
+            assert!(slowness > 0.95, "{what}: too fast, {slowness} times the expected time");
             if slowness < 1.05 {
                 return;
             }
-            assert!(!last, "{what}: three times too slow, {slowness} times as long as it should");
+            assert!(!last, "{what}: too slow in three measurements, {slowness} times the expected time");
         }
     });
 }

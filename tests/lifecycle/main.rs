@@ -1,4 +1,4 @@
-//! The daemon's life: how it starts and does not, reloads, times out, refuses, and ends.
+//! Start, limits, timeouts, reload and shutdown of the daemon.
 
 mod addresses;
 mod background;

@@ -1,4 +1,4 @@
-//! What the daemon keeps of root's powers: nothing.
+//! Started as root, the daemon drops all privileges.
 
 use crate::support::daemon::{Daemon, refused_config};
 use crate::support::settings::Settings;
@@ -16,7 +16,7 @@ fn all_threads_drop_user_groups_and_capabilities() {
     daemon.client().listing();
     let (uid, gid) = nobody();
     let threads = proc::threads(daemon.pid());
-    assert!(threads.len() >= 3, "three workers were asked for: {threads:?}");
+    assert!(threads.len() >= 3, "fewer threads than workers: {threads:?}");
     for thread in threads {
         let line = |name: &str| proc::status_line(&thread, name);
         let all = |id: u32| [id; 4].map(|id| id.to_string()).join("\t");
@@ -61,7 +61,7 @@ fn serving_as_root_is_refused() {
 #[test]
 fn unknown_user_or_group_is_refused() {
     if !am_root() {
-        return skipped("only root takes on another user");
+        return skipped("only root can change its user");
     }
     let site = Site::of_the_examples();
     for key in ["user", "group"] {

@@ -1,13 +1,15 @@
-//! Reloads that fail: nothing has changed, and the exit code says why.
+//! Reloads that fail: nothing changes, and the exit code gives the reason.
 
 use std::net::{TcpListener, TcpStream};
 
 use crate::support::daemon::Daemon;
+use crate::support::decode::Form;
 use crate::support::own_address;
 use crate::support::settings::Settings;
 use crate::support::site::{Site, put};
+use crate::support::slow::{expect_whole, publish_large, slow_client};
 
-/// A daemon whose configuration is then made bad in one way or another.
+/// A daemon and its good configuration.
 struct Running {
     site: Site,
     settings: Settings,
@@ -23,14 +25,14 @@ impl Running {
         Running { site, settings, daemon }
     }
 
-    /// Serves as it did from the start.
+    /// The daemon serves as before the reload.
     #[track_caller]
     fn expect_unchanged(&mut self) {
         assert!(self.daemon.is_running(), "the daemon has ended");
         let mut client = self.daemon.client();
         assert_eq!(client.listing(), ["a10", "empty", "noread"]);
         client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
-        // What the file now says may be too bad even to find the control socket.
+        // The broken file may not even name the control socket.
         self.settings.write(&self.site.config());
         let status = self.daemon.status();
         assert_eq!(status["root"], self.site.root().to_string_lossy().as_ref(), "{status}");
@@ -40,7 +42,7 @@ impl Running {
     }
 }
 
-/// The good settings with a line that is wrong, and the place of it as `LINE:`.
+/// The settings with an invalid line, and its place as `FILE:LINE:`.
 fn broken(settings: &Settings, line: &str) -> (String, String) {
     let text = settings.to_toml();
     let place = text.find("[[listen]]").expect("a listener");
@@ -48,7 +50,7 @@ fn broken(settings: &Settings, line: &str) -> (String, String) {
     (format!("{}{line}\n{}", &text[..place], &text[place..]), format!("hftp.toml:{number}:"))
 }
 
-/// Whether the text names the place as FILE:LINE:COLUMN.
+/// Whether the text contains the place with a column.
 fn names_place(text: &str, place: &str) -> bool {
     let column = text.split_once(place).map(|(_, rest)| rest.chars().next());
     matches!(column, Some(Some('1'..='9')))
@@ -83,7 +85,7 @@ fn sighup_with_a_broken_file_changes_nothing() {
     assert!(message.contains(&place), "{status}");
     assert!(status["last_reload"]["seconds_ago"].is_number(), "{status}");
 
-    // And when it is put right again, so is the daemon.
+    // The next reload of a good file succeeds.
     running.settings.clone().root(&running.site.at("next")).write(&running.site.config());
     running.daemon.hang_up();
     assert_eq!(running.daemon.client().listing(), ["f"]);
@@ -133,17 +135,14 @@ fn reload_with_a_port_in_use_is_71() {
 
 #[test]
 fn failed_reload_does_not_affect_transfers() {
-    const LARGE: usize = 32 << 20;
     let mut running = Running::new();
-    crate::support::content::write(&running.site.root().join("large"), 1, LARGE as u64);
-    let mut client = crate::support::client::Client::connect_narrow(running.daemon.address(0));
-    client.send(format!("get_slice large 0 {LARGE} raw\r\n"));
-    client.expect(format!("0 OK\r\nContent-Length: {LARGE}\r\n\r\n"));
+    publish_large(&running.site);
+    let mut client = slow_client(&running.daemon, Form::Raw);
+    running.daemon.wait_connections("sending", 1);
     let (text, _) = broken(&running.settings, "colour = \"red\"");
     put(&running.site.config(), text.as_bytes());
     running.daemon.reload_command().expect_code(78);
     running.daemon.hang_up();
-    let whole = client.exactly(LARGE) == crate::support::content::pattern(1, 0, LARGE);
-    assert!(whole, "other bytes than the file's");
-    client.expect_alive();
+    expect_whole(std::slice::from_mut(&mut client));
+    client.0.expect_alive();
 }

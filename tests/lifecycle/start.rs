@@ -1,9 +1,11 @@
 //! Starting, and the exit codes of a start that fails.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
+use crate::support::client::Client;
 use crate::support::daemon::{Daemon, refused, refused_config, refused_file};
 use crate::support::run::{hftpd_with, run};
 use crate::support::settings::Settings;
@@ -39,10 +41,10 @@ fn requests_are_logged_and_escaped() {
     assert!(line.starts_with(&format!("hftpd: {local} \"get_slice a10 0 5 raw\" 0 ")), "{line:?}");
     client.ask("get_metadata a\x1b[31m10\r\n", "201 INVALID ARGUMENTS FOR COMMAND\r\n");
     let line = daemon.wait_stderr(0, "[31m10");
-    assert!(!line.contains('\x1b'), "an escape sequence of the client's reaches the log: {line:?}");
+    assert!(!line.contains('\x1b'), "an escape sequence reaches the log: {line:?}");
     client.ask("get_metadata a\rb\r\n", "201 INVALID ARGUMENTS FOR COMMAND\r\n");
     let line = daemon.wait_stderr(0, "\"get_metadata a\\");
-    assert!(!line.contains('\r'), "a CR of the client's reaches the log: {line:?}");
+    assert!(!line.contains('\r'), "a CR reaches the log: {line:?}");
 }
 
 #[test]
@@ -79,32 +81,31 @@ fn status_reports_state_listeners_and_connections() {
 fn missing_or_broken_configuration_is_78() {
     let site = Site::of_the_examples();
     refused_file(&site.at("absent.toml")).expect_code(78).expect_says("absent.toml");
-    let bad = put(&site.at("bad.toml"), b"root = \"/srv\"\n\nport = 19500\ncolour = \"red\"\n");
-    refused_file(&bad).expect_code(78).expect_says("bad.toml:4:").expect_says("colour");
-    put(&bad, b"root = \"/srv\nport = 1\n");
-    refused_file(&bad).expect_code(78).expect_says("bad.toml:1:");
-    put(&bad, b"root = \"/srv\"\nport = 70000\n");
-    refused_file(&bad).expect_code(78).expect_says("bad.toml:2:").expect_says("70000");
-    put(&bad, b"port = 0\n");
-    refused_file(&bad).expect_code(78).expect_says("root");
-    refused_config(&site, &Settings::new(&site).set("timeouts.idle", "\"5 fortnights\"")).expect_code(78);
-    let finished = refused_config(&site, &Settings::new(&site).set("limits.request-line", "\"many\"")).expect_code(78);
-    assert!(finished.stderr.lines().all(|line| !line.is_empty()), "{}", finished.stderr);
+    for (text, places) in [
+        ("root = \"/srv\"\n\nport = 19500\ncolour = \"red\"\n", ["bad.toml:4:", "colour"]),
+        ("root = \"/srv\nport = 1\n", ["bad.toml:1:", "root"]),
+        ("root = \"/srv\"\nport = 70000\n", ["bad.toml:2:", "70000"]),
+        ("port = 0\n", ["bad.toml", "root"]),
+        ("root = \"/srv\"\n[timeouts]\nidle = \"5 fortnights\"\n", ["bad.toml:3:", "5 fortnights"]),
+    ] {
+        let file = put(&site.at("bad.toml"), text.as_bytes());
+        refused_file(&file).expect_code(78).expect_says(places[0]).expect_says(places[1]);
+    }
 }
 
 #[test]
 fn missing_root_is_66() {
     let site = Site::of_the_examples();
-    let settings = Settings::new(&site);
-    refused_config(&site, &settings.clone().root(&site.at("absent"))).expect_code(66).expect_says("absent");
-    refused_config(&site, &settings.root(&site.root().join("a10"))).expect_code(66).expect_says("a10");
+    for (root, name) in [(site.at("absent"), "absent"), (site.root().join("a10"), "a10")] {
+        refused_config(&site, &Settings::new(&site).root(&root)).expect_code(66).expect_says(name);
+    }
 }
 
 #[test]
 fn port_in_use_is_71() {
     let site = Site::of_the_examples();
-    let taken = TcpListener::bind(own_address()).expect("an address of our own");
-    let address = taken.local_addr().expect("its address");
+    let listener = TcpListener::bind(own_address()).expect("an unused address");
+    let address = listener.local_addr().expect("its address");
     let settings = Settings::new(&site).listen("plain").listen_on(address, "fragments");
     refused_config(&site, &settings).expect_code(71).expect_says(&address.to_string());
 }
@@ -132,14 +133,15 @@ fn invalid_command_line_is_64() {
 fn commands_without_a_daemon_are_69() {
     let site = Site::of_the_examples();
     Settings::new(&site).write(&site.config());
-    for command in ["reload", "status"] {
-        run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
-    }
+    let expect_69 = || {
+        for command in ["reload", "status"] {
+            run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
+        }
+    };
+    expect_69();
     let mut daemon = Daemon::start(&site, &Settings::new(&site));
     assert_eq!(daemon.stop(), Some(0));
-    for command in ["reload", "status"] {
-        run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
-    }
+    expect_69();
 }
 
 #[test]
@@ -168,43 +170,15 @@ fn version_and_help_go_to_standard_output() {
     assert_eq!(version.stderr + &help.stderr, "");
 }
 
-#[test]
-fn directory_option_works_without_a_configuration() {
-    if std::path::Path::new("/etc/hftp.toml").exists() {
-        return skipped("there is an /etc/hftp.toml here");
+/// Starts a daemon without a configuration file, as a user other than root.
+fn start_without_configuration(site: &Site, arguments: &[&str]) -> Option<Daemon> {
+    if Path::new("/etc/hftp.toml").exists() {
+        skipped("there is an /etc/hftp.toml here");
+        return None;
     }
-    let site = Site::of_the_examples();
-    site.dir("elsewhere", &[]);
-    let mut command = as_anybody(&site);
-    command.args(["-a", "127.0.0.1", "-p", "0", "-d", "../root"]).current_dir(site.at("elsewhere"));
-    let daemon = Daemon::spawn(&site, &mut command);
-    let mut client = daemon.client();
-    assert_eq!(client.listing(), ["a10", "empty", "noread"]);
-    client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
-}
-
-#[test]
-fn port_option_listens_on_ipv4_and_ipv6() {
-    if std::path::Path::new("/etc/hftp.toml").exists() {
-        return skipped("there is an /etc/hftp.toml here");
-    }
-    let site = Site::of_the_examples();
-    let mut command = as_anybody(&site);
-    command.args(["-p", "0", "-d"]).arg(site.root()).current_dir("/");
-    let daemon = Daemon::spawn(&site, &mut command);
-    let port = daemon.address(0).port();
-    crate::support::client::Client::connect(([127, 0, 0, 1], port).into()).expect_alive();
-    if TcpListener::bind("[::1]:0").is_err() {
-        return skipped("no IPv6 here");
-    }
-    let v6 = std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
-    crate::support::client::Client::connect(v6).expect_alive();
-}
-
-/// The daemon as somebody who is not root, with a binary where everybody can reach it.
-fn as_anybody(site: &Site) -> Command {
     let binary = site.at("hftpd");
-    // Not by this process: a child forked meanwhile would hold the copy open for writing, and it could not be executed.
+    // Copied by another process: if this one did it, a child forked by another test could hold the copy open for
+    // writing, and it could not be executed.
     run(Command::new("cp").arg(env!("CARGO_BIN_EXE_hftpd")).arg(&binary)).expect_code(0);
     set_mode(&binary, 0o755);
     let mut command = Command::new(binary);
@@ -212,5 +186,27 @@ fn as_anybody(site: &Site) -> Command {
         let (uid, gid) = nobody();
         command.uid(uid).gid(gid);
     }
-    command
+    Some(Daemon::spawn(site, command.args(arguments).current_dir(site.at("run"))))
+}
+
+#[test]
+fn directory_option_works_without_a_configuration() {
+    let site = Site::of_the_examples();
+    let arguments = ["-a", "127.0.0.1", "-p", "0", "-d", "../root"];
+    let Some(daemon) = start_without_configuration(&site, &arguments) else { return };
+    let mut client = daemon.client();
+    assert_eq!(client.listing(), ["a10", "empty", "noread"]);
+    client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
+}
+
+#[test]
+fn port_option_listens_on_ipv4_and_ipv6() {
+    let site = Site::of_the_examples();
+    let Some(daemon) = start_without_configuration(&site, &["-p", "0", "-d", "../root"]) else { return };
+    let port = daemon.address(0).port();
+    Client::connect((Ipv4Addr::LOCALHOST, port).into()).expect_alive();
+    if TcpListener::bind("[::1]:0").is_err() {
+        return skipped("no IPv6 here");
+    }
+    Client::connect((Ipv6Addr::LOCALHOST, port).into()).expect_alive();
 }

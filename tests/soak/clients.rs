@@ -1,16 +1,16 @@
-//! Clients as one wishes them.
+//! Well-behaved clients.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::counters::Kind;
 use crate::dice::Dice;
 use crate::files;
-use crate::support::client::Client;
+use crate::support::client::{Client, HELP_ANSWER};
 use crate::support::decode::Form;
-use crate::tally::Kind;
 use crate::world::{Blob, World};
 
-/// All of a file or a slice of it.
+/// Offset and size of the whole file or of a slice.
 fn part(dice: &mut Dice, blob: &Blob) -> (usize, usize) {
     if dice.chance(50) {
         return (0, blob.bytes.len());
@@ -19,7 +19,7 @@ fn part(dice: &mut Dice, blob: &Blob) -> (usize, usize) {
     (offset, dice.between(0, blob.bytes.len() - offset))
 }
 
-/// A few files over one connection.
+/// Transfers of a few files over one connection.
 pub(crate) fn transfers(world: &World, dice: &mut Dice) {
     let (mut client, form) = world.client(dice);
     for _ in 0..dice.between(1, 8) {
@@ -29,7 +29,7 @@ pub(crate) fn transfers(world: &World, dice: &mut Dice) {
         client.send(form.request(&blob.name, offset as u64, size as u64));
         let wait = if slow { Duration::from_millis(dice.between(1, 40) as u64) } else { Duration::ZERO };
         world.verify(&mut client, form, blob, offset, size, wait);
-        world.tally.add(Kind::SlowReader, u64::from(slow));
+        world.counters.add(Kind::SlowReader, u64::from(slow));
         if world.is_over() {
             return;
         }
@@ -38,19 +38,19 @@ pub(crate) fn transfers(world: &World, dice: &mut Dice) {
     if dice.chance(30) {
         client.ask("quit\r\n", "0 OK\r\n");
         client.expect_close();
-        world.tally.answered(1, 0);
-        world.tally.add(Kind::Quit, 1);
+        world.counters.answered(1, 0);
+        world.counters.add(Kind::Quit, 1);
     }
 }
 
-/// A request and what has to come of it.
+/// The answer that a request must get.
 enum Wanted<'a> {
     Exactly(Vec<u8>),
     Slice(&'a Blob, usize, usize),
     Listing,
 }
 
-/// Any small request.
+/// A random small request.
 fn request<'a>(world: &'a World, dice: &mut Dice, form: Form) -> (String, Wanted<'a>) {
     let exactly = |request: &str, answer: &str| (request.to_owned(), Wanted::Exactly(answer.into()));
     match dice.below(20) {
@@ -64,7 +64,7 @@ fn request<'a>(world: &'a World, dice: &mut Dice, form: Form) -> (String, Wanted
             let size = dice.between(0, 3000).min(blob.bytes.len() - offset);
             (form.request(&blob.name, offset as u64, size as u64), Wanted::Slice(blob, offset, size))
         }
-        16 => exactly("help\r\n", "0 OK\r\nget_file_listing\r\nget_metadata\r\nget_slice\r\nhelp\r\nquit\r\n\r\n"),
+        16 => exactly("help\r\n", HELP_ANSWER),
         17 => exactly("verdura\r\n", "200 NO SUCH COMMAND\r\n"),
         18 if dice.chance(30) => ("get_file_listing\r\n".to_owned(), Wanted::Listing),
         _ => {
@@ -75,7 +75,7 @@ fn request<'a>(world: &'a World, dice: &mut Dice, form: Form) -> (String, Wanted
     }
 }
 
-/// Many requests before the first answer is read, cut anywhere; then one of the ways to end.
+/// Many requests in random pieces before the first answer is read, then a random end of the connection.
 pub(crate) fn pipelines(world: &World, dice: &mut Dice) {
     let (mut client, form) = world.client(dice);
     let count = dice.between(1, 150);
@@ -104,7 +104,7 @@ pub(crate) fn pipelines(world: &World, dice: &mut Dice) {
         match wanted {
             Wanted::Exactly(answer) => {
                 client.expect(answer);
-                world.tally.answered(1, 0);
+                world.counters.answered(1, 0);
             }
             Wanted::Slice(blob, offset, size) => {
                 world.verify(&mut client, form, blob, *offset, *size, Duration::ZERO);
@@ -112,20 +112,20 @@ pub(crate) fn pipelines(world: &World, dice: &mut Dice) {
             Wanted::Listing => {
                 client.expect("0 OK\r\n");
                 expect_names(world, &mut client);
-                world.tally.answered(1, 0);
-                world.tally.add(Kind::Listing, 1);
+                world.counters.answered(1, 0);
+                world.counters.add(Kind::Listing, 1);
             }
         }
     }
     client.expect(answer);
     client.expect_close();
-    world.tally.answered(u64::from(!answer.is_empty()), 0);
-    world.tally.add(kind, 1);
-    world.tally.add(Kind::Pipelined, wanted.len() as u64);
+    world.counters.answered(u64::from(!answer.is_empty()), 0);
+    world.counters.add(kind, 1);
+    world.counters.add(Kind::Pipelined, wanted.len() as u64);
     world.rest(dice, 0, 20);
 }
 
-/// The names of all files, sorted; of one that is renamed over just then the directory may tell otherwise.
+/// The sorted names of all files. A file that is being replaced may be missing.
 fn expect_names(world: &World, client: &mut Client) {
     let mut got: Vec<String> = std::iter::from_fn(|| Some(client.line()).filter(|name| !name.is_empty())).collect();
     assert!(got.is_sorted(), "not sorted: {got:?}");
@@ -137,8 +137,8 @@ fn expect_names(world: &World, client: &mut Client) {
     assert_eq!(got, wanted);
 }
 
-/// A client of the listener that a reload moves. It goes over to the new place as soon as there is one, and does not
-/// look back before the old one is long closed.
+/// A client of the listener that reloads move. It changes to the new address as soon as that accepts, and tries the old one
+/// only when it has long been closed.
 pub(crate) fn moving_listener(world: &World, dice: &mut Dice) {
     let (mut place, mut since) = (0, None::<Instant>);
     while !world.is_over() {
@@ -148,15 +148,15 @@ pub(crate) fn moving_listener(world: &World, dice: &mut Dice) {
         }
         if stream.is_some() {
             (place, since) = (1 - place, Some(Instant::now()));
-            world.tally.add(Kind::Moved, 1);
+            world.counters.add(Kind::Moved, 1);
         }
-        // It may move between the two.
+        // The listener may move between the two attempts.
         if let Some(stream) = stream.or_else(|| TcpStream::connect(world.moving[place]).ok()) {
             let mut client = Client::from_stream(stream);
             for _ in 0..dice.between(1, 3) {
                 client.expect_alive();
-                world.tally.answered(1, 0);
-                world.tally.add(Kind::Knocked, 1);
+                world.counters.answered(1, 0);
+                world.counters.add(Kind::FromMoving, 1);
                 world.rest(dice, 0, 30);
             }
         }

@@ -1,24 +1,24 @@
-//! Files that are renamed over while they are read.
+//! Files that are replaced while they are read.
 
+use crate::counters::Kind;
 use crate::dice::Dice;
 use crate::support::content::pattern;
 use crate::support::decode::Fault;
 use crate::support::site::{Site, put};
-use crate::tally::Kind;
 use crate::world::World;
 
-/// The names that are published again and again.
+/// The names of the files that are replaced.
 pub(crate) const VERSIONED: [&str; 3] = ["news-1", "news-2", "news-3"];
 
-/// The sizes of the versions. Two are alike but in their bytes.
+/// The sizes of the versions. Two differ only in their bytes.
 const VERSIONS: [usize; 4] = [300_000, 300_000, 180_001, 420_000];
 
-/// The bytes of a version of a file: they differ from those of another in every place.
+/// Bytes of a version, which differ from those of the others at every offset.
 fn contents(version: usize, offset: usize, size: usize) -> Vec<u8> {
     pattern(10 + version as u64, offset as u64, size)
 }
 
-/// Puts a version in the place of whatever is there.
+/// Replaces a file by this version.
 pub(crate) fn publish(site: &Site, name: &str, version: usize) {
     put(&site.at("fresh"), &contents(version, 0, VERSIONS[version]));
     std::fs::rename(site.at("fresh"), site.root().join(name)).expect("rename");
@@ -27,21 +27,21 @@ pub(crate) fn publish(site: &Site, name: &str, version: usize) {
 pub(crate) fn publisher(world: &World, dice: &mut Dice) {
     let version = dice.below(VERSIONS.len());
     publish(&world.site, VERSIONED[dice.below(VERSIONED.len())], version);
-    world.tally.add(Kind::Published, 1);
+    world.counters.add(Kind::Published, 1);
     world.rest(dice, 0, 20);
 }
 
-/// Whatever the answer, it is of one version.
+/// The bytes of an answer are of one version.
 pub(crate) fn reader(world: &World, dice: &mut Dice) {
     let (mut client, form) = world.client(dice);
     for _ in 0..dice.between(1, 10) {
         let name = VERSIONED[dice.below(VERSIONED.len())];
-        let said = client.size(name).unwrap_or_else(|fault| panic!("the size of {name}: {fault}"));
-        assert!(VERSIONS.iter().any(|&size| size as u64 == said), "{said} is the size of no version");
+        let reported = client.size(name).unwrap_or_else(|fault| panic!("the size of {name}: {fault}"));
+        assert!(VERSIONS.iter().any(|&size| size as u64 == reported), "{reported} is the size of no version");
         let size = *dice.pick(&VERSIONS);
         let offset = if dice.chance(50) { 0 } else { dice.below(1000) };
         let size = if dice.chance(50) { size - offset } else { dice.between(0, size - offset) };
-        world.tally.answered(2, 0);
+        world.counters.answered(2, 0);
         match client.slice(form, name, offset as u64, size as u64) {
             Ok(bytes) => {
                 let is_of =
@@ -50,8 +50,8 @@ pub(crate) fn reader(world: &World, dice: &mut Dice) {
                     (0..VERSIONS.len()).any(is_of),
                     "{form:?}: {size} bytes of {name} from {offset} are of no version"
                 );
-                world.tally.answered(0, size as u64);
-                world.tally.add(Kind::OneVersion, 1);
+                world.counters.answered(0, size as u64);
+                world.counters.add(Kind::OneVersion, 1);
                 world.count(form);
             }
             Err(Fault::Refused(line)) if VERSIONS.iter().any(|&version| offset + size > version) => {

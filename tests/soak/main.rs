@@ -1,20 +1,19 @@
-//! Everything at once, for as long as one likes: clients of every kind, good and bad, beside an operator who reloads, a
-//! publisher who renames and a disk that hangs. No byte is wrong, no connection is lost, and in the end all is as it was
-//! in the beginning.
+//! All kinds of load at once: well-behaved and hostile clients, reloads, files that are replaced, a disk that hangs. No
+//! byte is wrong, no connection is lost, and at the end the daemon uses the same resources as at the beginning.
 //!
-//! It takes a minute, or `HFTPD_SOAK_SECONDS=N`. `HFTPD_SOAK_SEED=N` makes everybody do again what they did in the run
-//! that printed it, though in which order they come is up to the kernel.
+//! It takes a minute, or `HFTPD_SOAK_SECONDS=N`. `HFTPD_SOAK_SEED=N` repeats the choices of the run that printed the
+//! seed; their order in time depends on the kernel.
 
 mod clients;
+mod counters;
 mod disk;
 mod files;
-mod intruders;
+mod hostile;
 mod levels;
 mod operator;
-mod tally;
 mod world;
 
-#[expect(dead_code, reason = "each test binary uses its own part of the dice")]
+#[expect(dead_code, reason = "each test binary uses its own part of it")]
 #[path = "../simulation/sim/dice.rs"]
 mod dice;
 #[path = "../support/mod.rs"]
@@ -23,22 +22,22 @@ mod support;
 use std::io::Write as _;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use counters::Kind;
 use dice::Dice;
 use levels::Levels;
 use support::client::Client;
 use support::content::Checker;
 use support::daemon::Daemon;
 use support::decode::Form;
-use tally::Kind;
 use world::World;
 
-/// Connections that stay from the beginning to the end, and as many that are idle when the drain begins.
+/// Connections that stay open during the whole test, and idle ones at the begin of the drain.
 const KEPT: usize = 20;
 
-/// What a participant does in one turn.
+/// One turn of a participant.
 type Turn = fn(&World, &mut Dice);
 
-/// Who takes part, and how many of each.
+/// The participants: the number of threads for each.
 const PARTICIPANTS: &[(usize, Turn)] = &[
     (3, clients::transfers),
     (2, clients::pipelines),
@@ -47,58 +46,58 @@ const PARTICIPANTS: &[(usize, Turn)] = &[
     (1, files::publisher),
     (2, disk::reader),
     (1, disk::breaker),
-    (1, intruders::resets),
-    (1, intruders::never_reads),
-    (1, intruders::flood),
-    (1, intruders::endless_lines),
-    (1, intruders::unwelcome),
-    (1, intruders::crowd),
+    (1, hostile::resets),
+    (1, hostile::never_reads),
+    (1, hostile::flood),
+    (1, hostile::endless_lines),
+    (1, hostile::denied),
+    (1, hostile::crowd),
 ];
 
-/// A number in the environment.
+/// The number in an environment variable.
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Says something although the test passes: it is long, and what it did is the point of it.
-fn say(text: &str) {
+/// Prints to standard error also if the test passes.
+fn report(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Says, when the test fails, how to have it again.
-struct Said(String);
+/// Prints the command that repeats the test if it fails.
+struct ReportOnPanic(String);
 
-impl Drop for Said {
+impl Drop for ReportOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            say(&format!("failed: {}", self.0));
+            report(&format!("failed: {}", self.0));
         }
     }
 }
 
-/// Everybody takes turns for so long, with the operator in this thread. After the first panic nobody begins another.
-fn storm(world: &World, daemon: &mut Daemon, dice: &mut Dice, length: Duration) {
-    world.open(Instant::now() + length);
+/// Runs the participants for so long, with the operator in this thread. They stop after the first panic.
+fn run_all(world: &World, daemon: &mut Daemon, dice: &mut Dice, length: Duration) {
+    world.run_until(Instant::now() + length);
     std::thread::scope(|scope| {
         for (count, turn) in PARTICIPANTS {
             for _ in 0..*count {
                 let mut dice = Dice::seeded(dice.below(usize::MAX) as u64);
                 scope.spawn(move || {
-                    let _closing = world.closes_on_panic();
+                    let _stop = world.stop_on_panic();
                     while !world.is_over() {
                         turn(world, &mut dice);
                     }
                 });
             }
         }
-        let _closing = world.closes_on_panic();
+        let _stop = world.stop_on_panic();
         operator::operate(world, daemon, dice);
     });
     operator::restore(world, daemon);
 }
 
-/// SIGTERM with transfers in every form under way, while files are renamed: they are finished whole.
+/// SIGTERM while answers in every form are under way and their file is replaced: they arrive whole.
 fn drain_under_load(world: &World, mut daemon: Daemon) {
     let mut idle: Vec<Client> = (0..KEPT).map(|number| Client::connect(world.listeners[number % 4])).collect();
     idle.iter_mut().for_each(Client::expect_alive);
@@ -107,7 +106,7 @@ fn drain_under_load(world: &World, mut daemon: Daemon) {
         .map(|&(listener, form)| {
             let mut client = Client::connect_narrow(world.listeners[listener]);
             client.send(form.request(name, 0, size));
-            client.send("get_metadata never-begun\r\n");
+            client.send("get_metadata not-started\r\n");
             (client, form)
         })
         .collect();
@@ -122,7 +121,7 @@ fn drain_under_load(world: &World, mut daemon: Daemon) {
                 outcome.unwrap_or_else(|fault| panic!("{form:?}, after {} of {size} bytes: {fault}", checker.offset));
                 assert_eq!(checker.wrong_at, None, "{form:?}: a wrong byte");
                 client.expect_close();
-                world.tally.add(Kind::DrainedTransfer, 1);
+                world.counters.add(Kind::DrainedTransfer, 1);
             });
         }
         idle.iter_mut().for_each(Client::expect_close);
@@ -133,31 +132,30 @@ fn drain_under_load(world: &World, mut daemon: Daemon) {
 #[test]
 fn all_faults_at_once_break_nothing() {
     let seconds = number("HFTPD_SOAK_SECONDS").unwrap_or(60);
-    assert!(seconds >= 20, "HFTPD_SOAK_SECONDS={seconds} is too short for everything to happen; the least is 20");
+    assert!(seconds >= 20, "HFTPD_SOAK_SECONDS={seconds} is too short for all events; the minimum is 20");
     let seed = number("HFTPD_SOAK_SEED").unwrap_or_else(|| UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos() as u64));
     let command = format!("HFTPD_SOAK_SEED={seed} HFTPD_SOAK_SECONDS={seconds} cargo test --test soak");
-    say(&command);
-    let said = Said(command);
+    report(&command);
+    let _report = ReportOnPanic(command);
     let mut dice = Dice::seeded(seed);
     let world = World::new();
     let mut daemon = Daemon::start(&world.site, &world.settings());
     let mut kept: Vec<Client> = (0..KEPT).map(|number| Client::connect(world.listeners[number % 4])).collect();
 
-    // One round of everything, after which the daemon has grown to what it needs, and a quarter of the time for it.
-    storm(&world, &mut daemon, &mut dice, Duration::from_secs(seconds) / 4);
-    let before = Levels::when_quiet(&world, &mut daemon, KEPT);
+    // After the first quarter of the time the daemon has allocated what it needs.
+    run_all(&world, &mut daemon, &mut dice, Duration::from_secs(seconds) / 4);
+    let before = Levels::when_idle(&world, &mut daemon, KEPT);
     kept.iter_mut().for_each(Client::expect_alive);
-    storm(&world, &mut daemon, &mut dice, Duration::from_secs(seconds) * 3 / 4);
+    run_all(&world, &mut daemon, &mut dice, Duration::from_secs(seconds) * 3 / 4);
     Levels::expect_again(&before, &world, &mut daemon, KEPT);
     kept.iter_mut().for_each(Client::expect_alive);
 
-    world.tally.add(Kind::Kept, KEPT as u64);
-    world.tally.answered(2 * KEPT as u64, 0);
+    world.counters.add(Kind::Kept, KEPT as u64);
+    world.counters.answered(2 * KEPT as u64, 0);
     drop(kept);
     daemon.wait_connections("total", 0);
-    levels::expect_consistent(&world.tally, &daemon.status());
+    levels::expect_consistent(&world.counters, &daemon.status());
     drain_under_load(&world, daemon);
-    say(&format!("{seconds} s: {}", world.tally));
-    world.tally.expect_everything(world.disk.is_some());
-    drop(said);
+    report(&format!("{seconds} s: {}", world.counters));
+    world.counters.expect_everything(world.disk.is_some());
 }

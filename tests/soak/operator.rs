@@ -1,15 +1,15 @@
-//! Reloads, good and bad in turn, by the command and by SIGHUP.
+//! Alternating good and bad reloads, by the command and by SIGHUP.
 
 use std::time::{Duration, Instant};
 
+use crate::counters::Kind;
 use crate::dice::Dice;
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
 use crate::support::site::put;
-use crate::tally::Kind;
 use crate::world::{PER_ADDRESS, World};
 
-/// How long a listener that moves stays where it is at least: its clients have to find it.
+/// The minimum time between moves of the listener, so that its clients can follow.
 const STAY: Duration = Duration::from_secs(2);
 
 pub(crate) fn operate(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
@@ -29,7 +29,7 @@ pub(crate) fn operate(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
 /// Everything is as in the beginning again, which the clients of the listener that moves must not see.
 pub(crate) fn restore(world: &World, daemon: &mut Daemon) {
     daemon.reload(&world.settings()).expect_code(0);
-    world.tally.add(Kind::Reloaded, 1);
+    world.counters.add(Kind::Reloaded, 1);
 }
 
 /// What may change without anybody noticing.
@@ -52,11 +52,11 @@ fn good(world: &World, daemon: &mut Daemon, dice: &mut Dice, place: usize) {
     let settings = variation(world, dice, place);
     if dice.chance(50) {
         daemon.reload(&settings).expect_code(0);
-        world.tally.add(Kind::Reloaded, 1);
+        world.counters.add(Kind::Reloaded, 1);
     } else {
         settings.write(&world.site.config());
         daemon.hang_up();
-        world.tally.add(Kind::HungUp, 1);
+        world.counters.add(Kind::HungUp, 1);
     }
     let status = daemon.status();
     assert_eq!(status["last_reload"]["ok"], true, "{status}");
@@ -65,7 +65,7 @@ fn good(world: &World, daemon: &mut Daemon, dice: &mut Dice, place: usize) {
     assert!(listeners.iter().map(|listener| &listener["address"]).eq(&places), "{status}");
 }
 
-/// Nothing of it comes into force, and the file is put right again.
+/// A reload that fails and changes nothing. The good file is restored afterwards.
 fn bad(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
     let config = world.site.config();
     let good = std::fs::read(&config).expect("the configuration");
@@ -91,11 +91,11 @@ fn bad(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
     };
     if dice.chance(50) {
         daemon.reload_command().expect_code(code);
-        world.tally.add(Kind::ReloadRefused, 1);
+        world.counters.add(Kind::ReloadRefused, 1);
         put(&config, &good);
     } else {
         daemon.hang_up();
-        world.tally.add(Kind::HangUpRefused, 1);
+        world.counters.add(Kind::HangUpRefused, 1);
         put(&config, &good);
         let status = daemon.status();
         assert_eq!(status["last_reload"]["ok"], false, "{status}");

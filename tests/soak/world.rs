@@ -1,4 +1,4 @@
-//! What everybody shares: the files, the addresses, the time.
+//! What the participants share: files, addresses, counters and the time.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::symlink;
@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::counters::{Counters, Kind};
 use crate::dice::Dice;
 use crate::files;
 use crate::support::client::Client;
@@ -15,21 +16,20 @@ use crate::support::own_address;
 use crate::support::settings::Settings;
 use crate::support::site::{Site, put};
 use crate::support::slowfs::SlowFs;
-use crate::tally::{Kind, Tally};
 
-/// The sizes of the files that do not change: where buffers end, and up to what takes a while.
+/// The sizes of the files that do not change: around buffer sizes, and some large ones.
 const SIZES: [usize; 15] =
     [0, 1, 2, 3, 57, 1459, 4096, 65_535, 65_536, 65_537, 147_456, 1 << 20, 3_000_001, 12 << 20, 32 << 20];
 
-/// From here nobody is let in.
+/// A denied address.
 pub(crate) const DENIED: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 2);
-/// From here more come than may.
+/// An address with more clients than its limit.
 pub(crate) const CROWDED: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 2);
-/// Connections that an address may have; a reload may lower it to the other.
+/// The limit of connections per address; reloads switch between the two.
 pub(crate) const PER_ADDRESS: [usize; 2] = [100, 80];
-/// What a request may have.
+/// The limit of a request line.
 pub(crate) const LINE: usize = 1 << 20;
-/// How long a client may take nothing.
+/// The stall timeout.
 pub(crate) const STALL: Duration = Duration::from_secs(3);
 
 /// A file that does not change.
@@ -40,25 +40,25 @@ pub(crate) struct Blob {
 }
 
 pub(crate) struct World {
-    /// Goes before the site that it is mounted in.
+    /// Dropped before the directory in which it is mounted.
     pub(crate) disk: Option<SlowFs>,
     pub(crate) site: Site,
     pub(crate) blobs: Vec<Blob>,
     /// As in `Settings::listen_all`.
     pub(crate) listeners: [SocketAddr; 4],
-    /// Where one more listener is, at the one or at the other.
+    /// The two addresses of the listener that moves.
     pub(crate) moving: [SocketAddr; 2],
-    /// Where nobody but the test can listen.
+    /// An address on which the test listens.
     pub(crate) taken: std::net::TcpListener,
-    pub(crate) tally: Tally,
+    pub(crate) counters: Counters,
     until: Mutex<Instant>,
     failed: AtomicBool,
 }
 
-/// See [`World::closes_on_panic`].
-pub(crate) struct Closing<'a>(&'a World);
+/// See [`World::stop_on_panic`].
+pub(crate) struct StopOnPanic<'a>(&'a World);
 
-impl Drop for Closing<'_> {
+impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.failed.store(true, Ordering::Relaxed);
@@ -92,18 +92,18 @@ impl World {
             listeners: [(); 4].map(|()| own_address()),
             moving: [(); 2].map(|()| own_address()),
             taken: std::net::TcpListener::bind(own_address()).expect("an address of our own"),
-            tally: Tally::new(),
+            counters: Counters::new(),
             until: Mutex::new(Instant::now()),
             failed: AtomicBool::new(false),
         }
     }
 
-    /// The configuration in which it begins and ends.
+    /// The configuration at the begin and the end.
     pub(crate) fn settings(&self) -> Settings {
         self.settings_at(0)
     }
 
-    /// The same with the listener that moves at its one place or the other.
+    /// The same with the moving listener at this one of its addresses.
     pub(crate) fn settings_at(&self, place: usize) -> Settings {
         let [fragments, plain, base64, lines] = self.listeners;
         Settings::new(&self.site)
@@ -118,7 +118,7 @@ impl World {
             .set("timeouts.idle", "\"2h\"")
             .set("timeouts.stall", &format!("\"{}s\"", STALL.as_secs()))
             .set("timeouts.drain", "\"2m\"")
-            // The test would have to remember a line for each request.
+            // The test keeps all lines of standard error in memory.
             .set("log.access", "false")
     }
 
@@ -126,14 +126,14 @@ impl World {
         self.blobs.last().expect("there are files")
     }
 
-    /// Another file takes the name of the largest.
+    /// Renames another file over the largest.
     pub(crate) fn publish_over_largest(&self) {
         put(&self.site.at("over"), b"another file");
         std::fs::rename(self.site.at("over"), self.site.root().join(&self.largest().name)).expect("rename");
     }
 
-    /// From now on participants take turns, until then.
-    pub(crate) fn open(&self, until: Instant) {
+    /// Lets the participants run until then.
+    pub(crate) fn run_until(&self, until: Instant) {
         *self.until.lock().expect("nobody panics with it") = until;
     }
 
@@ -141,12 +141,12 @@ impl World {
         self.failed.load(Ordering::Relaxed) || Instant::now() >= *self.until.lock().expect("nobody panics with it")
     }
 
-    /// Ends the time for all when a thread panics.
-    pub(crate) fn closes_on_panic(&self) -> Closing<'_> {
-        Closing(self)
+    /// Stops all participants when this thread panics.
+    pub(crate) fn stop_on_panic(&self) -> StopOnPanic<'_> {
+        StopOnPanic(self)
     }
 
-    /// Does nothing for so many milliseconds, so that no participant takes the processors for itself.
+    /// Sleeps for so many milliseconds, so that no participant uses all processor time.
     pub(crate) fn rest(&self, dice: &mut Dice, low: usize, high: usize) {
         let end = Instant::now() + Duration::from_millis(dice.between(low, high) as u64);
         while !self.is_over() {
@@ -155,13 +155,13 @@ impl World {
         }
     }
 
-    /// Any form, and a client of a listener that has it.
+    /// A client of a random listener, and a form that it has.
     pub(crate) fn client(&self, dice: &mut Dice) -> (Client, Form) {
         let &(listener, form) = dice.pick(&Form::ALL);
         (Client::connect(self.listeners[listener]), form)
     }
 
-    /// Any file, small ones more often.
+    /// A random file, more often a small one.
     pub(crate) fn blob(&self, dice: &mut Dice) -> &Blob {
         let many = match dice.below(10) {
             0..5 => 7,
@@ -171,7 +171,7 @@ impl World {
         dice.pick(&self.blobs[..many])
     }
 
-    /// Takes a slice and holds every byte of it against the file.
+    /// Reads the answer with a slice and compares every byte with the file.
     #[track_caller]
     pub(crate) fn verify(
         &self,
@@ -196,11 +196,11 @@ impl World {
         outcome
             .unwrap_or_else(|fault| panic!("{form:?}, {size} bytes of {name} from {offset}, after {taken}: {fault}"));
         assert_eq!(taken, size, "{form:?}: bytes of {name} from {offset}");
-        self.tally.answered(1, size as u64);
+        self.counters.answered(1, size as u64);
         self.count(form);
     }
 
-    /// A verified slice in this form.
+    /// Counts a verified slice.
     pub(crate) fn count(&self, form: Form) {
         let kind = match form {
             Form::Fragments => Kind::Fragments,
@@ -209,6 +209,6 @@ impl World {
             Form::Base64 { .. } => Kind::Base64Lines,
             Form::Raw => Kind::Raw,
         };
-        self.tally.add(kind, 1);
+        self.counters.add(kind, 1);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use hftpd::wire::answer_reader::Event;
 use hftpd::wire::{AnswerReader, Encoding, Request};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::decode::{self, Fault, Form};
 use super::{LONG, show};
@@ -14,6 +15,8 @@ use super::{LONG, show};
 pub(crate) const PROBE: &[u8] = b"get_metadata ..\r\n";
 /// The answer to it.
 pub(crate) const PROBE_ANSWER: &[u8] = b"202 FILE NOT FOUND\r\n";
+/// The answer to `help`.
+pub(crate) const HELP_ANSWER: &str = "0 OK\r\nget_file_listing\r\nget_metadata\r\nget_slice\r\nhelp\r\nquit\r\n\r\n";
 
 pub(crate) struct Client {
     reader: BufReader<TcpStream>,
@@ -82,6 +85,11 @@ impl Client {
     /// Shuts the write side.
     pub(crate) fn finish(&mut self) {
         let _ = self.stream().shutdown(Shutdown::Write);
+    }
+
+    /// Closes the connection with a reset.
+    pub(crate) fn reset(self) {
+        SockRef::from(self.stream()).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
 
     /// Reads exactly these bytes; at the first that differs it shows what came.

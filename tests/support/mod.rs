@@ -16,7 +16,8 @@ pub(crate) mod site;
 pub(crate) mod slow;
 pub(crate) mod slowfs;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,15 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> Result<(), Strin
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Waits until connections to the address are refused.
+#[track_caller]
+pub(crate) fn eventually_refused(address: SocketAddr) {
+    eventually(&format!("{address} refuses connections"), || match TcpStream::connect(address) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+        outcome => Err(format!("{outcome:?}")),
+    });
 }
 
 /// Does the jobs in so many threads at a time; after the first panic no more are begun, and the test fails.

@@ -1,31 +1,44 @@
-//! What happened, counted by kind. A kind that never happened makes the test fail: it would have shown nothing.
+//! Counts of what happened in the test, which fails if a kind of event never happened.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A kind of thing that happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A slice that was verified, by form.
+/// Defines [`Kind`] with the list of its variants.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident,)*) => {
+        /// A kind of event.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            const ALL: &[Kind] = &[$(Kind::$kind),*];
+        }
+    };
+}
+
+kinds! {
+    /// Verified slices, by form.
     Fragments,
     Plain,
     Base64,
     Base64Lines,
     Raw,
-    /// Transfers whose client took its time.
+    /// Transfers to a slow client.
     SlowReader,
-    /// Answers to requests that came many at a time.
+    /// Answers to pipelined requests.
     Pipelined,
     Listing,
-    /// Connections that the client half closed with requests under way.
+    /// Connections that the client half closed before it read all answers.
     HalfClosed,
     Quit,
-    /// Connections that a wrong request ended.
+    /// Connections closed by a fatal error in a request.
     Fatal,
-    /// Answers from a listener that comes and goes, and how often it was found at its other place.
-    Knocked,
+    /// Answers from the listener that moves, and how often a client followed it.
+    FromMoving,
     Moved,
-    /// Files renamed over others, and answers that were of one of them, whole.
+    /// Files renamed over others, and answers with bytes of one version.
     Published,
     OneVersion,
     Reloaded,
@@ -33,77 +46,41 @@ pub(crate) enum Kind {
     ReloadRefused,
     HangUpRefused,
     Reset,
-    /// Clients that read nothing and were cut off.
+    /// Clients that read nothing and were closed.
     Stalled,
     Flooded,
     EndlessLine,
     EndlessLineGivenUp,
     LongName,
-    Unwelcome,
+    Denied,
     Crowded,
-    /// From a disk that hangs now and then.
+    /// Answers from a disk that hangs at times.
     SlowFile,
     SlowFileGivenUp,
     DiskError,
     DiskHung,
-    /// Connections that lasted from the beginning to the end.
+    /// Connections that stayed open during the whole test.
     Kept,
     DrainedTransfer,
 }
 
 impl Kind {
-    const ALL: [Kind; 33] = [
-        Kind::Fragments,
-        Kind::Plain,
-        Kind::Base64,
-        Kind::Base64Lines,
-        Kind::Raw,
-        Kind::SlowReader,
-        Kind::Pipelined,
-        Kind::Listing,
-        Kind::HalfClosed,
-        Kind::Quit,
-        Kind::Fatal,
-        Kind::Knocked,
-        Kind::Moved,
-        Kind::Published,
-        Kind::OneVersion,
-        Kind::Reloaded,
-        Kind::HungUp,
-        Kind::ReloadRefused,
-        Kind::HangUpRefused,
-        Kind::Reset,
-        Kind::Stalled,
-        Kind::Flooded,
-        Kind::EndlessLine,
-        Kind::EndlessLineGivenUp,
-        Kind::LongName,
-        Kind::Unwelcome,
-        Kind::Crowded,
-        Kind::SlowFile,
-        Kind::SlowFileGivenUp,
-        Kind::DiskError,
-        Kind::DiskHung,
-        Kind::Kept,
-        Kind::DrainedTransfer,
-    ];
-
-    /// Whether it takes a disk that hangs, which not everybody may mount.
+    /// Whether it needs a file system that hangs, which only root may mount.
     fn needs_disk(self) -> bool {
         matches!(self, Kind::SlowFile | Kind::SlowFileGivenUp | Kind::DiskError | Kind::DiskHung)
     }
 }
 
-/// The counts, and what the daemon's own must not fall short of.
-pub(crate) struct Tally {
+/// The counts. Those of the daemon must not be lower.
+pub(crate) struct Counters {
     counts: [AtomicU64; Kind::ALL.len()],
     answers: AtomicU64,
     bytes: AtomicU64,
 }
 
-impl Tally {
-    pub(crate) fn new() -> Tally {
-        Tally {
+impl Counters {
+    pub(crate) fn new() -> Counters {
+        Counters {
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
             answers: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -118,7 +95,7 @@ impl Tally {
         self.counts[kind as usize].load(Ordering::Relaxed)
     }
 
-    /// So many answers were received whole, with so many bytes of files in them.
+    /// Counts whole answers, and the bytes of files in them.
     pub(crate) fn answered(&self, count: u64, bytes: u64) {
         self.answers.fetch_add(count, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -132,7 +109,7 @@ impl Tally {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Each kind has happened.
+    /// Every kind of event has happened.
     #[track_caller]
     pub(crate) fn expect_everything(&self, with_disk: bool) {
         let never = |kind: &&Kind| self.count(**kind) == 0 && (with_disk || !kind.needs_disk());
@@ -141,7 +118,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} answers with {} MB of files", self.answers(), self.bytes() / 1_000_000)?;
         Kind::ALL.iter().try_for_each(|&kind| write!(f, ", {kind:?} {}", self.count(kind)))
