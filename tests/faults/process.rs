@@ -64,7 +64,10 @@ fn processor_time(pid: u32) -> Duration {
 
 /// The sorted names of the process's threads.
 pub(crate) fn thread_names(pid: u32) -> Vec<String> {
-    let mut names: Vec<String> = proc::threads(pid).iter().map(|thread| proc::status_line(thread, "Name")).collect();
+    // A thread may end meanwhile.
+    let name = |thread: String| fs::read_to_string(format!("/proc/{thread}/comm")).ok();
+    let mut names: Vec<String> = proc::threads(pid).into_iter().filter_map(name).collect();
+    names.iter_mut().for_each(|name| name.truncate(name.trim_end().len()));
     names.sort();
     names
 }
