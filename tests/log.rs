@@ -45,6 +45,8 @@ fn reload() {
     assert!(log::start(&stderr, false).is_err(), "a process has one log");
     assert!(log::access_enabled());
     log::access(an_access());
+    // Messages are written before access lines that wait.
+    assert!(handle.flush(SOON));
     ::log::warn!("two\nlines");
     ::log::debug!("not at this level");
 

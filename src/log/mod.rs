@@ -34,8 +34,9 @@ use writer::Writer;
 pub use escape::Escaped;
 pub use every::Every;
 
-/// Records that the queue holds. With [`LIMIT`] that bounds its memory to a few MiB.
-const CAPACITY: usize = 4096;
+/// Messages and access lines that the queue holds. With [`LIMIT`] that bounds its memory to a few MiB.
+const MESSAGES: usize = 1024;
+const ACCESSES: usize = 4096;
 
 /// Bytes of a message, or of the request in an [`Access`], beyond which it is cut.
 const LIMIT: usize = 1024;
@@ -86,7 +87,7 @@ pub fn init() {
 /// The thread cannot be made, or [`start`] was called before in this process.
 pub fn start(settings: &config::Log, daemon: bool) -> io::Result<Handle> {
     init();
-    let queue = Arc::new(Queue::new(CAPACITY));
+    let queue = Arc::new(Queue::new(MESSAGES, ACCESSES));
     let handle = Handle { queue: Arc::clone(&queue), daemon };
     if FACADE.queue.get().is_some() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the log has been started before"));

@@ -1,8 +1,12 @@
-//! The bounded queue between those who have something to say and the one thread that writes it.
+//! The bounded queue between the threads that log and the one thread that writes.
 //!
-//! A mutex and not a channel, for three reasons: what was lost is reported at the place where it was lost, a flush
-//! knows exactly what has been written, and a change of settings gets in however full the queue is. The lock is held
-//! for a push or for handing out a batch, never while anything is formatted or written.
+//! It has two lanes, with a bound each: messages for the operator, and access lines. Messages are written first, so that no
+//! client can keep them from being written by asking for much. The order of the messages is kept, and that of the access
+//! lines.
+//!
+//! It is a mutex and not a channel, for three reasons: a loss is reported at the place where it happened, a flush knows
+//! what has been written, and a change of settings is accepted however full the queue is. The lock is held for a push or
+//! for handing out a batch, never while anything is formatted or written.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +28,7 @@ pub(super) enum Record {
     Settings(Settings),
 }
 
-/// Records on their way, at most `capacity` and one batch.
+/// Records on their way to the writer.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -32,53 +36,58 @@ pub(super) struct Queue {
     filled: Condvar,
     /// Everything has been written.
     written: Condvar,
-    capacity: usize,
-    /// Records that nobody will read, since the start.
+    /// Records that were not written, since the start.
     lost: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    records: VecDeque<Record>,
-    /// Records that did not fit since the last one that did.
-    lost: u64,
+    /// Messages for the operator, and changes of the settings.
+    messages: Lane,
+    accesses: Lane,
     /// Records that the writer has taken and not yet written.
-    in_hand: usize,
-    /// Whether the writer waits for `filled` and nobody has woken it yet; else a push saves the system call.
+    in_flight: usize,
+    /// Whether the writer waits for `filled` and was not woken yet; otherwise a push saves the system call.
     idle: bool,
     /// Records pushed since the start, and of these, records written: what a flush compares.
     pushed: u64,
     done: u64,
 }
 
+#[derive(Debug)]
+struct Lane {
+    /// With the number of the push, by which a change of the settings finds the access lines that came before it.
+    records: VecDeque<(u64, Record)>,
+    capacity: usize,
+    /// Records that did not fit since the last one that did.
+    lost: u64,
+}
+
 impl Queue {
-    pub(super) fn new(capacity: usize) -> Queue {
-        Queue {
-            state: Mutex::default(),
-            filled: Condvar::new(),
-            written: Condvar::new(),
-            capacity,
-            lost: AtomicU64::new(0),
-        }
+    /// A queue for so many messages and so many access lines.
+    pub(super) fn new(messages: usize, accesses: usize) -> Queue {
+        let lane = |capacity| Lane { records: VecDeque::new(), capacity, lost: 0 };
+        let (messages, accesses) = (lane(messages), lane(accesses));
+        let state = State { messages, accesses, in_flight: 0, idle: false, pushed: 0, done: 0 };
+        Queue { state: Mutex::new(state), filled: Condvar::new(), written: Condvar::new(), lost: AtomicU64::new(0) }
     }
 
     /// Takes the record if there is room, or counts it as lost. Never waits for the writer.
     pub(super) fn push(&self, record: Record) {
         let mut state = self.lock();
-        if state.records.len() >= self.capacity {
-            state.lost += 1;
+        let lane = state.lane(&record);
+        if lane.records.len() >= lane.capacity {
+            lane.lost += 1;
             self.count_lost(1);
-            return;
+        } else {
+            state.add(record);
+            self.wake(state);
         }
-        state.note_lost();
-        state.add(record);
-        self.wake(state);
     }
 
     /// Takes the new settings, however full the queue is; what was pushed before is still written under the old ones.
     pub(super) fn change(&self, settings: Settings) {
         let mut state = self.lock();
-        state.note_lost();
         state.add(Record::Settings(settings));
         self.wake(state);
     }
@@ -86,23 +95,23 @@ impl Queue {
     /// Waits for records and moves at most `limit` of them into `batch`, which is empty.
     pub(super) fn take(&self, batch: &mut Vec<Record>, limit: usize) {
         let mut state = self.lock();
-        while state.records.is_empty() && state.lost == 0 {
+        while state.is_empty() {
             state.idle = true;
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.idle = false;
-        if state.records.len() < limit {
-            state.note_lost();
+        while batch.len() < limit
+            && let Some(record) = state.next()
+        {
+            batch.push(record);
         }
-        let count = state.records.len().min(limit);
-        batch.extend(state.records.drain(..count));
-        state.in_hand = count;
+        state.in_flight = batch.len();
     }
 
     /// What was taken last has been written, or has failed to be.
     pub(super) fn done(&self) {
         let mut state = self.lock();
-        state.done += std::mem::take(&mut state.in_hand) as u64;
+        state.done += std::mem::take(&mut state.in_flight) as u64;
         self.written.notify_all();
     }
 
@@ -110,7 +119,6 @@ impl Queue {
     pub(super) fn flush(&self, patience: Duration) -> bool {
         let start = Instant::now();
         let mut state = self.lock();
-        state.note_lost();
         let ticket = state.pushed;
         while state.done < ticket {
             let left = patience.saturating_sub(start.elapsed());
@@ -147,17 +155,52 @@ impl Queue {
 }
 
 impl State {
-    fn add(&mut self, record: Record) {
-        self.records.push_back(record);
-        self.pushed += 1;
+    fn lane(&mut self, record: &Record) -> &mut Lane {
+        if matches!(record, Record::Access(_)) { &mut self.accesses } else { &mut self.messages }
     }
 
-    /// Puts the loss on record, where it happened.
-    fn note_lost(&mut self) {
-        if self.lost > 0 {
-            let lost = std::mem::take(&mut self.lost);
-            self.add(Record::Lost(lost));
+    fn add(&mut self, record: Record) {
+        let number = self.pushed;
+        let lane = self.lane(&record);
+        let loss = lane.take_loss();
+        let added = 1 + u64::from(loss.is_some());
+        lane.records.extend(loss.map(|loss| (number, loss)));
+        lane.records.push_back((number, record));
+        self.pushed += added;
+    }
+
+    fn is_empty(&self) -> bool {
+        [&self.messages, &self.accesses].iter().all(|lane| lane.records.is_empty() && lane.lost == 0)
+    }
+
+    /// The record that is written next.
+    fn next(&mut self) -> Option<Record> {
+        let changes_at = match self.messages.records.front() {
+            Some((number, Record::Settings(_))) => Some(*number),
+            _ => None,
+        };
+        let access = self.accesses.records.front().map(|(number, _)| *number);
+        if access.is_some() && access < changes_at {
+            return self.accesses.records.pop_front().map(|(_, record)| record);
         }
+        for lane in [&mut self.messages, &mut self.accesses] {
+            if let Some((_, record)) = lane.records.pop_front() {
+                return Some(record);
+            }
+            if let Some(loss) = lane.take_loss() {
+                self.pushed += 1;
+                return Some(loss);
+            }
+        }
+        None
+    }
+}
+
+impl Lane {
+    /// What is written where records are missing.
+    fn take_loss(&mut self) -> Option<Record> {
+        let lost = std::mem::take(&mut self.lost);
+        (lost > 0).then_some(Record::Lost(lost))
     }
 }
 
@@ -186,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_where_it_is_missing() {
-        let queue = Queue::new(3);
+        let queue = Queue::new(3, 3);
         for text in ["1", "2", "3", "4", "5"] {
             queue.push(message(text));
         }
@@ -198,19 +241,39 @@ mod tests {
 
     #[test]
     fn a_loss_is_reported_though_nothing_more_is_said() {
-        let queue = Queue::new(1);
+        let queue = Queue::new(1, 1);
         queue.push(message("1"));
         queue.push(message("2"));
         assert_eq!(taken(&queue, 9), ["1", "lost 1"]);
 
-        let queue = Queue::new(0);
+        let queue = Queue::new(0, 0);
         queue.push(message("1"));
         assert_eq!(taken(&queue, 9), ["lost 1"]);
     }
 
     #[test]
+    fn access_lines_displace_no_message() {
+        let access = || {
+            let peer = "203.0.113.5:4242".parse().expect("an address");
+            let request = b"help".as_slice().into();
+            Record::Access(Access { peer, request, code: 0, bytes: 5, duration: Duration::ZERO, complete: true })
+        };
+        let queue = Queue::new(3, 2);
+        for number in 0..100 {
+            queue.push(access());
+            if number % 40 == 0 {
+                queue.push(message(&number.to_string()));
+            }
+        }
+        assert_eq!(queue.lost(), 98, "of the access lines alone");
+        let taken = taken(&queue, 9);
+        assert_eq!(taken[..3], ["0", "40", "80"]);
+        assert_eq!((taken.len(), taken.last().map(String::as_str)), (6, Some("lost 98")));
+    }
+
+    #[test]
     fn a_flush_waits_for_the_batch_in_hand_and_gives_up_in_time() {
-        let queue = Queue::new(8);
+        let queue = Queue::new(8, 8);
         assert!(queue.flush(Duration::ZERO), "nothing to wait for");
         queue.push(message("1"));
         assert!(!queue.flush(Duration::ZERO));

@@ -24,7 +24,7 @@ struct Lab {
 impl Lab {
     fn start(capacity: usize, settings: Settings) -> Lab {
         let (reader, writer) = io::pipe().expect("pipe");
-        let queue = Arc::new(Queue::new(capacity));
+        let queue = Arc::new(Queue::new(capacity, capacity));
         let stderr = Stderr::to(Box::new(writer), Style::Plain);
         Writer::new(Arc::clone(&queue), settings, stderr).spawn().expect("thread");
         Lab { queue, stderr: BufReader::new(reader) }
