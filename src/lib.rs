@@ -20,57 +20,70 @@
 //!
 //! # The way of a request
 //!
-//! 1. A **worker** (`server/worker/`) is an event loop. Its poll says that a client has sent something; the worker
-//!    lends the client's [`Connection`](connection::Connection) its buffers and its view of the root, in a
-//!    [`Context`](connection::Context), and calls [`drive`](connection::Connection::drive).
-//! 2. The connection reads, and gives what it has read to a [`RequestReader`](wire::RequestReader). That keeps a few
-//!    hundred bytes of a line, whatever the line's length, and at the line's end has a [`Request`](wire::Request) or a
-//!    [`Code`](wire::Code) that refuses it.
-//! 3. The connection asks [`RootView`](handle::RootView), the worker's view of the root, for the file or the listing. What
-//!    the kernel has in memory is [answered now](handle::Lookup::Ready). Anything else is a [`Job`](handle::Job): the
-//!    connection leaves it in the context as a [`Task`](connection::Task) and waits, the worker gives it to the **pool**
-//!    (`server/pool/`), and a thread of the pool, which may wait for a disk, sends what it [found](handle::JobResult) back to
-//!    the worker's mailbox, and so to `drive` ([`LookedUp`](connection::Cause::LookedUp)).
-//! 4. The answer is queued (`connection/output.rs`). The worker makes and sends small answers itself, many in one call,
-//!    if it can read their files without waiting. Large answers, and those whose file may have to come from a disk, are
-//!    sent by a thread of the pool: the connection lends it the answers in a [`SendTask`](connection::SendTask), and gets
-//!    them back ([`Sent`](connection::Cause::Sent)) when they were sent or the client takes no more.
-//!    The worker goes on when the client has taken some. Until the
-//!    answer is complete nothing more is read. Of an answer that waits only the place that was reached is kept.
-//! 5. The connection tells what happened in [`Event`](connection::Event)s. The worker counts them in its
-//!    [`Tally`](metrics::Tally) and logs them, asks the connection what it [waits for](connection::Connection::awaits)
-//!    and [until when](connection::Connection::deadline), and removes it when
-//!    [`closed`](connection::Connection::closed) gives a reason.
+//! After each step stand the functions that do it, in the order of the calls, as `file::function` below `src/`.
 //!
-//! The same by function: `Worker::round` passes the poll's event to `Clients::on_event`, which queues the client;
-//! `Clients::serve_queues` calls `Connection::receive` for each client of a batch, then `Connection::drive`. A look-up
-//! goes by `Pool::look_up` to `Work::run` on a pool thread, comes back when its `LookupReply` is dropped, to
-//! `Worker::handle_command`, and is driven in the next batch; large answers go by `Lending::lend` and come back when
-//! their `Batch` is dropped. `Reporter::report` counts and logs, `Clients::requeue` queues a client that has more to do
-//! and sets its timer, `Clients::remove` closes it.
+//! 1. A **worker** is an event loop. Its poll reports that a client has sent something, and the client is queued.
+//!    `server/worker/mod.rs::run`, `server/worker/mod.rs::round`, `server/worker/clients.rs::on_event`
+//! 2. The worker takes a batch of queued clients. For each it lends the [`Connection`](connection::Connection) its
+//!    buffers and its view of the root, in a [`Context`](connection::Context). The connection first reads, then
+//!    continues with what it read.
+//!    `server/worker/clients.rs::serve_queues`, `connection/input.rs::receive`, `connection/mod.rs::drive`
+//! 3. A [`RequestReader`](wire::RequestReader) takes the bytes. It keeps a few hundred bytes of a line, whatever the
+//!    line's length. At the end of the line it returns a [`Request`](wire::Request), or the [`Code`](wire::Code) of the
+//!    error.
+//!    `connection/input.rs::parse_line`, `wire/reader.rs::read`, `wire/reader.rs::request`
+//! 4. The connection asks [`RootView`](handle::RootView), the worker's view of the root, for the file or the listing.
+//!    If the kernel has it in memory, the result is [ready](handle::Lookup::Ready).
+//!    `connection/input.rs::answer`, `handle/root_view.rs::find`
+//! 5. If not, the result is a [`Job`](handle::Job), and the connection waits. A thread of the **pool**, which may wait for
+//!    a disk, runs the job and sends the [result](handle::JobResult) to the worker's mailbox.
+//!    `connection/input.rs::look_up`, `server/pool/mod.rs::look_up`, `handle/job.rs::run`,
+//!    `server/worker/mod.rs::handle_command`, `server/worker/clients.rs::looked_up`, `connection/mod.rs::looked_up`
+//! 6. The worker makes and sends small answers itself, many in one call, if it can read their files without waiting.
+//!    While an answer is incomplete, the connection reads nothing; it keeps the position in the answer, not the bytes.
+//!    `connection/deliver.rs::send_answers`, `connection/output.rs::send`, `connection/slice.rs::make`
+//! 7. A pool thread sends large answers, and those whose file may have to come from a disk. The connection lends them in
+//!    a [`SendTask`](connection::SendTask). It gets them back when they are sent or the socket's buffer is full.
+//!    `connection/deliver.rs::hand_over`, `server/worker/lending.rs::lend`, `connection/send_task.rs::run`,
+//!    `server/worker/clients.rs::sent`, `connection/deliver.rs::take_back`
+//! 8. The connection returns [`Event`](connection::Event)s, which the worker counts and logs. The worker queues the
+//!    client again if it [has more to do](connection::Connection::is_ready), sets its
+//!    [timer](connection::Connection::deadline), and removes it when it is [closed](connection::Connection::closed).
+//!    `server/worker/reporter.rs::report`, `server/worker/clients.rs::requeue`, `server/worker/clients.rs::remove`
 //!
-//! In one round a connection is served within a budget of bytes; one that has more to do comes again after others. Between
-//! two polls a worker serves a few dozen clients, and those that have just sent something share each round with those that
-//! have more to do, so that a client with small requests does not wait for all that have large ones.
+//! In one round a connection is served within a budget of bytes; one that has more to do is queued again behind others.
+//! Between two polls a worker serves a few dozen clients: half of them have just sent something, half have more to do. So
+//! a client with small requests does not wait for all that have large ones.
 //!
-//! A client's way to its worker (`server/worker/`): `Acceptor::accept` takes it from the queue of a listener, and
-//! `Clients::admit` applies `[limits]` in two steps. `Admission::admit` counts it; `Permit::identify` applies the limits of
-//! its address, and can be called later if a proxy sends that address. The client then goes to the worker with the fewest
-//! clients (`WorkerCommand::AddClient`), or stays where clients come and go (`LocalBias::keeps`).
+//! # The way of a connection to its worker
+//!
+//! 1. A new connection wakes one worker, which accepts it.
+//!    `server/worker/acceptor.rs::accept`
+//! 2. `[limits]` apply in two steps: the connection is counted, then the limits of its address apply. The second step can
+//!    come later, if a proxy sends the address.
+//!    `server/worker/clients.rs::admit`, `server/admission.rs::admit`, `server/admission.rs::identify`
+//! 3. The worker with the fewest clients gets it; but where clients come and go, the worker that accepted it keeps it.
+//!    `server/worker/balance.rs::keeps`, `server/worker/clients.rs::add_from_worker`
 //!
 //! # The way of a reload
 //!
-//! 1. `Supervisor::begin_reload` is called for SIGHUP (`handle_signals`) and for `hftpd reload` (`handle_control`). One
-//!    reload is under way at a time (`supervisor/reload.rs`); further requests are joined into one that follows it.
-//! 2. A thread of its own runs `prepare::prepare`: `config::load`, `config::diff`, `check_root`, `listener::bind_all`,
-//!    `WorkerConfig::for_all`. All that can fail happens here. It sends `SupervisorEvent::Prepared`.
-//! 3. `Supervisor::apply` replaces the configuration and the listeners, and sends `WorkerCommand::Reconfigure` to every
-//!    worker.
-//! 4. `Worker::configure` gives the clients their new rules (`Clients::set_rules`) and the acceptor its listeners
-//!    (`Acceptor::set_listeners`). New listeners are registered first; a removed one is accepted from until its queue is
-//!    empty, then closed. The worker sends `SupervisorEvent::Reconfigured`.
-//! 5. When all workers have confirmed, or a deadline has passed (`Reloads::expire`), `Supervisor::end_reload` logs the
-//!    result and sends it to the service manager and to the clients of the control socket.
+//! 1. The supervisor receives SIGHUP, or `hftpd reload` through the control socket. One reload is under way at a time;
+//!    further requests are joined into one that follows it.
+//!    `server/supervisor/mod.rs::handle_signals`, `server/supervisor/mod.rs::handle_control`,
+//!    `server/supervisor/mod.rs::begin_reload`, `server/supervisor/reload.rs::begin`
+//! 2. A thread reads, checks and prepares everything. All that can fail happens here.
+//!    `server/prepare.rs::prepare`, `config/load.rs::load`, `config/diff.rs::diff`, `server/prepare.rs::check_root`,
+//!    `server/listener.rs::bind_all`, `server/worker_config.rs::for_all`
+//! 3. The supervisor replaces the configuration and the listeners, and sends the new configuration to every worker.
+//!    `server/supervisor/mod.rs::prepared`, `server/supervisor/mod.rs::apply`, `server/supervisor/listeners.rs::replace`
+//! 4. Each worker gives its clients their new rules and its acceptor the new listeners, and confirms. New listeners are
+//!    registered first. The worker accepts what is in the queue of a removed listener before it closes it.
+//!    `server/worker/mod.rs::configure`, `server/worker/clients.rs::set_rules`,
+//!    `server/worker/acceptor.rs::set_listeners`
+//! 5. When all workers have confirmed, or a deadline has passed, the supervisor logs the result and sends it to the service
+//!    manager and to the clients of the control socket.
+//!    `server/supervisor/reload.rs::confirmed`, `server/supervisor/reload.rs::expire`,
+//!    `server/supervisor/mod.rs::end_reload`
 //!
 //! # The threads
 //!

@@ -17,7 +17,7 @@ use crate::wire::{Code, Encoding, Request, RequestReader, SliceRequest};
 const REQUEST_COST: usize = 512;
 
 impl Connection {
-    /// Takes what the client has sent, for [`Connection::handle_input`] to look at. A server that does so for several
+    /// Takes what the client has sent, for [`Connection::drive`] to answer. A server that does so for several
     /// clients before it answers one of them looks at a file once for all that ask for it.
     pub fn receive<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
         if self.takes_requests(cx)

@@ -6,84 +6,42 @@ use std::collections::BTreeSet;
 
 use sources::{Sources, first, is_within, rust_files, without_unit_tests};
 
-/// What a part may import.
+/// The parts of `src`. Each may import only parts that follow it.
+///
+/// part | imported parts | imported crates, or paths in them | reason. The standard library is always allowed.
+const PARTS: &str = "
+bin/hftpd  | cli config log server | | it joins the command line, the log and the server
+cli        | config exit | lexopt | the command line is checked before anything starts
+server     | config connection detach exit handle log metrics os wire \
+           | ipnet log mio sd_notify serde_json signal_hook signal_hook_mio slab \
+           | of the wire it uses only encodings, names and codes; system calls are in os
+metrics    | connection wire | | counters are named by the parts that cause them
+detach     | os | daemonize rustix::io::Errno | it only goes into the background
+log        | config os | log rustix::io::Errno syslog | it does not know who logs
+exit       | config | | it only maps failures to exit codes
+config     | handle os wire | ipnet log::LevelFilter serde toml | values, in the types of those who use them
+connection | handle wire | base64 rustix::io::Errno | no socket, poll, configuration or log, so that tests need none
+handle     | os | rustix::io::Errno | files know nothing of the protocol
+wire       | | | clients and servers share it
+os         | | landlock libc rustix sd_notify socket2 | it wraps system calls for all parts
+";
+
+/// A row of [`PARTS`].
 struct Part {
-    /// The folder or file directly in `src`; a program is `bin/NAME`.
     name: &'static str,
-    /// Other parts. Its own modules are always allowed.
-    parts: &'static [&'static str],
-    /// Other people's crates, or paths in them. The standard library is always allowed.
-    crates: &'static [&'static str],
-    /// Why no more.
+    parts: Vec<&'static str>,
+    crates: Vec<&'static str>,
     reason: &'static str,
 }
 
-const PARTS: &[Part] = &[
-    Part {
-        name: "bin/hftpd",
-        parts: &["cli", "config", "log", "server"],
-        crates: &[],
-        reason: "a program only joins the command line with what it asks for, and has the log begin",
-    },
-    Part {
-        name: "cli",
-        parts: &["config", "exit"],
-        crates: &["lexopt"],
-        reason: "the command line is read and checked before anything is started, so it starts nothing",
-    },
-    Part {
-        name: "server",
-        parts: &["config", "connection", "detach", "exit", "handle", "log", "metrics", "os", "wire"],
-        crates: &["ipnet", "log", "mio", "sd_notify", "serde_json", "signal_hook", "signal_hook_mio", "slab"],
-        reason: "the server polls, accepts and dispatches: of the wire it knows encodings, names and codes, which are \
-                 settings and counters to it, and system calls are made in os",
-    },
-    Part {
-        name: "metrics",
-        parts: &["connection", "wire"],
-        crates: &[],
-        reason: "what is counted is named by those who cause it; who counts stands above",
-    },
-    Part {
-        name: "detach",
-        parts: &["os"],
-        crates: &["daemonize", "rustix::io::Errno"],
-        reason: "it goes into the background, no more",
-    },
-    Part {
-        name: "log",
-        parts: &["config", "os"],
-        crates: &["log", "rustix::io::Errno", "syslog"],
-        reason: "the log writes what it is told, whoever tells it",
-    },
-    Part { name: "exit", parts: &["config"], crates: &[], reason: "it only knows what to call a failure" },
-    Part {
-        name: "config",
-        parts: &["handle", "os", "wire"],
-        crates: &["ipnet", "log::LevelFilter", "serde", "toml"],
-        reason: "a configuration is values, in the types of those who use them; it does nothing",
-    },
-    Part {
-        name: "connection",
-        parts: &["handle", "wire"],
-        crates: &["base64", "rustix::io::Errno"],
-        reason: "a connection takes bytes and the time and returns events, so that a test needs no socket: no poll, no \
-                 configuration, no log",
-    },
-    Part {
-        name: "handle",
-        parts: &["os"],
-        crates: &["rustix::io::Errno"],
-        reason: "files know nothing of the protocol, nor of who asks for them",
-    },
-    Part { name: "wire", parts: &[], crates: &[], reason: "both ends share the wire: bytes, values and std" },
-    Part {
-        name: "os",
-        parts: &[],
-        crates: &["landlock", "libc", "rustix", "sd_notify", "socket2"],
-        reason: "it wraps the operating system for everybody, and knows nobody",
-    },
-];
+fn parts() -> Vec<Part> {
+    let row = |line: &'static str| {
+        let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [name, parts, crates, reason] = columns[..] else { panic!("four columns, not {line:?}") };
+        Part { name, parts: parts.split(' ').collect(), crates: crates.split(' ').collect(), reason }
+    };
+    PARTS.trim().lines().map(row).collect()
+}
 
 /// Groups of files that use one another. To be opened; this list only becomes shorter.
 const KNOWN_CIRCLES: &[&[&str]] = &[
@@ -113,19 +71,18 @@ const LINES: usize = 400;
 
 #[test]
 fn imports_between_parts_point_one_way() {
-    let sources = Sources::read();
+    let (sources, parts) = (Sources::read(), parts());
     let mut wrong = Vec::new();
     for file in &sources.files {
         let name = file.part();
-        let part = PARTS.iter().find(|part| part.name == name);
-        let part = part.unwrap_or_else(|| panic!("{}: add {name} to the table of tests/architecture", file.path));
+        let part = parts.iter().find(|part| part.name == name).unwrap_or_else(|| panic!("{name} is not in PARTS"));
         for path in sources.paths(file) {
             let is_allowed = match path.strip_prefix("crate::").map(first) {
                 Some(to) => to == name || part.parts.contains(&to),
                 None => part.crates.iter().any(|allowed| is_within(&path, allowed)),
             };
             if !is_allowed {
-                wrong.push(format!("{}: {path}: not among the imports of {name}: {}", file.path, part.reason));
+                wrong.push(format!("{} imports {path}, but {}", file.path, part.reason));
             }
         }
     }
@@ -133,15 +90,14 @@ fn imports_between_parts_point_one_way() {
 }
 
 #[test]
-fn table_is_ordered_and_names_existing_parts() {
-    let sources = Sources::read();
-    let existing: BTreeSet<String> = sources.files.iter().map(|file| file.part()).collect();
-    for (at, part) in PARTS.iter().enumerate() {
-        assert!(existing.contains(part.name), "src has no {}: remove its row", part.name);
-        for used in part.parts {
-            assert!(PARTS[at + 1..].iter().any(|other| other.name == *used), "{used} must follow {}", part.name);
+fn parts_are_ordered_and_exist() {
+    let (sources, parts) = (Sources::read(), parts());
+    for (at, part) in parts.iter().enumerate() {
+        assert!(sources.files.iter().any(|file| file.part() == part.name), "src has no {}", part.name);
+        for used in part.parts.iter().filter(|used| !used.is_empty()) {
+            assert!(parts[at + 1..].iter().any(|other| other.name == *used), "{used} must follow {}", part.name);
         }
-        for name in part.crates {
+        for name in part.crates.iter().filter(|name| !name.is_empty()) {
             assert!(sources.crates.contains(first(name)), "{}: {name} is not a dependency", part.name);
         }
     }
@@ -173,4 +129,27 @@ fn files_have_at_most_400_lines() {
         let lines = without_unit_tests(&text).lines().count();
         assert!(lines <= LINES, "{path} has {lines} lines: divide it");
     }
+}
+
+/// In the sections of `src/lib.rs` whose headings begin with `The way of`, each step names its functions as
+/// `file::function`.
+#[test]
+fn functions_in_lib_rs_exist() {
+    let files = rust_files("src");
+    let (_, lib) = files.iter().find(|(path, _)| path == "src/lib.rs").expect("src/lib.rs");
+    let ways = lib.split("\n//! # ").filter(|section| section.starts_with("The way of "));
+    let mut sections = 0;
+    for way in ways {
+        let named: Vec<&str> = way.split('`').skip(1).step_by(2).filter(|code| code.contains(".rs::")).collect();
+        assert!(!named.is_empty(), "no functions in {way}");
+        for reference in named {
+            let (file, function) = reference.split_once("::").expect("file::function");
+            let source = files.iter().find(|(path, _)| path.strip_prefix("src/") == Some(file));
+            let (_, text) = source.unwrap_or_else(|| panic!("{reference}: no such file"));
+            let definitions = [format!("fn {function}("), format!("fn {function}<")];
+            assert!(definitions.iter().any(|line| text.contains(line)), "{reference}: no such function");
+        }
+        sections += 1;
+    }
+    assert!(sections >= 2, "src/lib.rs describes the way of a request and the way of a reload");
 }
