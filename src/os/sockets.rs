@@ -36,24 +36,24 @@ pub fn unsent(socket: impl AsFd) -> usize {
     if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
-/// Listens at `address`, not blocking. An unspecified IPv6 address takes IPv4 too, and where the machine has no IPv6
+/// Binds a socket that does not block to `address`, for [`listen`]. An unspecified IPv6 address takes IPv4 too, and where the machine has no IPv6
 /// it is the unspecified IPv4 address.
 ///
 /// With `share` the address may overlap that of another socket of ours that allows it ([`share`]).
-pub fn listen(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
-    match listen_exactly(address, share) {
+pub fn bind(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
+    match bind_exactly(address, share) {
         Err(error)
             if error.raw_os_error() == Some(libc::EAFNOSUPPORT)
                 && address.is_ipv6()
                 && address.ip().is_unspecified() =>
         {
-            listen_exactly(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, address.port())), share)
+            bind_exactly(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, address.port())), share)
         }
         result => result,
     }
 }
 
-fn listen_exactly(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
+fn bind_exactly(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -63,12 +63,16 @@ fn listen_exactly(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     // Accepted sockets inherit it: an answer's last bytes do not wait for an acknowledgement (tcp(7)).
     socket.set_tcp_nodelay(true)?;
-    socket.listen(BACKLOG)?;
     socket.set_reuse_port(false)?;
     Ok(socket.into())
 }
 
-/// Makes a listening socket that another process opened behave like one of [`listen`].
+/// Begins to listen: from now on the kernel completes handshakes. On a socket that listens it changes nothing.
+pub fn listen(socket: &TcpListener) -> io::Result<()> {
+    socket2::SockRef::from(socket).listen(BACKLOG)
+}
+
+/// Makes a listening socket that another process opened behave like one of [`bind`].
 pub fn adopt(socket: OwnedFd) -> io::Result<TcpListener> {
     let socket = Socket::from(socket);
     socket.set_nonblocking(true)?;

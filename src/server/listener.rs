@@ -52,7 +52,8 @@ fn bind_failure(address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 /// Listeners for all of `wanted`: those of `held` that have the same address in the configuration, those of `inherited`
-/// that listen at it, and new ones for the rest. Also returns what is left of `inherited`.
+/// that listen at it, and new ones for the rest, which do not listen before [`listen`] is called. Also returns what is left
+/// of `inherited`.
 pub(super) fn bind_all(
     wanted: &[config::Listener],
     held: &[Endpoint],
@@ -73,7 +74,7 @@ pub(super) fn bind_all(
                 let InheritedSocket { socket, name } = inherited.remove(at);
                 (sockets::adopt(socket), !is_stored_name(&name))
             }
-            None => (listen(listener.address, held), false),
+            None => (bind(listener.address, held), false),
         };
         let endpoint = socket.and_then(|socket| Endpoint::new(listener, socket, from_socket_unit));
         endpoints.push(endpoint.map_err(|error| bind_failure(listener.address, &error))?);
@@ -81,21 +82,39 @@ pub(super) fn bind_all(
     Ok((endpoints, inherited))
 }
 
-/// Listens at an address. It may overlap that of a listener in `held`, as when `port` is replaced by one address of it.
-fn listen(address: SocketAddr, held: &[Endpoint]) -> io::Result<TcpListener> {
-    match sockets::listen(address, false) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-        result => return result,
-    }
-    let allow_sharing = |allow| {
-        for endpoint in held.iter().filter(|endpoint| endpoint.address.port() == address.port()) {
-            let _ = sockets::share(&endpoint.socket, allow);
+/// Binds a socket to an address. It may overlap that of a listener in `held`, as when `port` is replaced by one address of
+/// it.
+fn bind(address: SocketAddr, held: &[Endpoint]) -> io::Result<TcpListener> {
+    match sockets::bind(address, false) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            sharing(held.iter().filter(|held| held.address.port() == address.port()), || sockets::bind(address, true))
         }
-    };
-    allow_sharing(true);
-    let socket = sockets::listen(address, true);
-    allow_sharing(false);
-    socket
+        result => result,
+    }
+}
+
+/// Has all of `endpoints` listen. To be called when nothing else of a reload can fail: a connection that a new listener has
+/// taken would be reset if it had to be closed again.
+///
+/// # Errors
+///
+/// Another program has bound one of the addresses, too, and began to listen first.
+pub(super) fn listen(endpoints: &[Endpoint], held: &[Endpoint]) -> Result<(), Failure> {
+    for endpoint in endpoints.iter().filter(|new| !new.from_socket_unit && !held.iter().any(|held| held.is(new))) {
+        let overlapping = held.iter().filter(|held| held.address.port() == endpoint.address.port());
+        sharing(overlapping.chain([endpoint]), || sockets::listen(&endpoint.socket))
+            .map_err(|error| bind_failure(endpoint.address, &error))?;
+    }
+    Ok(())
+}
+
+/// Does something while sockets of this process may have overlapping addresses.
+fn sharing<'a, T>(endpoints: impl Iterator<Item = &'a Endpoint> + Clone, action: impl FnOnce() -> T) -> T {
+    let allow = |allowed| endpoints.clone().for_each(|endpoint| drop(sockets::share(&endpoint.socket, allowed)));
+    allow(true);
+    let done = action();
+    allow(false);
+    done
 }
 
 /// A descriptor of each endpoint, for a worker.

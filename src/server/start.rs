@@ -119,6 +119,7 @@ fn bind_listeners(config: &Config) -> Result<Vec<Endpoint>, Failure> {
     // A socket unit's socket that was stored as well comes twice. The unit's is adopted.
     inherited.sort_by_key(|inherited| listener::is_stored_name(&inherited.name));
     let (endpoints, unused) = listener::bind_all(&config.listeners, &[], inherited)?;
+    listener::listen(&endpoints, &[])?;
     for inherited in unused {
         if listener::is_stored_name(&inherited.name) {
             sd_notify::remove_fd(&inherited.name);

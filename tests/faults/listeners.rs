@@ -131,3 +131,30 @@ fn inherited_socket_is_released_and_adopted_again() {
     Client::connect(address).ask("get_slice a10 3 4\r\n", "0 OK\r\n3456\r\n");
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// A failed reload must not have listened anywhere: a connection that a listener has taken is reset when it is closed.
+#[test]
+fn failed_reload_resets_no_client() {
+    let site = Site::of_the_examples();
+    let port = free_port();
+    let narrow = SocketAddr::from(([127, 0, 0, 1], port));
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let everywhere = Settings::new(&site).listen_on(format!("0.0.0.0:{port}"), "fragments").set("log.access", "false");
+    let mut daemon = Daemon::start(&site, &everywhere);
+    let failing = (Settings::new(&site).listen_on(narrow, "fragments"))
+        .listen_on(taken.local_addr().expect("an address"), "fragments")
+        .set("log.access", "false");
+    let lost = Mutex::new(Vec::new());
+    let ask = || {
+        if let Err(error) = ask_for_help(narrow) {
+            lost.lock().expect("no panic").push(error.to_string());
+        }
+    };
+    meanwhile(4, ask, || {
+        for _ in 0..100 {
+            daemon.reload(&failing).expect_code(71);
+        }
+    });
+    let lost = lost.into_inner().expect("no panic");
+    assert!(lost.is_empty(), "{} clients: {}", lost.len(), lost[0]);
+}

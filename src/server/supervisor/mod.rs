@@ -29,6 +29,7 @@ use self::watchdog::Watchdog;
 use super::control::{ControlReply, ControlRequest};
 use super::descriptors;
 use super::failure::Failure;
+use super::listener;
 use super::mailbox::Mailbox;
 use super::messages::{SupervisorEvent, WorkerCommand};
 use super::prepare::{self, Prepared};
@@ -257,7 +258,10 @@ impl Supervisor {
         let Some(clients) = self.reloads.prepared(serial) else { return };
         match result {
             _ if self.drain.is_some() => self.refuse_reload(clients, SHUTTING_DOWN, now),
-            Ok(prepared) => self.apply(serial, *prepared, clients, now),
+            Ok(prepared) => match listener::listen(&prepared.endpoints, &self.daemon.listeners.held()) {
+                Ok(()) => self.apply(serial, *prepared, clients, now),
+                Err(Failure { exit, message }) => self.end_reload(Outcome { clients, exit, message }, now),
+            },
             Err(Failure { exit, message }) => self.end_reload(Outcome { clients, exit, message }, now),
         }
     }
