@@ -1,4 +1,4 @@
-//! The README against the daemon: its commands, its transcript, its configuration, its tables.
+//! The commands, transcripts and tables of README.md and tests/README.md are accurate.
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::skipped;
 const README: &str = include_str!("../README.md");
 
 #[test]
-fn the_session_with_netcat_is_what_the_daemon_answers() {
+fn netcat_session_matches_the_daemon() {
     let [start] = block("$ cargo run").lines().collect::<Vec<_>>()[..] else { panic!("one command starts it") };
     let arguments = start.strip_prefix("$ cargo run --release -- ").expect("cargo run");
     let session = Session::read(block("$ nc"));
@@ -35,7 +35,7 @@ fn the_session_with_netcat_is_what_the_daemon_answers() {
     }
     assert_eq!(session.exchanges.last().map(|(request, _)| *request), Some("quit"), "the session has an end");
 
-    // The command itself, with the port of this daemon.
+    // The same through the command, with the port of this daemon.
     let mut words = session.command.split(' ');
     let program = words.next().unwrap_or_default();
     let port = daemon.address(0).port().to_string();
@@ -59,7 +59,7 @@ fn the_session_with_netcat_is_what_the_daemon_answers() {
 }
 
 #[test]
-fn a_line_that_ends_in_lf_alone_is_refused_as_it_says() {
+fn line_that_ends_in_lf_is_100() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
@@ -69,7 +69,7 @@ fn a_line_that_ends_in_lf_alone_is_refused_as_it_says() {
 }
 
 #[test]
-fn the_example_configuration_is_right_and_its_mistake_is_told_as_shown() {
+fn example_configuration_and_its_error_are_accurate() {
     let site = Site::new();
     let example = block("root = ");
     let file = example.replace("/srv/hftp", &site.root().to_string_lossy());
@@ -80,47 +80,46 @@ fn the_example_configuration_is_right_and_its_mistake_is_told_as_shown() {
 
     put(&site.config(), file.replace("drain", "drian").as_bytes());
     let shown = block("$ hftpd check");
-    let told = run(&mut hftpd_with(&["check"], &site.config())).expect_code(78).output();
-    assert_eq!(told.replace(&*site.config().to_string_lossy(), "/etc/hftp.toml"), without_command(shown));
+    let printed = run(&mut hftpd_with(&["check"], &site.config())).expect_code(78).output();
+    assert_eq!(printed.replace(&*site.config().to_string_lossy(), "/etc/hftp.toml"), without_command(shown));
 }
 
 #[test]
-fn a_reload_says_what_is_shown() {
+fn reload_message_is_accurate() {
     let site = Site::new();
     let settings = Settings::new(&site).listen("fragments").listen("base64");
     let mut daemon = Daemon::start(&site, &settings);
-    let told = daemon.reload(&settings.set("timeouts.drain", "\"10s\"")).expect_code(0).output();
-    let told = told
+    let printed = daemon.reload(&settings.set("timeouts.drain", "\"10s\"")).expect_code(0).output();
+    let printed = printed
         .replace(&*site.root().to_string_lossy(), "/srv/hftp")
         .replace(&daemon.address(0).to_string(), "[::]:19500")
         .replace(&daemon.address(1).to_string(), "127.0.0.1:19501");
-    assert_eq!(told, without_command(block("$ hftpd reload")));
+    assert_eq!(printed, without_command(block("$ hftpd reload")));
 }
 
 #[test]
-fn the_status_has_the_lines_that_are_shown() {
+fn status_lines_are_accurate() {
     let site = Site::new();
     let settings = Settings::new(&site);
     let mut daemon = Daemon::start(&site, &settings);
     daemon.reload(&settings).expect_code(0);
-    let told = run(&mut hftpd_with(&["status"], &site.config())).expect_code(0).stdout;
+    let printed = run(&mut hftpd_with(&["status"], &site.config())).expect_code(0).stdout;
     for line in without_command(block("$ hftpd status")).lines() {
         let name = line.split_inclusive(": ").next().unwrap_or_default();
-        assert!(told.lines().any(|told| told.starts_with(name)), "no {name:?} in the status:\n{told}");
+        assert!(printed.lines().any(|line| line.starts_with(name)), "no {name:?} in the status:\n{printed}");
     }
 }
 
 #[test]
-fn the_table_of_exit_codes_is_the_one_of_the_program() {
+fn exit_codes_are_those_of_the_program() {
     for (_, code, meaning) in hftpd::exit::Exit::TABLE {
         assert!(README.contains(&format!("\n| {code} | {meaning} |\n")), "{code} {meaning}");
     }
 }
 
 #[test]
-fn every_command_is_run_by_a_test_and_every_link_leads_somewhere() {
+fn commands_are_tested_and_links_exist() {
     let commands: Vec<&str> = README.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
-    // The last is what runs this test.
     let tested = ["cargo run ", "nc ", "hftpd check", "hftpd reload", "hftpd status", "cargo test"];
     for command in &commands {
         assert!(tested.iter().any(|tested| command.starts_with(tested)), "no test runs `{command}`");
@@ -136,17 +135,17 @@ fn every_command_is_run_by_a_test_and_every_link_leads_somewhere() {
     assert!(README.contains(&rust), "{rust:?} is what Cargo.toml says");
 }
 
-/// A session as the README shows it.
+/// A session of the README.
 struct Session<'a> {
     command: &'a str,
-    /// Requests with the lines of their answers.
+    /// Requests, each with the lines of its answer.
     exchanges: Vec<(&'a str, Vec<&'a str>)>,
-    /// The names that the listing shows.
+    /// The names in the listing.
     listed: Vec<&'a str>,
 }
 
 impl Session<'_> {
-    /// Tells requests and answers apart by what hftp(7) says of an answer's end.
+    /// Separates requests and answers: hftp(7) defines the end of each answer.
     fn read(block: &str) -> Session<'_> {
         let mut lines = block.lines();
         let command = lines.next().and_then(|line| line.strip_prefix("$ ")).expect("a command");
@@ -180,7 +179,7 @@ fn crlf(lines: &[&str]) -> String {
     lines.iter().map(|line| format!("{line}\r\n")).collect()
 }
 
-/// The block of code that begins so.
+/// The code block with this beginning.
 #[track_caller]
 fn block(beginning: &str) -> &'static str {
     let blocks = README.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
@@ -188,15 +187,14 @@ fn block(beginning: &str) -> &'static str {
     found.next().unwrap_or_else(|| panic!("the README has no block that begins with {beginning:?}"))
 }
 
-/// What a command prints, with the end of its last line.
+/// The output of a command.
 fn without_command(block: &str) -> String {
     block.split_once('\n').map(|(_, printed)| format!("{printed}\n")).unwrap_or_default()
 }
 
-/// The table of what it survives names tests; each of them is there.
 #[test]
-fn the_tests_that_show_a_promise_exist() {
-    let section = README.split("## What it survives").nth(1).expect("the section").split("\n## ").next().unwrap_or("");
+fn promises_name_existing_tests() {
+    let section = include_str!("README.md").split("## Promises").nth(1).expect("the section");
     let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
     let mut named = 0;
     for row in rows {
