@@ -1,15 +1,19 @@
 """The machine that is measured on: cores, open files, namespaces; and what is built for it."""
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
 import time
+from signal import SIGINT, SIGKILL, SIGTERM
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 BEGAN = time.monotonic()
+PR_SET_PDEATHSIG = 1
 
 
 def note(text):
@@ -67,6 +71,44 @@ def allow_files(wanted):
             return limit
 
 
+def end_by_exception():
+    """Has SIGINT and SIGTERM end this process by an exception, so that it stops what it has started; only the first of
+    them, so that nothing disturbs that."""
+    def ended(number, _):
+        for each in (SIGINT, SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(f"ended by {signal.Signals(number).name}")
+
+    for each in (SIGINT, SIGTERM):
+        signal.signal(each, ended)
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """Postpones SIGINT and SIGTERM."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [SIGINT, SIGTERM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def child_begins(number=SIGKILL):
+    """What a child does before it executes its program. It gets the signal when this process ends; an interruption from
+    the terminal reaches this process alone."""
+    parent = os.getpid()
+
+    def begin():
+        os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number))
+        for each in (SIGINT, SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if os.getppid() != parent:
+            os._exit(1)
+    return begin
+
+
 def shell(*lines):
     for line in lines:
         subprocess.run(line.split(), check=True)
@@ -93,4 +135,4 @@ def overlay(files, directory):
     shell("ip link set lo up", f"mount -t tmpfs none {upper}", f"mkdir {upper}/files {upper}/work",
           f"mount -t overlay overlay -o lowerdir={files},upperdir={upper}/files,workdir={upper}/work {merged}")
     merged.chmod(0o755)
-    return merged, [merged, upper]
+    return merged

@@ -1,4 +1,5 @@
 """The servers that are compared, and the load that is put on them."""
+import contextlib
 import grp
 import hashlib
 import json
@@ -24,24 +25,25 @@ COLD = 8
 class Server:
     """A process that was started here, and its ports."""
 
-    def __init__(self, bench, name, command, ports):
+    def __init__(self, bench, name, command, ports, workers=0):
+        """`workers` is the number of its child processes."""
         self.bench, self.ports, self.log = bench, ports, bench.dir / f"{name}.log"
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=bench.on_core(0))
-        bench.servers.append(self)
-        end = time.monotonic() + 10
-        for port in ports.values():
-            while True:
-                try:
-                    socket.create_connection((bench.host, port), 1).close()
-                    break
-                except OSError:
-                    if self.process.poll() is not None or time.monotonic() > end:
-                        sys.exit(f"{name} did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
-                    time.sleep(0.02)
-        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        self.pids = [self.process.pid, *map(int, children)]
+            self.process = bench.spawn(command, 0, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        pid = self.process.pid
+        self.pids, end = [pid], time.monotonic() + 10
+        # nginx listens before it has its worker process, whose time and memory are measured.
+        while not (all(map(self.listens, ports.values())) and len(self.pids) > workers):
+            if self.process.poll() is not None or time.monotonic() > end:
+                sys.exit(f"{name} did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.02)
+            self.pids = [pid, *map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def listens(self, port):
+        with contextlib.suppress(OSError):
+            socket.create_connection((self.bench.host, port), 1).close()
+            return True
+        return False
 
     def pss(self):
         """Bytes of memory; shared ones are divided among the processes that share them."""
@@ -50,13 +52,7 @@ class Server:
                    if line.startswith("Pss:")) * 1024
 
     def stop(self):
-        self.bench.servers.remove(self)
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.bench.stop(self.process)
 
 
 class Bench:
@@ -64,7 +60,7 @@ class Bench:
 
     def __init__(self, options, path):
         self.options, self.path = options, path
-        self.cores, self.servers, self.children, self.mounts = machine.two_cores(), [], [], []
+        self.cores, self.processes = machine.two_cores(), []
         self.files = machine.allow_files(32_768)
         self.large = 1 << 24 if options.small else 1 << 30
         self.many = 200 if options.small else MANY
@@ -86,29 +82,49 @@ class Bench:
             if self.path == "veth":
                 self.host, self.client = machine.virtual_interfaces()
             elif self.path == "overlay":
-                self.root, self.mounts = machine.overlay(self.www, self.dir)
+                self.root = machine.overlay(self.www, self.dir)
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_):
-        for process in self.children:
+        with machine.uninterrupted():
+            for process in reversed(self.processes):
+                self.stop(process)
+            for mount in self.mounts():
+                subprocess.run(["umount", "--lazy", mount], check=False)
+            self.temporary.cleanup()
+
+    def mounts(self):
+        """What is mounted below the temporary directory, the last mount first."""
+        points = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+        return [point for point in points if point.startswith(f"{self.dir}/")][::-1]
+
+    def spawn(self, command, core, nice=0, **streams):
+        """Starts a process that ends with this one, on the server's core (0) or the client's (-1)."""
+        begins = machine.child_begins()
+
+        def begin():
+            begins()
+            if self.cores:
+                os.sched_setaffinity(0, {self.cores[core]})
+            os.nice(nice)
+
+        with machine.uninterrupted():
+            process = subprocess.Popen(command, preexec_fn=begin, **streams)
+            self.processes.append(process)
+        return process
+
+    def stop(self, process):
+        """By SIGTERM, so that nginx ends its workers."""
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for server in list(self.servers):
-            server.stop()
-        for mount in self.mounts:
-            subprocess.run(["umount", mount], check=False)
-        self.temporary.cleanup()
-
-    def on_core(self, which, nice=0):
-        """What a process does before it begins: it goes to its core, and may go behind others there."""
-        def begin():
-            if self.cores:
-                os.sched_setaffinity(0, {self.cores[which]})
-            os.nice(nice)
-        return begin
+        self.processes = [other for other in self.processes if other is not process]
 
     def clients(self, count):
         """So many, or what the limit of open files allows."""
@@ -166,6 +182,8 @@ control = ""
 {listen}
 [limits]
 connections = {self.clients(10_000)}
+[timeouts]
+drain = "0s"
 [log]
 target = "stderr"
 level = "warn"
@@ -191,7 +209,7 @@ http {{
 }}
 """)
         ports = {"http": plain, "head": plain, "index": plain, "cached": cached}
-        return Server(self, "nginx", [self.nginx, "-e", "stderr", "-c", self.dir / "nginx.conf"], ports)
+        return Server(self, "nginx", [self.nginx, "-e", "stderr", "-c", self.dir / "nginx.conf"], ports, workers=1)
 
     def begin(self, how, server, form, nice=0, port=None, **more):
         words = [*self.client, self.load, how, "--form", form, "--to", f"{self.host}:{server.ports[port or form]}"]
@@ -199,14 +217,12 @@ http {{
             words += [f"--{key}", str(value)]
         for pid in server.pids:
             words += ["--pid", str(pid)]
-        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True, preexec_fn=self.on_core(-1, nice))
-        self.children.append(process)
-        return process
+        return self.spawn(words, -1, nice, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
 
     def finish(self, process, line=None):
         out, err = process.communicate(line, timeout=120)
-        self.children.remove(process)
+        self.stop(process)
         if process.returncode:
             sys.exit(f"{' '.join(map(str, process.args))}\n{err}")
         return json.loads(out.splitlines()[-1])

@@ -165,26 +165,29 @@ class Suites:
             return
         mount = self.bench.www / "slowfs"
         mount.mkdir()
-        slowfs = pathlib.Path(__file__).with_name("slowfs.py")
-        subprocess.run([pythons[0], slowfs, mount, "-o", "allow_other"], check=True)
-        (self.bench.www / "slow").symlink_to("slowfs/slow")
-        try:
-            def turn(server, form, stalled):
-                clients = stalled and self.bench.begin("slow", server, form, name="slow", size=1 << 30, connections=16,
-                                                       rate=1e6)
-                if clients:
-                    clients.stdout.readline()
-                small = self.bench.measure("paced", server, form, **F4K, connections=8)
-                if clients:
-                    self.bench.finish(clients, "\n")
-                return small
+        disk = self.bench.spawn([pythons[0], pathlib.Path(__file__).with_name("slowfs.py"), mount, "-f", "-o",
+                                 "allow_other"], -1, stdin=subprocess.DEVNULL)
+        while not (mount / "slow0").exists():
+            if disk.poll() is not None:
+                sys.exit(f"slowfs.py has ended with code {disk.returncode}")
+            time.sleep(0.02)
+        numbers = iter(range(1000))
 
-            # hftpd alone: one worker of nginx gives no answer at all meanwhile.
-            yield ({"alone": lambda: turn(self.hftpd, "raw", False), "raw": lambda: turn(self.hftpd, "raw", True)},
-                   [Row("p99 of 4 KiB beside 16 readers of a slow disk, to alone", "µs", "alone", "raw", "p99", cpu="")])
-        finally:
-            time.sleep(0.2)
-            subprocess.run(["fusermount3", "-u", "-z", mount], check=False)
+        def turn(stalled):
+            if not stalled:
+                return self.bench.measure("paced", self.hftpd, "raw", **F4K, connections=8)
+            # Always another file: the kernel keeps what it has read.
+            name = f"slow{next(numbers)}"
+            (self.bench.www / name).symlink_to(f"slowfs/{name}")
+            clients = self.bench.begin("slow", self.hftpd, "raw", name=name, size=1 << 30, connections=16, rate=1e6)
+            clients.stdout.readline()
+            small = self.bench.measure("paced", self.hftpd, "raw", **F4K, connections=8)
+            self.bench.finish(clients, "\n")
+            return small
+
+        # hftpd alone: one worker of nginx gives no answer at all meanwhile.
+        yield ({"alone": lambda: turn(False), "raw": lambda: turn(True)},
+               [Row("p99 of 4 KiB beside 16 readers of a slow disk, to alone", "µs", "alone", "raw", "p99", cpu="")])
 
     def listing(self):
         names = self.bench.www / "names"
