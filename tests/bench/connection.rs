@@ -65,6 +65,11 @@ impl Connection {
         if self.socket.send(&requests)? == requests.len() { Ok(()) } else { Err("the server takes no requests".into()) }
     }
 
+    /// Whether a request is not yet answered.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// Reads once. Returns how many answers ended.
     pub(super) fn read(&mut self, buffer: &mut [u8], tally: &mut Tally, body: &mut dyn FnMut(&[u8])) -> Outcome<usize> {
         let (mut ended, before) = (0, self.answers.body);

@@ -1,4 +1,4 @@
-//! The load generator of `tests/bench/run`: asks a server follows every answer to its end,
+//! The load generator of `tests/bench/run`: asks a server, follows every answer to its end,
 //! and prints one line of JSON. An answer of another code or length than it must have ends the run.
 //!
 //! The protocols are read here from hftp(7) and RFC 9112 alone, without the daemon's code.
@@ -123,17 +123,20 @@ fn drive(plan: &Plan, how: &str) -> Outcome<()> {
             (began, tally, cpu_before, start) = (true, Tally::default(), cpu(&plan.pids)?, Instant::now());
         }
         let seconds = (now.saturating_duration_since(start)).as_secs_f64();
-        let some = tally.answers > 0 || (tally.bytes > 0 && connections[0].answers.size.is_some());
+        let some = tally.answers > 0 || (tally.bytes > 0 && plan.dropped);
         if seconds >= plan.seconds + PATIENCE.as_secs_f64() {
             return Err("no answer has come to its end".into());
         }
-        if began && some && seconds >= plan.seconds {
+        let over = began && seconds >= plan.seconds;
+        // A late answer counts in the latency: it is waited for.
+        let outstanding = how == "paced" && connections.iter().any(Connection::is_waiting);
+        if over && some && !outstanding {
             let cpu = cpu(&plan.pids)?.saturating_sub(cpu_before);
             return report(tally, &connections[0], seconds, cpu);
         }
         let mut wait = Duration::from_millis(20);
         if how == "paced" {
-            while first + Duration::from_secs_f64(f64::from(sent) / plan.rate) <= now {
+            while !over && first + Duration::from_secs_f64(f64::from(sent) / plan.rate) <= now {
                 connections[sent as usize % plan.connections].ask(plan, 1)?;
                 sent += 1;
             }
@@ -162,6 +165,7 @@ fn drive(plan: &Plan, how: &str) -> Outcome<()> {
 
 fn idle(plan: &Plan) -> Outcome<()> {
     let (mut buffer, mut tally, mut connections) = (vec![0; 64 * 1024], Tally::default(), Vec::new());
+    let cpu_before = cpu(&plan.pids)?;
     for index in 0..plan.connections {
         let mut connection = Connection::open(plan, index)?;
         connection.exchange(plan, &mut buffer, &mut tally)?;
@@ -172,7 +176,7 @@ fn idle(plan: &Plan) -> Outcome<()> {
     for connection in &mut connections {
         connection.exchange(plan, &mut buffer, &mut tally)?;
     }
-    report(tally, &connections[0], 0.0, 0)
+    report(tally, &connections[0], 0.0, cpu(&plan.pids)?.saturating_sub(cpu_before))
 }
 
 /// Each connection reads one answer to its end, the first of the first file.

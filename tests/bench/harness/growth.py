@@ -40,7 +40,7 @@ def run(bench):
     def idle(count):
         server = bench.start_hftpd()
         try:
-            after, before = bench.memory(server, "raw", count)
+            after, before, _ = bench.waiting(server, "raw", count)
             return max(after - before, 0)
         finally:
             server.stop()

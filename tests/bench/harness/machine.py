@@ -29,7 +29,7 @@ def build(options):
             sys.exit(f"{given}: no such file")
         if not given:
             note(f"building {what[1]}")
-            setattr(options, name, cargo(*what))
+        setattr(options, name, given.resolve() if given else cargo(*what))
 
 
 def cargo(*what):
@@ -41,7 +41,7 @@ def cargo(*what):
 def command_line(options):
     """The options for the same run in other namespaces, of the program that was built here."""
     words = [*options.suites, "--rounds", options.rounds, "--seconds", options.seconds, "--hftpd",
-             options.hftpd.resolve(), "--load", options.load.resolve()]
+             options.hftpd, "--load", options.load]
     words += [f"--{name}" for name in ("small", "growth") if getattr(options, name)]
     for name in ("dir", "json"):
         if getattr(options, name):

@@ -23,43 +23,50 @@ class Row(typing.NamedTuple):
 
 
 def summary(row, got):
-    def of(name, key, scale):
-        return [turn[key] * scale for turn in got.get(name, [])]
-
-    def ratios(key):
-        return [ours[key] / max(peer[key], 1e-9) for peer, ours in zip(got.get(row.peer, []), got[row.ours])]
-
-    median = statistics.median
-    found = {"label": row.label, "unit": row.unit, "hftpd": median(of(row.ours, row.key, row.scale))}
+    """The medians of a row and its spread, and those of CPU time, with the numbers of every round."""
+    found = {"label": row.label, "unit": row.unit, **compared(row, got, row.key, row.scale)}
     if row.cpu:
-        found.update(cpu_unit=row.cpu, cpu_hftpd=median(of(row.ours, "cpu", row.cpu_scale)))
-    if row.peer in got:
-        paired = ratios(row.key)
-        spread = (max(paired) - min(paired)) / max(median(paired), 1e-9) if paired[1:] else None
-        found.update(nginx=median(of(row.peer, row.key, row.scale)), ratio=median(paired), spread=spread,
-                     noise=spread is not None and spread > NOISE)
-        if row.cpu:
-            found.update(cpu_nginx=median(of(row.peer, "cpu", row.cpu_scale)), cpu_ratio=median(ratios("cpu")))
+        found["cpu"] = {"unit": row.cpu, **compared(row, got, "cpu", row.cpu_scale)}
+    return found
+
+
+def compared(row, got, key, scale):
+    """One number of the two turns. Without a peer the spread is that of the number itself."""
+    ours, peer = ([turn[key] * scale for turn in got.get(name, [])] for name in (row.ours, row.peer))
+    values = [a / max(b, 1e-9) for a, b in zip(ours, peer)] or ours
+    middle = statistics.median(values)
+    spread = (max(values) - min(values)) / max(middle, 1e-9) if values[1:] else None
+    found = {"hftpd": statistics.median(ours), "spread": spread, "noise": spread is not None and spread > NOISE,
+             "raw_hftpd": ours}
+    if peer:
+        found.update(nginx=statistics.median(peer), ratio=middle, raw_nginx=peer)
     return found
 
 
 def print_rows(path, rows):
-    lines = [(f"work, {path}", "nginx", "hftpd", "ratio", "spread", "CPU, nginx", "CPU, hftpd", "ratio")]
+    """Prints a table. What is noise shows its spread alone, so that nobody publishes its numbers."""
+    def cells(of, unit=""):
+        if not of:
+            return [""] * 4
+        if of["noise"]:
+            return ["", "", "noise", percent(of["spread"])]
+        # The ratio of a single round says nothing.
+        ratio = number(of.get("ratio")) if of["spread"] is not None else ""
+        return [number(of.get("nginx"), unit), number(of["hftpd"], unit), ratio, percent(of["spread"])]
+
+    lines = [(f"work, {path}", "nginx", "hftpd", "ratio", "spread", "CPU, nginx", "CPU, hftpd", "ratio", "spread")]
     for r in rows:
-        cpu = [f"{number(r[key])} {r['cpu_unit']}" if key in r else "" for key in ("cpu_nginx", "cpu_hftpd")]
-        # The ratio of a single round says nothing either.
-        ratio = "noise" if r.get("noise") else number(r.get("ratio")) if r.get("spread") is not None else ""
-        lines.append((f"{r['label']}, {r['unit']}", number(r.get("nginx")), number(r["hftpd"]), ratio,
-                      percent(r.get("spread")), *cpu, number(r.get("cpu_ratio"))))
+        cpu = r.get("cpu")
+        lines.append((f"{r['label']}, {r['unit']}", *cells(r), *cells(cpu, cpu and f" {cpu['unit']}")))
     print_table(lines)
     print()
 
 
-def number(value):
+def number(value, unit=""):
     """Three significant digits."""
     if value is None:
         return ""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}") + unit
 
 
 def percent(value):

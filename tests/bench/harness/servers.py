@@ -152,13 +152,19 @@ class Bench:
         return digest.hexdigest()
 
     def make_many(self):
-        """Small files in great number, read into memory just before they are measured."""
+        """Small files in great number."""
         block = random.Random("many").randbytes(4096)
         for number in range(self.many):
-            path = self.www / f"m{number}"
-            if not path.exists():
-                path.write_bytes(block)
-            path.read_bytes()
+            (self.www / f"m{number}").write_bytes(block)
+        os.sync()
+
+    def warm(self, *names):
+        """Reads files into the page cache. Some systems soon drop pages that nothing uses."""
+        piece = bytearray(1 << 20)
+        for name in names:
+            with open(self.root / name, "rb", buffering=0) as file:
+                while file.readinto(piece):
+                    pass
 
     def make_names(self, directory, count):
         """A directory of so many files. Returns how long its listing is."""
@@ -235,15 +241,15 @@ http {{
         return {"rate": got["units"] / got["seconds"], "cpu": got["cpu"] / 1000 / max(got["units"], 1e-9),
                 "p99": got["p99"]}
 
-    def memory(self, server, form, count, how="idle", **more):
-        """The server's memory with `count` clients that wait, and without them."""
+    def waiting(self, server, form, count, how="idle", **more):
+        """The server's memory with `count` clients that wait, and without them; the microseconds of CPU for each."""
         before = server.pss()
         process = self.begin(how, server, form, connections=count, **(more or F4K))
         if process.stdout.readline() == "ready\n":
             time.sleep(1.5)
         after = server.pss()
-        self.finish(process, "\n")
-        return after, before
+        got = self.finish(process, "\n")
+        return after, before, got["cpu"] / 1000 / count
 
     def settle(self, directory):
         """Waits until a change of the directory would leave other time stamps: until then a listing is read anew for

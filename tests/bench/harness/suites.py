@@ -30,12 +30,20 @@ class Suites:
         self.bench = bench
         self.nginx, self.hftpd = bench.nginx and bench.start_nginx(), bench.start_hftpd()
         self.in_gb = dict(scale=bench.large / 1e9, cpu="s/GB", cpu_scale=1e-6 / (bench.large / 1e9))
+        self.size = f"{bench.large >> 20:,} MiB" if bench.options.small else "1 GiB"
         self.large = dict(name="large", size=bench.large)
 
     def turns(self, how, theirs, ours, **more):
         measure = self.bench.measure
         return {"nginx": self.nginx and functools.partial(measure, how, self.nginx, theirs, **more),
                 **{form: functools.partial(measure, how, self.hftpd, form, **more) for form in ours}}
+
+    def warmed(self, names, turns):
+        """The same turns, each with these files in the page cache."""
+        def warmed(turn):
+            self.bench.warm(*names)
+            return turn()
+        return {name: turn and functools.partial(warmed, turn) for name, turn in turns.items()}
 
     def verify(self):
         """The bytes are right in every form."""
@@ -47,8 +55,8 @@ class Suites:
 
     def bulk(self):
         for count in (1, 8):
-            yield (self.turns("loop", "http", FORMS, **self.large, connections=count),
-                   [Row(f"1 GiB, {form}, {plural(count)}", "GB/s", "nginx", form, **self.in_gb) for form in FORMS])
+            yield (self.warmed(["large"], self.turns("loop", "http", FORMS, **self.large, connections=count)),
+                   [Row(f"{self.size}, {form}, {plural(count)}", "GB/s", "nginx", form, **self.in_gb) for form in FORMS])
 
     def small(self):
         for label, more in [("4 KiB, 64 connections", dict(connections=64)),
@@ -66,11 +74,11 @@ class Suites:
 
     def many(self):
         files = dict(name="m", files=self.bench.many, size=4096)
+        names = [f"m{number}" for number in range(self.bench.many)]
+        self.bench.make_many()
         for label, more in [("64 connections", dict(connections=64)),
                             ("16 connections, 16 requests in flight", dict(connections=16, depth=16))]:
-            # The system may take their pages away again: each turn begins by reading them.
-            self.bench.make_many()
-            yield (self.turns("loop", "http", ["raw"], **files, **more),
+            yield (self.warmed(names, self.turns("loop", "http", ["raw"], **files, **more)),
                    [Row(f"4 KiB of {self.bench.many:,} files, {label}", "/s", "nginx", "raw")])
 
     def connect(self):
@@ -88,7 +96,7 @@ class Suites:
             return {"p99": small["p99"], "rate": readers["units"] / readers["seconds"]}
 
         yield ({"nginx": self.nginx and (lambda: turn(self.nginx, "http")), "raw": lambda: turn(self.hftpd, "raw")},
-               [Row("4 KiB beside 4 readers of 1 GiB: p99", "µs", "nginx", "raw", "p99", cpu=""),
+               [Row(f"4 KiB beside 4 readers of {self.size}: p99", "µs", "nginx", "raw", "p99", cpu=""),
                 Row("the rate of the 4 readers", "GB/s", "nginx", "raw", scale=self.bench.large / 1e9, cpu="")])
 
     def slow(self):
@@ -111,7 +119,7 @@ class Suites:
         def fresh(start, form):
             server = start()
             try:
-                after, before = self.bench.memory(server, form, count, "slow", **self.large, rate=0)
+                after, before, _ = self.bench.waiting(server, form, count, "slow", **self.large, rate=0)
                 return {"rate": max(after - before, 0) / count}
             finally:
                 server.stop()
@@ -129,14 +137,31 @@ class Suites:
                [Row(f"connect, 1 KiB, close: {count} workers, to 1", "/s", "1", str(count)) for count in counts[1:]])
         for server in started.values():
             server.stop()
+        clients = self.bench.clients(1000)
+
+        def fresh(count):
+            server = self.bench.start_hftpd(workers=count)
+            try:
+                after, _, cpu = self.bench.waiting(server, "raw", clients)
+                return {"rate": after / clients, "cpu": cpu}
+            finally:
+                server.stop()
+
+        # CPU time is that of a connection that asks, waits, and asks once more.
+        yield ({str(count): functools.partial(fresh, count) for count in counts},
+               [Row(f"memory of {clients:,} idle connections: {count} workers, to 1", "bytes each", "1", str(count))
+                for count in counts[1:]])
 
     def cold(self):
         """Files that are not in memory, each read once."""
         size = self.bench.large
-        if shutil.disk_usage(self.bench.dir).free < (COLD + 1) * size:
-            machine.note(f"NOT MEASURED: cold: {self.bench.dir} has no room for {COLD} files of {size:,} bytes")
+        most = min(COLD, shutil.disk_usage(self.bench.dir).free // size - 1)
+        if most < 1:
+            machine.note(f"NOT MEASURED: cold: {self.bench.dir} has no room for a file of {size:,} bytes")
             return
-        for number in range(COLD):
+        if most < COLD:
+            machine.note(f"{self.bench.dir} has room for {most} files of {size:,} bytes only: cold reads these")
+        for number in range(most):
             shutil.copyfile(self.bench.www / "large", self.bench.www / f"cold{number}")
             with open(self.bench.www / f"cold{number}", "rb") as file:
                 os.fsync(file.fileno())
@@ -147,10 +172,10 @@ class Suites:
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             return self.bench.measure("once", server, form, name="cold", files=count, size=size, connections=count)
 
-        for count in (1, COLD):
+        for count in sorted({1, most}):
             yield ({"nginx": self.nginx and functools.partial(turn, self.nginx, "http", count),
                     "raw": functools.partial(turn, self.hftpd, "raw", count)},
-                   [Row(f"1 GiB from the disk, {plural(count)}", "GB/s", "nginx", "raw", **self.in_gb)])
+                   [Row(f"{self.size} from the disk, {plural(count)}", "GB/s", "nginx", "raw", **self.in_gb)])
 
     def stall(self):
         """Beside clients that read a file whose every read takes 50 ms."""
@@ -190,13 +215,13 @@ class Suites:
                [Row("p99 of 4 KiB beside 16 readers of a slow disk, to alone", "µs", "alone", "raw", "p99", cpu="")])
 
     def listing(self):
-        names = self.bench.www / "names"
-        size = self.bench.make_names(names, 1000 if self.bench.options.small else 100_000)
+        names, count = self.bench.www / "names", 1000 if self.bench.options.small else 100_000
+        size = self.bench.make_names(names, count)
         server = self.bench.start_hftpd(names)
         self.bench.settle(names)
         yield ({"nginx": self.nginx and functools.partial(self.bench.measure, "loop", self.nginx, "index", name="names/"),
                 "listing": lambda: self.bench.measure("loop", server, "listing", size=size)},
-               [Row("listing of 100,000 names", "/s", "nginx", "listing")])
+               [Row(f"listing of {count:,} names", "/s", "nginx", "listing")])
 
     def idle(self):
         count = self.bench.clients(500 if self.bench.options.small else 10_000)
@@ -205,7 +230,7 @@ class Suites:
             # A server keeps memory that it once had: it is started anew for every measurement.
             server = start()
             try:
-                return {"rate": self.bench.memory(server, form, count)[0] / count}
+                return {"rate": self.bench.waiting(server, form, count)[0] / count}
             finally:
                 server.stop()
 
