@@ -7,9 +7,7 @@ use rustix::io::Errno;
 use crate::expect_served;
 use crate::process::expect_calm;
 use crate::shim::Shim;
-use crate::support::client::Client;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::{Client, Settings, Site};
 
 const ALWAYS: i64 = i64::MAX;
 

@@ -3,14 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::client::Client;
-use crate::support::content;
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
 use crate::support::proc::anonymous_kib;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{in_parallel, proc};
+use crate::support::{Client, Daemon, Form, Settings, Site, content, in_parallel, proc};
 use crate::{expect_served, for_ten_thousand};
 
 const LARGE: u64 = 48 << 20;

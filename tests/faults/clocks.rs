@@ -4,11 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::expect_served;
 use crate::shim::Shim;
-use crate::support::decode::Form;
-use crate::support::meanwhile;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::slow::{expect_incomplete, publish_large, slow_client};
+use crate::support::{Form, Settings, Site, expect_incomplete, meanwhile, publish_large, slow_client};
 
 /// About three years.
 const JUMP: i64 = 100_000_000;

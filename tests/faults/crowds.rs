@@ -9,13 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::expect_served;
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::proc::{self, anonymous_kib};
-use crate::support::run::run;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put, set_mode};
-use crate::support::{am_root, eventually, skipped};
+use crate::support::proc::anonymous_kib;
+use crate::support::{Client, Daemon, Settings, Site, am_root, eventually, proc, put, run, set_mode, skipped};
 
 const ENTRIES: usize = 1_000_000;
 

@@ -11,12 +11,9 @@ use rustix::process::Signal;
 
 use crate::expect_served;
 use crate::process::{expect_calm, open_files, start_with_files};
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::run::{self, hftpd_with};
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{LONG, eventually, eventually_refused, own_address};
+use crate::support::{
+    Client, Daemon, LONG, Settings, Site, eventually, eventually_refused, hftpd_with, own_address, run,
+};
 
 /// The limit of open files, and a number of clients that exceeds it.
 const FILES: usize = 80;

@@ -7,15 +7,11 @@ use rustix::process::Signal;
 use crate::expect_served;
 use crate::process::{freeze, open_files, start_with_files, thread_names, wait_for_thread};
 use crate::starts::{Starting, wait_serving};
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::decode::{Fault, Form};
-use crate::support::run::hftpd_with;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put};
-use crate::support::slow::publish_large;
 use crate::support::slowfs::{BYTE, Hang, SIZE, SlowFs};
-use crate::support::{content, eventually, eventually_refused, own_address};
+use crate::support::{
+    Client, Daemon, Fault, Form, Settings, Site, content, eventually, eventually_refused, hftpd_with, own_address,
+    publish_large, put,
+};
 
 const SIZE_ANSWER: &str = "0 OK\r\n4194304\r\n";
 

@@ -5,14 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::process::expect_calm;
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
-use crate::support::meanwhile;
 use crate::support::proc::anonymous_kib;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::slow::{expect_whole, publish_large, slow_client, slow_clients};
+use crate::support::{
+    Client, Daemon, Form, Settings, Site, expect_whole, meanwhile, publish_large, slow_client, slow_clients,
+};
 use crate::{expect_served, for_ten_thousand};
 
 #[test]

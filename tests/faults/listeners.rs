@@ -9,11 +9,7 @@ use rustix::process::Signal;
 
 use crate::expect_served;
 use crate::process::{behind, freeze};
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{LONG, eventually_refused, meanwhile, own_address};
+use crate::support::{Client, Daemon, LONG, Settings, Site, eventually_refused, meanwhile, own_address};
 
 /// A port that is free on every address, below the range from which the kernel assigns ports.
 fn free_port() -> u16 {

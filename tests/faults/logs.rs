@@ -6,11 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::expect_served;
 use crate::process::behind;
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, set_mode};
-use crate::support::{LONG, am_root, skipped};
+use crate::support::{Client, Daemon, LONG, Settings, Site, am_root, set_mode, skipped};
 
 /// Sends many requests, each of which is logged.
 fn fill_log(daemon: &Daemon) {

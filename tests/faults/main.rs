@@ -23,11 +23,7 @@ mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use support::client::{Client, HELP_ANSWER};
-use support::daemon::Daemon;
-use support::settings::Settings;
-use support::site::Site;
-use support::{allow_open_files, skipped};
+use support::{Client, Daemon, HELP_ANSWER, Settings, Site, allow_open_files, skipped};
 
 /// A daemon for ten thousand clients, and a lock: two such tests at once could exceed the limit of open files. None if
 /// the limit is too low for one, and the test is skipped.

@@ -6,12 +6,7 @@ use std::process::Command;
 use crate::expect_served;
 use crate::process::{behind, freeze};
 use crate::shim::Shim;
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::eventually;
-use crate::support::run::{hftpd_with, run};
-use crate::support::settings::Settings;
-use crate::support::site::{Site, set_mode};
+use crate::support::{Client, Daemon, Settings, Site, eventually, hftpd_with, run, set_mode};
 
 fn lines_with(daemon: &Daemon, text: &str) -> Vec<String> {
     daemon.stderr_lines().into_iter().filter(|line| line.contains(text)).collect()

@@ -7,11 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::daemon::Daemon;
-use crate::support::run::hftpd_with;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{eventually, proc};
+use crate::support::{Daemon, Settings, Site, eventually, hftpd_with, proc};
 
 /// The command line of a program that executes the daemon.
 pub(crate) fn behind(wrapper: &[&str], config: &Path) -> Command {

@@ -2,14 +2,8 @@
 
 use crate::expect_served;
 use crate::process::{open_files, thread_names};
-use crate::support::client::Client;
-use crate::support::content;
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
 use crate::support::proc::anonymous_kib;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{eventually, meanwhile};
+use crate::support::{Client, Daemon, Form, Settings, Site, content, eventually, meanwhile};
 
 /// The threads except those for disk operations, which start and end as needed.
 fn lasting_threads(pid: u32) -> Vec<String> {

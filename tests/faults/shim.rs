@@ -7,10 +7,7 @@ use std::process::Command;
 
 use rustix::io::Errno;
 
-use crate::support::daemon::Daemon;
-use crate::support::run::{hftpd_with, run};
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put, set_mode};
+use crate::support::{Daemon, Settings, Site, hftpd_with, put, run, set_mode};
 
 /// Controls the calls of the daemon through a shared file.
 pub(crate) struct Shim {

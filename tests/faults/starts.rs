@@ -11,12 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::expect_served;
 use crate::process::behind;
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::run::{self, hftpd_with, run};
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put};
-use crate::support::{LONG, am_root, eventually, eventually_refused, own_address, proc, skipped};
+use crate::support::{
+    Client, Daemon, LONG, Settings, Site, am_root, eventually, eventually_refused, hftpd_with, own_address, proc, put,
+    run, skipped,
+};
 
 const STARTS: u32 = 60;
 

@@ -5,11 +5,7 @@ use std::process::{Child, Command};
 
 use crate::expect_served;
 use crate::process::behind;
-use crate::support::daemon::Daemon;
-use crate::support::run::run;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, set_mode};
-use crate::support::{am_root, skipped};
+use crate::support::{Daemon, Settings, Site, am_root, run, set_mode, skipped};
 
 /// RLIMIT_NPROC counts the threads of a user, so each test needs a user without other threads.
 fn settings(site: &Site, number: u32) -> Option<(u32, Settings)> {

@@ -9,12 +9,7 @@ use rustix::io::Errno;
 
 use crate::expect_served;
 use crate::shim::Shim;
-use crate::support::client::Client;
-use crate::support::content;
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{LONG, eventually, meanwhile, own_address, proc};
+use crate::support::{Client, Daemon, LONG, Settings, Site, content, eventually, meanwhile, own_address, proc};
 
 fn start(workers: usize) -> (Site, Daemon) {
     let site = Site::of_the_examples();

@@ -4,14 +4,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use crate::support::client::Client;
-use crate::support::content::{self, Checker};
-use crate::support::daemon::Daemon;
-use crate::support::decode::{Fault, Form};
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put, set_mode};
-use crate::support::slow::{LARGE, expect_whole, publish_large, slow_clients};
-use crate::support::{in_parallel, show};
+use crate::support::content::Checker;
+use crate::support::{
+    Client, Daemon, Fault, Form, LARGE, Settings, Site, content, expect_whole, in_parallel, publish_large, put,
+    set_mode, show, slow_clients,
+};
 use crate::{holds, not_found, unreadable};
 
 fn append(path: &Path, bytes: &[u8]) {

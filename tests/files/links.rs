@@ -3,9 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put};
+use crate::support::{Daemon, Settings, Site, put};
 use crate::{holds, not_found};
 
 const STAYING: [&str; 5] = ["chain-inside", "dotted", "round-trip", "stays", "to-sub"];

@@ -12,7 +12,7 @@ mod swapping;
 #[path = "../support/mod.rs"]
 mod support;
 
-use support::client::Client;
+use support::Client;
 
 const INVALID: &str = "201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const NOT_FOUND: &str = "202 FILE NOT FOUND\r\n";

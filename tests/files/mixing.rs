@@ -5,13 +5,8 @@ use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::support::client::Client;
 use crate::support::content::pattern;
-use crate::support::daemon::Daemon;
-use crate::support::decode::{Fault, Form};
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put, switch_link};
-use crate::support::{in_parallel, meanwhile};
+use crate::support::{Client, Daemon, Fault, Form, Settings, Site, in_parallel, meanwhile, put, switch_link};
 
 /// The two roots: the same names, other sizes, and contents that differ in every place.
 struct Version {

@@ -4,14 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::content;
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
-use crate::support::run::run;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put, set_mode};
-use crate::support::slow::{expect_whole, publish_large, slow_clients};
-use crate::support::{am_root, eventually, proc, skipped};
+use crate::support::{
+    Daemon, Form, Settings, Site, am_root, content, eventually, expect_whole, proc, publish_large, put, run, set_mode,
+    skipped, slow_clients,
+};
 
 /// A file system mounted on a directory. Dropped, it is unmounted.
 struct Mount(PathBuf);

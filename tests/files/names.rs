@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put};
+use crate::support::{Daemon, Settings, Site, put};
 use crate::{INVALID, holds, not_found};
 
 fn site() -> Site {

@@ -5,10 +5,7 @@ use std::os::unix::fs::symlink;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::support::client::HELP_ANSWER;
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, set_mode, switch_link};
+use crate::support::{Daemon, HELP_ANSWER, Settings, Site, set_mode, switch_link};
 use crate::{UNREADABLE, holds, not_found, unreadable};
 
 #[test]

@@ -10,10 +10,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, set_mode};
-use crate::support::{eventually, proc, skipped};
+use crate::support::{Daemon, Settings, Site, eventually, proc, set_mode, skipped};
 use crate::{holds, not_found};
 
 fn make_fifo(path: &Path) {

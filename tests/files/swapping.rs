@@ -13,13 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 
-use crate::support::client::Client;
 use crate::support::content::pattern;
-use crate::support::daemon::Daemon;
-use crate::support::decode::{Fault, Form};
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put, set_mode};
-use crate::support::{in_parallel, meanwhile};
+use crate::support::{Client, Daemon, Fault, Form, Settings, Site, in_parallel, meanwhile, put, set_mode};
 
 /// The size of every file outside; none inside has it.
 const SECRET: usize = 54_321;

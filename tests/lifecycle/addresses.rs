@@ -4,12 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::process::Command;
 
 use super::limits::expect_refused;
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::run::run;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{am_root, skipped};
+use crate::support::{Client, Daemon, Settings, Site, am_root, run, skipped};
 
 /// Set when this binary runs in the namespace.
 const INSIDE: &str = "HFTPD_TEST_ADDRESSES";

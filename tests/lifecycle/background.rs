@@ -6,11 +6,8 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::client::Client;
-use crate::support::run::{Finished, hftpd, hftpd_with, run};
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{eventually, own_address, proc};
+use crate::support::run::{Finished, hftpd};
+use crate::support::{Client, Settings, Site, eventually, hftpd_with, own_address, proc, run};
 
 /// A daemon that is not a child of the test. Dropped, it is killed if it still runs.
 struct Background {

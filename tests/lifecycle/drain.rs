@@ -4,13 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
-use crate::support::eventually_refused;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::slow::{expect_incomplete, expect_whole, publish_large, slow_client, slow_clients};
+use crate::support::{
+    Client, Daemon, Form, Settings, Site, eventually_refused, expect_incomplete, expect_whole, publish_large,
+    slow_client, slow_clients,
+};
 
 /// A daemon with a large file and this drain timeout.
 fn start(drain: &str) -> (Site, Daemon) {

@@ -4,13 +4,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::time::Instant;
 
-use crate::support::client::{Client, PROBE};
-use crate::support::content;
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::{eventually, in_parallel, skipped};
+use crate::support::{Client, Daemon, Form, PROBE, Settings, Site, content, eventually, in_parallel, skipped};
 
 /// Reads a 199 line and the close.
 #[track_caller]

@@ -4,13 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use super::limits::{admitted, expect_refused};
-use crate::support::LONG;
-use crate::support::client::{Client, PROBE, PROBE_ANSWER};
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::slow::{LARGE, expect_incomplete, expect_whole, publish_large, slow_client};
+use crate::support::{
+    Client, Daemon, Form, LARGE, LONG, PROBE, PROBE_ANSWER, Settings, Site, expect_incomplete, expect_whole,
+    publish_large, slow_client,
+};
 
 /// A daemon with this setting.
 fn start(key: &str, value: &str) -> (Site, Settings, Daemon) {

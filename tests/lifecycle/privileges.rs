@@ -1,9 +1,7 @@
 //! Started as root, the daemon drops all privileges.
 
-use crate::support::daemon::{Daemon, refused_config};
-use crate::support::settings::Settings;
-use crate::support::site::{Site, nobody};
-use crate::support::{am_root, proc, skipped};
+use crate::support::daemon::refused_config;
+use crate::support::{Daemon, Settings, Site, am_root, nobody, proc, skipped};
 
 #[test]
 fn all_threads_drop_user_groups_and_capabilities() {

@@ -2,13 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::client::Client;
-use crate::support::content;
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::slow::{LARGE, expect_whole, publish_large, slow_clients};
-use crate::support::{eventually_refused, meanwhile, own_address};
+use crate::support::{
+    Client, Daemon, LARGE, Settings, Site, content, eventually_refused, expect_whole, meanwhile, own_address,
+    publish_large, slow_clients,
+};
 
 #[test]
 fn reload_moves_a_listener_and_keeps_connections() {

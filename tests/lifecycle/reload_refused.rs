@@ -2,12 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
-use crate::support::own_address;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put};
-use crate::support::slow::{expect_whole, publish_large, slow_client};
+use crate::support::{Daemon, Form, Settings, Site, expect_whole, own_address, publish_large, put, slow_client};
 
 /// A daemon and its good configuration.
 struct Running {

@@ -5,12 +5,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::client::Client;
-use crate::support::daemon::{Daemon, refused, refused_config, refused_file};
-use crate::support::run::{hftpd_with, run};
-use crate::support::settings::Settings;
-use crate::support::site::{Site, nobody, put, set_mode};
-use crate::support::{am_root, own_address, skipped};
+use crate::support::daemon::{refused, refused_config, refused_file};
+use crate::support::{
+    Client, Daemon, Settings, Site, am_root, hftpd_with, nobody, own_address, put, run, set_mode, skipped,
+};
 
 #[test]
 fn start_logs_root_and_listeners() {

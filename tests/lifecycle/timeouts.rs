@@ -2,13 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::decode::Form;
-use crate::support::settings::Settings;
-use crate::support::site::Site;
-use crate::support::slow::{LARGE, expect_incomplete, publish_large, slow_clients};
-use crate::support::{LONG, in_parallel};
+use crate::support::{
+    Client, Daemon, Form, LARGE, LONG, Settings, Site, expect_incomplete, in_parallel, publish_large, slow_clients,
+};
 
 #[test]
 fn idle_connection_is_closed_silently() {

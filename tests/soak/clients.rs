@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use crate::counters::Kind;
 use crate::dice::Dice;
 use crate::files;
-use crate::support::client::{Client, HELP_ANSWER};
-use crate::support::decode::Form;
+use crate::support::{Client, Form, HELP_ANSWER};
 use crate::world::{Blob, World};
 
 /// Offset and size of the whole file or of a slice.

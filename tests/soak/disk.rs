@@ -2,7 +2,7 @@
 
 use crate::counters::Kind;
 use crate::dice::Dice;
-use crate::support::decode::Fault;
+use crate::support::Fault;
 use crate::support::slowfs::{BYTE, Hang, SIZE};
 use crate::world::World;
 

@@ -3,8 +3,7 @@
 use crate::counters::Kind;
 use crate::dice::Dice;
 use crate::support::content::pattern;
-use crate::support::decode::Fault;
-use crate::support::site::{Site, put};
+use crate::support::{Fault, Site, put};
 use crate::world::World;
 
 /// The names of the files that are replaced.

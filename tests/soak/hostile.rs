@@ -4,8 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::counters::Kind;
 use crate::dice::Dice;
-use crate::support::client::{Client, PROBE};
-use crate::support::decode::Form;
+use crate::support::{Client, Form, PROBE};
 use crate::world::{CROWDED, DENIED, LINE, PER_ADDRESS, STALL, World};
 
 /// Resets the connection at a random moment: before, within or after a request, or within an answer.

@@ -5,8 +5,7 @@ use std::{fmt, fs};
 use serde_json::Value;
 
 use crate::counters::{Counters, Kind};
-use crate::support::daemon::Daemon;
-use crate::support::{eventually, proc};
+use crate::support::{Daemon, eventually, proc};
 use crate::world::World;
 
 /// The growth of memory that is allowed between the two phases, in KiB.

@@ -25,10 +25,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use counters::Kind;
 use dice::Dice;
 use levels::Levels;
-use support::client::Client;
 use support::content::Checker;
-use support::daemon::Daemon;
-use support::decode::Form;
+use support::{Client, Daemon, Form};
 use world::World;
 
 /// Connections that stay open during the whole test, and idle ones at the begin of the drain.

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::counters::Kind;
 use crate::dice::Dice;
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::site::put;
+use crate::support::{Daemon, Settings, put};
 use crate::world::{PER_ADDRESS, World};
 
 /// The minimum time between moves of the listener, so that its clients can follow.

@@ -9,13 +9,9 @@ use std::time::{Duration, Instant};
 use crate::counters::{Counters, Kind};
 use crate::dice::Dice;
 use crate::files;
-use crate::support::client::Client;
 use crate::support::content::pattern;
-use crate::support::decode::Form;
-use crate::support::own_address;
-use crate::support::settings::Settings;
-use crate::support::site::{Site, put};
 use crate::support::slowfs::SlowFs;
+use crate::support::{Client, Form, Settings, Site, own_address, put};
 
 /// The sizes of the files that do not change: around buffer sizes, and some large ones.
 const SIZES: [usize; 15] =

@@ -1,7 +1,7 @@
 //! What the black-box tests share: a directory to publish, the daemon that publishes it, and a client that speaks bytes
 //! and reads answers as clients do.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this module")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part of this module")]
 
 pub(crate) mod client;
 pub(crate) mod content;
@@ -16,6 +16,13 @@ pub(crate) mod site;
 pub(crate) mod slow;
 pub(crate) mod slowfs;
 
+pub(crate) use client::{Client, HELP_ANSWER, PROBE, PROBE_ANSWER};
+pub(crate) use daemon::Daemon;
+pub(crate) use decode::{Fault, Form};
+pub(crate) use run::{hftpd_with, run};
+pub(crate) use settings::Settings;
+pub(crate) use site::{Site, nobody, put, set_mode, switch_link};
+pub(crate) use slow::{LARGE, expect_incomplete, expect_whole, publish_large, slow_client, slow_clients};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
