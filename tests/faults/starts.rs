@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::expect_served;
 use crate::process::behind;
 use crate::support::{
-    Client, Daemon, LONG, Settings, Site, am_root, eventually, eventually_refused, hftpd_with, own_address, proc, put,
-    run, skipped,
+    Client, Daemon, LONG, Settings, Site, am_root, eventually, eventually_refused, hftpd_with, own_address, proc,
+    publish_large, put, run, skipped,
 };
 
 const STARTS: u32 = 60;
@@ -215,11 +215,11 @@ fn control_path_that_is_no_socket_is_left_alone() {
 #[test]
 fn restart_during_a_drain_gets_the_control_socket() {
     let site = Site::new();
-    crate::support::content::write(&site.root().join("large"), 1, 48 << 20);
+    publish_large(&site);
     let control = site.at("run/control");
     let settings = Settings::new(&site).set("control", &format!("{control:?}")).set("timeouts.drain", "\"5m\"");
     let mut old = Daemon::start(&site, &settings);
-    let mut client = crate::support::client::Client::connect_narrow(old.address(0));
+    let mut client = Client::connect_narrow(old.address(0));
     client.ask("get_slice large 0 50331648 raw\r\n", "0 OK\r\nContent-Length: 50331648\r\n\r\n");
     old.drain();
     let new = Daemon::spawn(&site, &mut hftpd_with(&[], &site.config()));

@@ -3,28 +3,36 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{Daemon, Settings, Site, put};
+use crate::support::{Daemon, Settings, Site, put, switch_link};
 use crate::{holds, not_found};
 
-const STAYING: [&str; 5] = ["chain-inside", "dotted", "round-trip", "stays", "to-sub"];
-const LEAVING: [&str; 14] = [
-    "absolute",
-    "absolute-inside",
-    "dangling",
-    "leaves",
-    "leaves-and-returns",
-    "leaves-through-sub",
-    "loop",
-    "parent",
-    "proc",
-    "returns-by-name",
-    "self",
-    "to-dir",
-    "to-root",
-    "to-slash",
+/// Links that are served, with their targets and the content of the file.
+const SERVED: [(&str, &str, &str); 5] = [
+    ("stays", "a10", "0123456789"),
+    ("to-sub", "sub/inner", "inner"),
+    ("chain-inside", "sub/back", "0123456789"),
+    ("round-trip", "sub/../a10", "0123456789"),
+    ("dotted", "./sub/./inner", "inner"),
 ];
 
-/// A root with a link of every kind. `a10` and `sub/inner` are what may be reached.
+/// Links that are not served, with their targets.
+const REFUSED: [(&str, &str); 13] = [
+    ("absolute", "/etc/passwd"),
+    ("dangling", "nowhere"),
+    ("leaves", "../outside/secret"),
+    ("leaves-and-returns", "../outside/return"),
+    ("leaves-through-sub", "sub/out"),
+    ("loop", "self"),
+    ("self", "loop"),
+    ("parent", ".."),
+    ("proc", "/proc/self/status"),
+    ("returns-by-name", "../root/a10"),
+    ("to-dir", "sub"),
+    ("to-root", "."),
+    ("to-slash", "/"),
+];
+
+/// A root with all these links.
 fn site() -> Site {
     let site = Site::of_the_examples();
     let inner = site.root().join("sub");
@@ -33,27 +41,9 @@ fn site() -> Site {
     symlink("../root/a10", site.at("outside/return")).expect("a link");
     symlink("../a10", inner.join("back")).expect("a link");
     symlink("../../outside/secret", inner.join("out")).expect("a link");
-
-    site.link("stays", "a10");
-    site.link("to-sub", "sub/inner");
-    site.link("chain-inside", "sub/back");
-    site.link("round-trip", "sub/../a10");
-    site.link("dotted", "./sub/./inner");
-
-    site.link("absolute", "/etc/passwd");
+    SERVED.iter().for_each(|(name, target, _)| site.link(name, target));
+    REFUSED.iter().for_each(|(name, target)| site.link(name, target));
     site.link("absolute-inside", site.root().join("a10"));
-    site.link("dangling", "nowhere");
-    site.link("leaves", "../outside/secret");
-    site.link("leaves-and-returns", "../outside/return");
-    site.link("leaves-through-sub", "sub/out");
-    site.link("loop", "self");
-    site.link("self", "loop");
-    site.link("parent", "..");
-    site.link("proc", "/proc/self/status");
-    site.link("returns-by-name", "../root/a10");
-    site.link("to-dir", "sub");
-    site.link("to-root", ".");
-    site.link("to-slash", "/");
     site
 }
 
@@ -62,11 +52,10 @@ fn links_within_the_root_are_followed() {
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
-    for name in STAYING {
-        let bytes = if ["to-sub", "dotted"].contains(&name) { "inner" } else { "0123456789" };
+    for (name, _, bytes) in SERVED {
         holds(&mut client, name, bytes);
     }
-    for name in LEAVING {
+    for name in REFUSED.map(|(name, _)| name).into_iter().chain(["absolute-inside"]) {
         not_found(&mut client, name);
     }
 }
@@ -84,7 +73,7 @@ fn symlinks_never_follows_no_link() {
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site).set("files.symlinks", "\"never\""));
     let mut client = daemon.client();
-    for name in STAYING.iter().chain(&LEAVING) {
+    for name in SERVED.map(|(name, ..)| name).into_iter().chain(REFUSED.map(|(name, _)| name)) {
         not_found(&mut client, name);
     }
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
@@ -97,9 +86,9 @@ fn redirected_links_are_checked_again() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
     holds(&mut client, "stays", "0123456789");
-    crate::support::site::switch_link(&site.root().join("stays"), "../outside/secret");
+    switch_link(&site.root().join("stays"), "../outside/secret");
     not_found(&mut client, "stays");
-    crate::support::site::switch_link(&site.root().join("stays"), "sub/inner");
+    switch_link(&site.root().join("stays"), "sub/inner");
     holds(&mut client, "stays", "inner");
     fs::remove_file(site.root().join("sub/inner")).expect("rm");
     not_found(&mut client, "stays");

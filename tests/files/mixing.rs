@@ -1,4 +1,4 @@
-//! No answer is of two roots, however fast they are switched.
+//! No answer mixes bytes of two roots or files that are switched.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,7 +8,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use crate::support::content::pattern;
 use crate::support::{Client, Daemon, Fault, Form, Settings, Site, in_parallel, meanwhile, put, switch_link};
 
-/// The two roots: the same names, other sizes, and contents that differ in every place.
+/// A version of the root. The two have common names, different sizes, and bytes that differ at every offset.
 struct Version {
     seed: u64,
     size: usize,
@@ -20,6 +20,7 @@ const VERSIONS: [Version; 2] = [
     Version { seed: 2, size: 500_000, names: &["f", "g", "dos", "two", "zwei"] },
 ];
 
+/// The number of answers of each version after which a test ends.
 const ENOUGH: usize = 60;
 
 fn make(path: &Path, version: &Version) {
@@ -28,7 +29,7 @@ fn make(path: &Path, version: &Version) {
     }
 }
 
-/// Switches as fast as it can while clients ask in every form, until each form has seen both versions often enough.
+/// Switches continuously while clients send requests in every form, until each has seen both versions often enough.
 fn ask_while_switching(daemon: &Daemon, switch: impl Fn() + Sync) {
     meanwhile(1, switch, || {
         in_parallel(5, &Form::ALL, |&(listener, form)| {
@@ -38,7 +39,7 @@ fn ask_while_switching(daemon: &Daemon, switch: impl Fn() + Sync) {
     });
 }
 
-/// Checks answers until both versions were seen often enough, and counts how often each was.
+/// Checks answers until both versions were seen often enough; returns the numbers of both.
 fn ask(client: &mut Client, form: Form) -> [usize; 2] {
     let mut counts = [0; 2];
     for round in 0.. {
@@ -51,12 +52,12 @@ fn ask(client: &mut Client, form: Form) -> [usize; 2] {
         if counts.iter().all(|&count| count >= ENOUGH) {
             break;
         }
-        assert!(round < 200_000, "{form:?}: only one version is ever seen: {counts:?}");
+        assert!(round < 200_000, "{form:?}: only one version was seen: {counts:?}");
     }
     counts
 }
 
-/// A slice that both versions have, or one that only the larger has.
+/// Reads a slice that both versions have, or one that only the larger has. Returns the version.
 fn slice(client: &mut Client, form: Form, round: usize) -> usize {
     let [smaller, larger] = &VERSIONS;
     let (offset, size) = if round.is_multiple_of(2) { (round % 1000, smaller.size - 1000) } else { (0, larger.size) };
@@ -146,13 +147,13 @@ fn no_answer_is_wrong_while_the_root_comes_and_goes() {
     make(&site.root(), &VERSIONS[0]);
     make(&site.dir("other", &[]), &VERSIONS[1]);
     let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
-    let come_and_go = || {
+    let switch = || {
         for (from, to) in [("root", "away"), ("other", "root"), ("away", "other")] {
             std::fs::rename(site.at(from), site.at(to)).expect("rename");
             std::thread::yield_now();
         }
     };
-    meanwhile(1, come_and_go, || {
+    meanwhile(1, switch, || {
         in_parallel(5, &Form::ALL, |&(listener, form)| {
             let (mut client, mut counts, mut missing) = (daemon.client_of(listener), [0; 2], 0);
             while counts.iter().any(|&count| count < ENOUGH) {
@@ -170,7 +171,7 @@ fn no_answer_is_wrong_while_the_root_comes_and_goes() {
                         missing += 1;
                     }
                 }
-                assert!(missing < 200_000, "{form:?}: {counts:?} answers of the two versions, all others are 199");
+                assert!(missing < 200_000, "{form:?}: {counts:?} answers of the two versions, all others were 199");
             }
             println!("{form:?}: {counts:?} answers of the two versions, {missing} while there was no root");
         });

@@ -1,9 +1,9 @@
-//! Hostile names.
+//! Names that look like paths, and names that are not valid.
 
 use std::fs;
 
-use crate::support::{Daemon, Settings, Site, put};
-use crate::{INVALID, holds, not_found};
+use crate::support::{Daemon, Settings, Site, put, set_mode};
+use crate::{INVALID, UNREADABLE, holds, not_found, unreadable};
 
 fn site() -> Site {
     let site = Site::of_the_examples();
@@ -112,7 +112,7 @@ fn unreadable_file_has_metadata_but_no_slices() {
     for index in 0..4 {
         for raw in ["", " raw"] {
             let mut client = daemon.client_of(index);
-            client.ask(format!("get_slice noread 2 3{raw}\r\n"), crate::UNREADABLE);
+            client.ask(format!("get_slice noread 2 3{raw}\r\n"), UNREADABLE);
             client.expect_close();
         }
     }
@@ -120,12 +120,11 @@ fn unreadable_file_has_metadata_but_no_slices() {
 
 #[test]
 fn unlistable_root_is_199_and_not_empty() {
-    use crate::support::site::set_mode;
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     assert_eq!(daemon.client().listing(), ["a10", "empty", "noread"]);
     set_mode(&site.root(), 0o311);
-    crate::unreadable(&daemon, "get_file_listing\r\n");
+    unreadable(&daemon, "get_file_listing\r\n");
     set_mode(&site.root(), 0o755);
     assert_eq!(daemon.client().listing(), ["a10", "empty", "noread"]);
     fs::remove_file(site.root().join("a10")).expect("rm");

@@ -1,4 +1,4 @@
-//! The root is a path: whatever directory is there when a request comes is the one that answers it.
+//! The root is a path: each request uses the directory that is there at that time.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::support::{Daemon, HELP_ANSWER, Settings, Site, set_mode, switch_link};
-use crate::{UNREADABLE, holds, not_found, unreadable};
+use crate::{INVALID, UNREADABLE, holds, not_found, unreadable};
 
 #[test]
 fn recreated_root_is_visible_to_the_next_request() {
@@ -30,14 +30,14 @@ fn recreated_root_is_visible_to_the_next_request() {
 fn missing_root_is_199_for_requests_that_need_it() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
-    let mut seen_before = daemon.client();
-    holds(&mut seen_before, "a10", "0123456789");
+    let mut before = daemon.client();
+    holds(&mut before, "a10", "0123456789");
     let mut waiting = daemon.client();
     waiting.expect_alive();
     fs::rename(site.root(), site.at("away")).expect("rename");
 
-    seen_before.ask("get_metadata a10\r\n", UNREADABLE);
-    seen_before.expect_close();
+    before.ask("get_metadata a10\r\n", UNREADABLE);
+    before.expect_close();
     for request in
         ["get_file_listing\r\n", "get_metadata a10\r\n", "get_slice a10 0 1\r\n", "get_slice a10 0 1 raw\r\n"]
     {
@@ -45,7 +45,7 @@ fn missing_root_is_199_for_requests_that_need_it() {
     }
     let mut client = daemon.client();
     client.ask("verdura\r\n", "200 NO SUCH COMMAND\r\n");
-    client.ask("get_metadata a@b\r\n", crate::INVALID);
+    client.ask("get_metadata a@b\r\n", INVALID);
     client.ask("help\r\n", HELP_ANSWER);
 
     fs::rename(site.at("away"), site.root()).expect("rename");
@@ -110,10 +110,10 @@ fn switched_root_link_is_visible_to_the_next_request() {
 #[test]
 fn switched_link_above_the_root_is_visible() {
     let site = Site::new();
-    fs::create_dir(site.dir("v1", &[]).join("public")).expect("mkdir");
-    fs::create_dir(site.dir("v2", &[]).join("public")).expect("mkdir");
-    crate::support::site::put(&site.at("v1/public/f"), b"one");
-    crate::support::site::put(&site.at("v2/public/f"), b"the other");
+    for (version, bytes) in [("v1", "one"), ("v2", "the other")] {
+        site.dir(version, &[]);
+        site.dir(&format!("{version}/public"), &[("f", bytes.as_bytes())]);
+    }
     symlink("v1", site.at("current")).expect("a link");
     let daemon = Daemon::start(&site, &Settings::new(&site).root(&site.at("current/public")));
     let mut client = daemon.client();

@@ -1,4 +1,4 @@
-//! What is in the root but is no regular file.
+//! Directory entries that are not regular files.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,7 +18,7 @@ fn make_fifo(path: &Path) {
     set_mode(path, 0o666);
 }
 
-/// Somebody who waits in open until somebody reads. Had the daemon opened the FIFO, the wait would be over.
+/// A thread that waits in open(2) of a FIFO. It would return if the daemon opened the FIFO.
 struct Writer {
     fifo: PathBuf,
     thread: JoinHandle<std::io::Result<()>>,
@@ -27,13 +27,13 @@ struct Writer {
 impl Writer {
     #[track_caller]
     fn of(fifo: &Path) -> Writer {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let path = fifo.to_owned();
         let thread = std::thread::spawn(move || {
-            tell.send(fs::read_link("/proc/thread-self").expect("/proc/thread-self")).expect("the test waits");
+            sender.send(fs::read_link("/proc/thread-self").expect("/proc/thread-self")).expect("the test waits");
             OpenOptions::new().write(true).open(path).map(drop)
         });
-        let process = told.recv().expect("the writer's thread");
+        let process = receiver.recv().expect("the writer's thread");
         eventually("the writer waits in open", || match proc::is_asleep(&process) {
             true => Ok(()),
             false => Err("it runs".to_owned()),
@@ -41,13 +41,13 @@ impl Writer {
         Writer { fifo: fifo.to_owned(), thread }
     }
 
-    /// It still waits, and nothing went wrong with it: the first reader lets it through.
+    /// It still waits. The first reader ends the wait.
     #[track_caller]
-    fn expect_undisturbed(self) {
-        assert!(!self.thread.is_finished(), "the writer that waited was disturbed");
+    fn expect_waiting(self) {
+        assert!(!self.thread.is_finished(), "the FIFO was opened");
         let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.fifo);
         let reader = open.expect("open the FIFO");
-        self.thread.join().expect("the writer's thread").expect("the writer gets through");
+        self.thread.join().expect("the writer's thread").expect("open for writing");
         drop(reader);
     }
 }
@@ -102,7 +102,7 @@ fn fifo_is_not_opened() {
     }
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
     holds(&mut client, "a10", "0123456789");
-    writer.expect_undisturbed();
+    writer.expect_waiting();
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn fifo_in_place_of_a_cached_file_is_not_opened() {
     make_fifo(&fifo);
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
-    // The daemon takes its own word for what a name is only in a directory that nothing has happened to for 2 s.
+    // The daemon caches the type of a name only in a directory that has not changed for 2 s.
     eventually("the directory has settled", || {
         let changed = fs::metadata(site.root()).and_then(|root| root.modified()).expect("the root");
         match changed.elapsed() {
@@ -140,5 +140,5 @@ fn fifo_in_place_of_a_cached_file_is_not_opened() {
     fs::rename(&fifo, site.root().join("a10")).expect("rename");
     not_found(&mut client, "a10");
     holds(&mut client, "empty", "");
-    Writer { fifo: site.root().join("a10"), ..writer }.expect_undisturbed();
+    Writer { fifo: site.root().join("a10"), ..writer }.expect_waiting();
 }

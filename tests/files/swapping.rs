@@ -1,7 +1,7 @@
-//! Somebody who may write into the root attacks: what a name leads to is swapped for what leads outside, as fast as the
-//! machine can. Nothing from outside is ever served, nor is its size told.
+//! Attacks on the root: a user with write permission swaps what names lead to, as fast as the machine can. The daemon never
+//! serves bytes of a file outside, nor reports its size.
 //!
-//! Each attack goes on for five seconds, or for `HFTPD_SWAP_SECONDS=N`.
+//! Each attack takes five seconds, or `HFTPD_SWAP_SECONDS=N`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,47 +14,46 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 
 use crate::support::content::pattern;
-use crate::support::{Client, Daemon, Fault, Form, Settings, Site, in_parallel, meanwhile, put, set_mode};
+use crate::support::{Client, Daemon, Fault, Form, Settings, Site, in_parallel, meanwhile, put, set_mode, switch_link};
 
 /// The size of every file outside; none inside has it.
 const SECRET: usize = 54_321;
 
-/// How a name is attacked, and hence what may come of it.
+/// What a name is, and how it is attacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// It is a file, and swapped for what may not be served.
-    Swapped,
-    /// It is a file, and swapped for a link that stays in the root.
-    Turned,
-    /// It is a link that stays in the root, until something on its way is swapped.
-    Led,
+enum Attacked {
+    /// A file, swapped for something that must not be served.
+    File,
+    /// A file, swapped for a link within the root.
+    FileAndLink,
+    /// A link within the root, whose target is attacked.
+    Target,
 }
 
-/// A name in the root, and the file that may be served under it.
-struct Case {
-    name: &'static str,
-    file: &'static str,
-    way: Way,
-}
-
-const CASES: [Case; 12] = [
-    Case { name: "relative", file: "root/relative", way: Way::Swapped },
-    Case { name: "absolute", file: "root/absolute", way: Way::Swapped },
-    Case { name: "magic", file: "root/magic", way: Way::Swapped },
-    Case { name: "hard", file: "root/hard", way: Way::Swapped },
-    Case { name: "replaced", file: "stage/original", way: Way::Swapped },
-    Case { name: "directory", file: "root/directory", way: Way::Swapped },
-    Case { name: "fifo", file: "root/fifo", way: Way::Swapped },
-    Case { name: "turned", file: "root/turned", way: Way::Turned },
-    Case { name: "turned-twice", file: "root/turned-twice", way: Way::Turned },
-    Case { name: "through", file: "root/dir/f", way: Way::Led },
-    Case { name: "deep", file: "root/a/b/c/f", way: Way::Led },
-    Case { name: "door", file: "root/inner", way: Way::Led },
+/// A name in the root, the file that may be served by it, and the attack.
+const CASES: [(&str, &str, Attacked); 12] = [
+    ("relative", "root/relative", Attacked::File),
+    ("absolute", "root/absolute", Attacked::File),
+    ("magic", "root/magic", Attacked::File),
+    ("hard", "root/hard", Attacked::File),
+    ("replaced", "stage/original", Attacked::File),
+    ("directory", "root/directory", Attacked::File),
+    ("fifo", "root/fifo", Attacked::File),
+    ("turned", "root/turned", Attacked::FileAndLink),
+    ("turned-twice", "root/turned-twice", Attacked::FileAndLink),
+    ("through", "root/dir/f", Attacked::Target),
+    ("deep", "root/a/b/c/f", Attacked::Target),
+    ("door", "root/inner", Attacked::Target),
 ];
 
-/// The bytes of a case's file, of a size that no other has.
+/// The bytes of a case's file, whose size no other file has.
 fn inside(case: usize) -> Vec<u8> {
     pattern(case as u64 + 1, 0, 20_000 + 1000 * case)
+}
+
+/// The bytes of every file outside.
+fn outside(size: usize) -> Vec<u8> {
+    pattern(666, 0, size)
 }
 
 fn seconds() -> Duration {
@@ -62,7 +61,7 @@ fn seconds() -> Duration {
     Duration::from_secs(text.parse().unwrap_or_else(|_| panic!("HFTPD_SWAP_SECONDS={text} is no number")))
 }
 
-/// What is published, `root`, what takes turns with it, `stage`, and what must not be seen: the rest.
+/// A directory in which names are swapped, and the number of swaps.
 struct Ground {
     site: Site,
     swaps: AtomicU64,
@@ -70,7 +69,12 @@ struct Ground {
 
 impl Ground {
     fn new() -> Ground {
-        let ground = Ground { site: Site::new(), swaps: AtomicU64::new(0) };
+        Ground { site: Site::new(), swaps: AtomicU64::new(0) }
+    }
+
+    /// Publishes all cases in `root`. `stage` holds what is swapped with them; everything else must not be served.
+    fn with_cases() -> Ground {
+        let ground = Ground::new();
         for name in ["outside", "outside/c", "away", "stage", "stage/directory"] {
             ground.site.dir(name, &[]);
         }
@@ -78,19 +82,17 @@ impl Ground {
             ground.site.dir(name, &[]);
         }
         for name in ["outside/secret", "outside/f", "outside/c/f", "away/inner", "inner"] {
-            put(&ground.at(name), &pattern(666, 0, SECRET));
+            put(&ground.at(name), &outside(SECRET));
         }
-        for (at, case) in CASES.iter().enumerate() {
-            put(&ground.at(case.file), &inside(at));
+        for (case, (_, file, _)) in CASES.iter().enumerate() {
+            put(&ground.at(file), &inside(case));
         }
         let outside = ground.at("outside");
+        let magic = Path::new("/proc/self/root").join(outside.strip_prefix("/").expect("absolute")).join("secret");
         ground.link("../outside/secret", "stage/relative");
         ground.link(outside.join("secret"), "stage/absolute");
-        ground.link(
-            Path::new("/proc/self/root").join(outside.strip_prefix("/").expect("absolute")).join("secret"),
-            "stage/magic",
-        );
-        // The same link stays inside where it is, and leaves where its other name is.
+        ground.link(magic, "stage/magic");
+        // The target of this link is within the root by one of its names, and outside by the other.
         ground.link("../inner", "root/hill/link");
         fs::hard_link(ground.at("root/hill/link"), ground.at("stage/hard")).expect("a hard link");
         fs::hard_link(ground.at("stage/original"), ground.at("root/replaced")).expect("a hard link");
@@ -119,33 +121,27 @@ impl Ground {
         self.swaps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A name in the root and in `stage`.
-    fn swap(&self, name: &str) {
-        self.exchange(&format!("root/{name}"), &format!("stage/{name}"));
+    /// Renames a directory and back. A look-up that goes up from it meanwhile leaves the root.
+    fn move_and_return(&self, from: &str, to: &str) {
+        fs::rename(self.at(from), self.at(to)).expect("rename");
+        fs::rename(self.at(to), self.at(from)).expect("rename");
+        self.swaps.fetch_add(2, Ordering::Relaxed);
     }
 
-    /// Names that are swapped themselves.
+    /// Swaps the names themselves.
     fn attack_names(&self) {
         for name in ["relative", "absolute", "magic", "hard", "fifo", "directory", "turned", "turned-twice"] {
-            self.swap(name);
+            self.exchange(&format!("root/{name}"), &format!("stage/{name}"));
         }
     }
 
-    /// The way of links.
-    fn attack_ways(&self) {
-        self.swap("dir");
+    /// Swaps directories in the targets of links.
+    fn attack_targets(&self) {
+        self.exchange("root/dir", "stage/dir");
         self.exchange("root/a/b", "stage/b");
     }
 
-    /// A directory leaves the root while somebody is on the way back from it.
-    fn attack_door(&self) {
-        for (from, to) in [("root/sub", "away/sub"), ("away/sub", "root/sub")] {
-            fs::rename(self.at(from), self.at(to)).expect("rename");
-            self.swaps.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A name is removed and made anew, as a link and as a second name of a file.
+    /// Removes a name and creates it again, as a link and as a second name of a file.
     fn attack_replaced(&self) {
         let name = self.at("root/replaced");
         fs::remove_file(&name).expect("rm");
@@ -156,44 +152,40 @@ impl Ground {
     }
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Came {
-    /// A file that may be served.
-    Inside,
-    /// No such file, or it has no such bytes.
+enum Outcome {
+    /// Bytes or the size of a file that may be served.
+    Served,
+    /// 202 or 203.
     Refused,
-    /// It cannot be told; the connection is closed.
-    Unreadable,
+    /// 199; the connection is closed.
+    Failed,
 }
 
-/// What came of a request that was refused, whatever for.
 #[track_caller]
-fn refused(what: &str, fault: &Fault) -> Came {
+fn refused(what: &str, fault: &Fault) -> Outcome {
     let Fault::Refused(line) = fault else { panic!("{what}: {fault}") };
     match line.get(..3) {
-        Some("202" | "203") => Came::Refused,
-        Some("199") => Came::Unreadable,
+        Some("202" | "203") => Outcome::Refused,
+        Some("199") => Outcome::Failed,
         _ => panic!("{what}: {line:?}"),
     }
 }
 
-/// Asks for the size of a name, or for bytes under it. Whatever comes is of one of these files.
-fn ask(client: &mut Client, form: Form, name: &str, files: &[Vec<u8>], round: usize) -> Came {
+/// Requests the size of a name, or bytes of it. An answer must be of one of these files.
+fn ask(client: &mut Client, form: Form, name: &str, files: &[Vec<u8>], round: usize) -> Outcome {
     let what = format!("{form:?}, {name}");
     if round.is_multiple_of(3) {
         return match client.size(name) {
             Ok(size) => {
-                assert!(
-                    files.iter().any(|file| file.len() as u64 == size),
-                    "{what}: {size} is the size of no such file"
-                );
-                Came::Inside
+                assert!(files.iter().any(|file| file.len() as u64 == size), "{what}: the size {size} of no such file");
+                Outcome::Served
             }
             Err(fault) => refused(&what, &fault),
         };
     }
-    // All of a file, the first bytes of any, or as many as only those outside have.
+    // A whole file, the first bytes of any, or more bytes than a file inside has.
     let size = match round % 9 {
         1 | 2 | 4 => files.first().map_or(SECRET, Vec::len),
         5 | 7 => 1 + round % 20_000,
@@ -201,16 +193,16 @@ fn ask(client: &mut Client, form: Form, name: &str, files: &[Vec<u8>], round: us
     };
     match client.slice(form, name, 0, size as u64) {
         Ok(bytes) => {
-            let from = if bytes == pattern(666, 0, size) { "FROM OUTSIDE THE ROOT" } else { "of no such file" };
+            let from = if bytes == outside(size) { "FROM OUTSIDE THE ROOT" } else { "of no such file" };
             assert!(files.iter().any(|file| file.get(..size) == Some(&bytes)), "{what}: {size} bytes {from}");
-            Came::Inside
+            Outcome::Served
         }
         Err(fault) => refused(&what, &fault),
     }
 }
 
-/// The names in a listing: only those in the root.
-fn expect_own_names(client: &mut Client, names: &[&str]) -> bool {
+/// Whether there is a listing. It must contain no other names than these.
+fn check_listing(client: &mut Client, names: &[&str]) -> bool {
     client.send("get_file_listing\r\n");
     let line = client.line();
     if line.starts_with("199 ") {
@@ -222,38 +214,12 @@ fn expect_own_names(client: &mut Client, names: &[&str]) -> bool {
     true
 }
 
-/// Asks in every form, for all names in turn, until the time is up. How often each came out how is returned.
-fn ask_for(daemon: &Daemon, names: &[(&'static str, Vec<Vec<u8>>)], listed: &[&str]) -> Counts {
-    let counts = Mutex::new(Counts::new());
-    let end = Instant::now() + seconds();
-    in_parallel(5, &Form::ALL, |&(listener, form)| {
-        let (mut client, mut own) = (daemon.client_of(listener), Counts::new());
-        for round in 0.. {
-            if Instant::now() >= end {
-                break;
-            }
-            for (name, files) in names {
-                let came = ask(&mut client, form, name, files, round);
-                *own.entry((name, came)).or_default() += 1;
-                if came == Came::Unreadable {
-                    client.expect_close();
-                    client = daemon.client_of(listener);
-                }
-            }
-            if round.is_multiple_of(10) && !expect_own_names(&mut client, listed) {
-                client = daemon.client_of(listener);
-            }
-        }
-        let mut counts = counts.lock().expect("nobody panics with it");
-        own.into_iter().for_each(|(key, count)| *counts.entry(key).or_default() += count);
-    });
-    counts.into_inner().expect("nobody panicked with it")
-}
+type Counts = BTreeMap<(&'static str, Outcome), u64>;
 
-/// What is done again and again.
+/// Something that is repeated during a test.
 type Attack<'a> = &'a (dyn Fn() + Sync);
 
-/// Does something while each attack goes on in a thread of its own.
+/// Works while a thread for each attack repeats it.
 fn under<T>(attacks: &[Attack<'_>], work: &dyn Fn() -> T) -> T {
     match attacks {
         [] => work(),
@@ -261,96 +227,118 @@ fn under<T>(attacks: &[Attack<'_>], work: &dyn Fn() -> T) -> T {
     }
 }
 
-type Counts = BTreeMap<(&'static str, Came), u64>;
-
-/// Clients ask while all names are attacked.
-fn withstand(symlinks: &str) {
-    let ground = Ground::new();
-    let follows = symlinks == "inside";
-    let settings = Settings::new(&ground.site).set("files.symlinks", &format!("{symlinks:?}")).listen_all();
-    let daemon = Daemon::start(&ground.site, &settings);
-    let inner = inside(CASES.iter().position(|case| case.file == "root/inner").expect("a case"));
-    let names = CASES.each_ref().map(|case| {
-        let own = || fs::read(ground.at(case.file)).expect("a file");
-        let files = match case.way {
-            Way::Swapped => vec![own()],
-            Way::Turned if follows => vec![own(), inner.clone()],
-            Way::Turned => vec![own()],
-            Way::Led if follows => vec![own()],
-            Way::Led => Vec::new(),
-        };
-        (case.name, files)
-    });
-    let listed: Vec<&str> = CASES.iter().map(|case| case.name).chain(["inner"]).collect();
-    let attacks: [Attack<'_>; 4] =
-        [&|| ground.attack_names(), &|| ground.attack_ways(), &|| ground.attack_door(), &|| ground.attack_replaced()];
-    let counts = under(&attacks, &|| ask_for(&daemon, &names, &listed));
+/// Sends requests in every form for all names until the time is over, under these attacks. Returns the outcomes.
+fn attack(
+    ground: &Ground,
+    settings: Settings,
+    attacks: &[Attack<'_>],
+    names: &[(&'static str, Vec<Vec<u8>>)],
+    listed: &[&str],
+) -> Counts {
+    let daemon = Daemon::start(&ground.site, &settings.listen_all());
+    let counts = Mutex::new(Counts::new());
+    let end = Instant::now() + seconds();
+    let request_all = |&(listener, form): &(usize, Form)| {
+        let (mut client, mut own) = (daemon.client_of(listener), Counts::new());
+        for round in (0..).take_while(|_| Instant::now() < end) {
+            for (name, files) in names {
+                let outcome = ask(&mut client, form, name, files, round);
+                *own.entry((name, outcome)).or_default() += 1;
+                if outcome == Outcome::Failed {
+                    client.expect_close();
+                    client = daemon.client_of(listener);
+                }
+            }
+            if round.is_multiple_of(10) && !check_listing(&mut client, listed) {
+                client = daemon.client_of(listener);
+            }
+        }
+        let mut counts = counts.lock().expect("no panic");
+        own.into_iter().for_each(|(key, count)| *counts.entry(key).or_default() += count);
+    };
+    under(attacks, &|| in_parallel(5, &Form::ALL, request_all));
+    let counts = counts.into_inner().expect("no panic");
     println!("{} swaps: {counts:?}", ground.swaps.load(Ordering::Relaxed));
-    for case in &CASES {
-        let saw = |came| counts.contains_key(&(case.name, came));
-        // Otherwise there were no swaps, or nobody saw them.
-        assert_eq!(saw(Came::Inside), follows || case.way != Way::Led, "{}", case.name);
-        assert!(saw(Came::Refused), "{}", case.name);
+    counts
+}
+
+/// Attacks all cases.
+fn attack_cases(symlinks: &str) {
+    let ground = Ground::with_cases();
+    let follows = symlinks == "inside";
+    let inner = inside(CASES.iter().position(|case| case.1 == "root/inner").expect("a case"));
+    let names = CASES.map(|(name, file, attacked)| {
+        let own = fs::read(ground.at(file)).expect("a file");
+        let files = match attacked {
+            Attacked::FileAndLink if follows => vec![own, inner.clone()],
+            Attacked::Target if !follows => Vec::new(),
+            _ => vec![own],
+        };
+        (name, files)
+    });
+    let listed: Vec<&str> = CASES.iter().map(|case| case.0).chain(["inner"]).collect();
+    let settings = Settings::new(&ground.site).set("files.symlinks", &format!("{symlinks:?}"));
+    let attacks: [Attack<'_>; 4] = [
+        &|| ground.attack_names(),
+        &|| ground.attack_targets(),
+        &|| ground.move_and_return("root/sub", "away/sub"),
+        &|| ground.attack_replaced(),
+    ];
+    let counts = attack(&ground, settings, &attacks, &names, &listed);
+    for (name, _, attacked) in CASES {
+        let seen = |outcome| counts.contains_key(&(name, outcome));
+        // Otherwise there were no swaps, or no request saw them.
+        assert_eq!(seen(Outcome::Served), follows || attacked != Attacked::Target, "{name}");
+        assert!(seen(Outcome::Refused), "{name}");
     }
 }
 
 #[test]
 fn swapped_names_never_leave_the_root() {
-    withstand("inside");
+    attack_cases("inside");
 }
 
 #[test]
 fn swapped_names_follow_no_link_with_symlinks_never() {
-    withstand("never");
+    attack_cases("never");
 }
 
 #[test]
 fn swapped_parents_never_expose_files_outside_the_root() {
-    let site = Site::new();
-    // Two places that take turns above the root, and one without a root. In each, what lies beside the root is secret.
-    for place in ["here", "there", "nowhere"] {
-        site.dir(place, &[("f", &pattern(666, 0, SECRET)), ("secret", &pattern(666, 0, SECRET))]);
+    let ground = Ground::new();
+    // Two parents of a root that are swapped, and one without a root. Their other files must not be served.
+    for parent in ["here", "there", "nowhere"] {
+        ground.site.dir(parent, &[("f", &outside(SECRET)), ("secret", &outside(SECRET))]);
     }
     let files = [pattern(1, 0, 20_000), pattern(2, 0, 30_000)];
-    for (place, bytes) in ["here", "there"].iter().zip(&files) {
-        let root = site.dir(&format!("{place}/public"), &[("f", bytes)]);
-        site.dir(&format!("{place}/public/sub"), &[]);
+    for (parent, bytes) in ["here", "there"].iter().zip(&files) {
+        ground.site.dir(&format!("{parent}/public"), &[("f", bytes)]);
+        ground.site.dir(&format!("{parent}/public/sub"), &[]);
         for (name, target) in [("leaves", "../secret"), ("returns", "../public/f"), ("door", "sub/../f")] {
-            symlink(target, root.join(name)).expect("a symbolic link");
+            ground.link(target, &format!("{parent}/public/{name}"));
         }
     }
-    symlink("here", site.at("link")).expect("a symbolic link");
-    let settings = Settings::new(&site).root(&site.at("link/public")).listen_all();
-    let daemon = Daemon::start(&site, &settings);
-    let swaps = AtomicU64::new(0);
-    let exchange = |one: &str, other: &str| {
-        renameat_with(CWD, site.at(one), CWD, site.at(other), RenameFlags::EXCHANGE).expect("exchange");
-        swaps.fetch_add(1, Ordering::Relaxed);
-    };
-    let attack_links = || {
-        for place in ["there", "nowhere", "here"] {
-            crate::support::site::switch_link(&site.at("link"), place);
-            swaps.fetch_add(1, Ordering::Relaxed);
+    ground.link("here", "link");
+    let attack_link = || {
+        for parent in ["there", "nowhere", "here"] {
+            switch_link(&ground.at("link"), parent);
+            ground.swaps.fetch_add(1, Ordering::Relaxed);
         }
     };
-    // `sub` is where the other's secrets are for a moment.
-    let attack_places = || {
-        exchange("here", "there");
-        exchange("here", "nowhere");
-        exchange("nowhere", "here");
-        for (from, to) in [("here/public/sub", "here/sub"), ("here/sub", "here/public/sub")] {
-            fs::rename(site.at(from), site.at(to)).expect("rename");
-            swaps.fetch_add(1, Ordering::Relaxed);
-        }
+    let attack_parents = || {
+        ground.exchange("here", "there");
+        ground.exchange("here", "nowhere");
+        ground.exchange("nowhere", "here");
+        // Meanwhile `sub/..` is the parent.
+        ground.move_and_return("here/public/sub", "here/sub");
     };
     let names = [("f", files.to_vec()), ("door", files.to_vec()), ("leaves", Vec::new()), ("returns", Vec::new())];
-    let attacks: [Attack<'_>; 2] = [&attack_links, &attack_places];
-    let counts = under(&attacks, &|| ask_for(&daemon, &names, &["f", "door"]));
-    println!("{} swaps: {counts:?}", swaps.load(Ordering::Relaxed));
+    let settings = Settings::new(&ground.site).root(&ground.at("link/public"));
+    let counts = attack(&ground, settings, &[&attack_link, &attack_parents], &names, &["f", "door"]);
     for (name, files) in &names {
-        let saw = |came| counts.contains_key(&(*name, came));
-        assert_eq!(saw(Came::Inside), !files.is_empty(), "{name}");
-        assert!(saw(Came::Unreadable), "{name}: the root was never missing");
-        assert!(saw(Came::Refused), "{name}");
+        let seen = |outcome| counts.contains_key(&(*name, outcome));
+        assert_eq!(seen(Outcome::Served), !files.is_empty(), "{name}");
+        assert!(seen(Outcome::Failed), "{name}: the root was never missing");
+        assert!(seen(Outcome::Refused), "{name}");
     }
 }
