@@ -1,36 +1,129 @@
-//! Messages to a thread that sleeps in a poll.
+//! Messages to a thread that sleeps in a poll. No message is lost: a thread that stops closes its mailbox once it is empty,
+//! and a message that comes later is handed back to the sender.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::{Registry, Token, Waker};
 
 /// The way to a thread. Clones lead to the same.
 pub(super) struct Mailbox<T> {
-    sender: Sender<T>,
+    queue: Arc<Mutex<Queue<T>>>,
     waker: Arc<Waker>,
+}
+
+/// The end at which messages arrive. It is closed when it is dropped.
+pub(super) struct Inbox<T> {
+    queue: Arc<Mutex<Queue<T>>>,
+}
+
+struct Queue<T> {
+    messages: VecDeque<T>,
+    closed: bool,
 }
 
 impl<T> Clone for Mailbox<T> {
     fn clone(&self) -> Mailbox<T> {
-        Mailbox { sender: self.sender.clone(), waker: self.waker.clone() }
+        Mailbox { queue: self.queue.clone(), waker: self.waker.clone() }
     }
 }
 
 impl<T> Mailbox<T> {
     /// A mailbox whose owner is woken by an event of `token` in the poll of `registry`.
-    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, Receiver<T>)> {
+    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, Inbox<T>)> {
         let waker = Arc::new(Waker::new(registry, token)?);
-        let (sender, receiver) = channel();
-        Ok((Mailbox { sender, waker }, receiver))
+        let queue = Arc::new(Mutex::new(Queue { messages: VecDeque::new(), closed: false }));
+        Ok((Mailbox { queue: queue.clone(), waker }, Inbox { queue }))
     }
 
-    /// Sends, without waiting. What is sent to a thread that has ended is dropped.
+    /// Sends, without waiting. A message to a thread that has stopped is dropped.
     pub(super) fn send(&self, message: T) {
-        if self.sender.send(message).is_ok() {
+        drop(self.offer(message));
+    }
+
+    /// Sends, without waiting. Hands the message back if the thread has stopped.
+    pub(super) fn offer(&self, message: T) -> Result<(), T> {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return Err(message);
+        }
+        // Where there are messages, the thread was woken for them, and takes all that it finds.
+        let wake = queue.messages.is_empty();
+        queue.messages.push_back(message);
+        drop(queue);
+        if wake {
             // It fails only when the counter of wake-ups is full, and then the thread is awake.
             let _ = self.waker.wake();
+        }
+        Ok(())
+    }
+}
+
+impl<T> Inbox<T> {
+    /// The next message, if there is one.
+    pub(super) fn next(&self) -> Option<T> {
+        lock(&self.queue).messages.pop_front()
+    }
+
+    /// Closes it, unless there are messages. Returns whether it is closed.
+    pub(super) fn close_if_empty(&self) -> bool {
+        let mut queue = lock(&self.queue);
+        queue.closed |= queue.messages.is_empty();
+        queue.closed
+    }
+}
+
+impl<T> Drop for Inbox<T> {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.queue);
+        queue.closed = true;
+        let left = std::mem::take(&mut queue.messages);
+        drop(queue);
+        // Dropping a message may send another.
+        drop(left);
+    }
+}
+
+/// No code under the lock can panic.
+fn lock<T>(queue: &Mutex<Queue<T>>) -> MutexGuard<'_, Queue<T>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::Poll;
+
+    use super::*;
+
+    #[test]
+    fn each_message_arrives_or_is_handed_back() {
+        for _ in 0..200 {
+            let poll = Poll::new().expect("a poll");
+            let (mailbox, inbox) = Mailbox::new(poll.registry(), Token(0)).expect("a mailbox");
+            let (received, returned) = std::thread::scope(|scope| {
+                let senders: Vec<_> = (0..3)
+                    .map(|sender| {
+                        let mailbox = mailbox.clone();
+                        scope
+                            .spawn(move || (0..50).filter_map(|n| mailbox.offer((sender, n)).err()).collect::<Vec<_>>())
+                    })
+                    .collect();
+                let mut received = Vec::new();
+                loop {
+                    received.extend(std::iter::from_fn(|| inbox.next()));
+                    if received.len() > 20 && inbox.close_if_empty() {
+                        break;
+                    }
+                }
+                let returned: Vec<_> =
+                    senders.into_iter().flat_map(|sender| sender.join().expect("no panic")).collect();
+                (received, returned)
+            });
+            let mut all = [received, returned].concat();
+            all.sort_unstable();
+            let sent: Vec<(i32, i32)> = (0..3).flat_map(|sender| (0..50).map(move |n| (sender, n))).collect();
+            assert_eq!(all, sent);
         }
     }
 }

@@ -12,7 +12,6 @@ mod status_query;
 mod watchdog;
 
 use std::io;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
@@ -30,7 +29,7 @@ use super::control::{ControlReply, ControlRequest};
 use super::descriptors;
 use super::failure::Failure;
 use super::listener;
-use super::mailbox::Mailbox;
+use super::mailbox::{Inbox, Mailbox};
 use super::messages::{SupervisorEvent, WorkerCommand};
 use super::prepare::{self, Prepared};
 use crate::exit::Exit;
@@ -48,7 +47,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Supervisor {
     pub(super) daemon: Daemon,
     poll: Poll,
-    events: Receiver<SupervisorEvent>,
+    events: Inbox<SupervisorEvent>,
     mailbox: Mailbox<SupervisorEvent>,
     signals: Signals,
     reloads: Reloads,
@@ -124,7 +123,7 @@ impl Supervisor {
                     _ => {}
                 }
             }
-            while let Ok(event) = self.events.try_recv() {
+            while let Some(event) = self.events.next() {
                 self.handle_event(event, now);
             }
             self.on_tick(now);

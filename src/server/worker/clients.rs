@@ -117,7 +117,12 @@ impl Clients {
             self.add_admitted(client, registry, now);
         } else {
             loads[least].fetch_add(1, Ordering::Relaxed);
-            self.workers[least].send(WorkerCommand::AddClient(client));
+            // A worker that has stopped hands the client back: a drain has begun, of which this one has not heard yet.
+            if let Err(WorkerCommand::AddClient(client)) = self.workers[least].offer(WorkerCommand::AddClient(client)) {
+                loads[least].fetch_sub(1, Ordering::Relaxed);
+                loads[self.id].fetch_add(1, Ordering::Relaxed);
+                self.add_admitted(client, registry, now);
+            }
         }
     }
 

@@ -11,12 +11,11 @@ mod timers;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use super::mailbox::Mailbox;
+use super::mailbox::{Inbox, Mailbox};
 use super::messages::{SupervisorEvent, WorkerCommand};
 use super::shared::WorkerShared;
 use super::slots::LISTENER_BIT;
@@ -31,7 +30,7 @@ const MAIL: Token = Token(usize::MAX);
 pub(super) struct Worker {
     id: usize,
     poll: Poll,
-    commands: Receiver<WorkerCommand>,
+    commands: Inbox<WorkerCommand>,
     supervisor: Mailbox<SupervisorEvent>,
     acceptor: Acceptor,
     clients: Clients,
@@ -40,7 +39,7 @@ pub(super) struct Worker {
 /// The poll and the mailbox of a worker whose thread does not run yet.
 pub(super) struct WorkerChannel {
     poll: Poll,
-    commands: Receiver<WorkerCommand>,
+    commands: Inbox<WorkerCommand>,
     pub(super) mailbox: Mailbox<WorkerCommand>,
 }
 
@@ -73,7 +72,8 @@ impl Worker {
     /// Serves until a drain is complete.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
-        while !(self.clients.is_draining() && self.clients.are_empty()) {
+        // Another worker that does not drain yet may have sent a client.
+        while !(self.clients.is_draining() && self.clients.are_empty() && self.commands.close_if_empty()) {
             if let Err(error) = self.poll.poll(&mut events, self.timeout())
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -103,7 +103,7 @@ impl Worker {
                 token => self.clients.on_event(token, event, now),
             }
         }
-        while let Ok(command) = self.commands.try_recv() {
+        while let Some(command) = self.commands.next() {
             self.handle_command(command, now);
         }
         let (registry, clients) = (self.poll.registry(), &mut self.clients);
