@@ -12,7 +12,7 @@ use hftpd::wire::Encoding;
 use crate::sim::dice::Dice;
 use crate::sim::model::answer::Answer;
 use crate::sim::model::matching::Match;
-use crate::sim::model::request::{first_line, judge};
+use crate::sim::model::request::{first_line, parse_request};
 use crate::sim::model::{Node, Rules, Tree};
 use crate::sim::script::Catalogue;
 use crate::support::content::pattern;
@@ -176,7 +176,7 @@ pub(super) fn compare(batch: &[u8], said: &[u8], target: &Target, tree: &Tree) -
     while let Some((line, length)) = first_line(asked, target.rules.request_line)
         && !last
     {
-        let answer = Answer::to(judge(line, &target.rules), &target.rules, Some(tree), target.encoding);
+        let answer = Answer::to(parse_request(line, &target.rules), &target.rules, Some(tree), target.encoding);
         last = answer.last;
         codes.push(answer.code);
         let mut matching = Match::new(answer);

@@ -1,6 +1,6 @@
-//! Many connections, each with its own luck: what can happen to one happens here in an order that a seed decides.
+//! Simulated connections: a seed decides the order of requests, faults, timers, reloads and drains.
 //!
-//! `HFTPD_SIM_SEED=N` runs one seed, which is what a failure prints. `HFTPD_SIM_SEEDS=N` runs so many.
+//! `HFTPD_SIM_SEED=N` runs one seed; a failure prints it. `HFTPD_SIM_SEEDS=N` runs N seeds.
 
 mod sim;
 
@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hftpd::connection::CloseReason;
 use sim::dice::Dice;
-use sim::steps::live;
+use sim::steps::run_connection;
 use sim::world::Store;
 
 /// A number in the environment.
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
 
-/// Files on a disk, where reading may have to wait, and in memory, where it never has to.
+/// Files on a disk, where reads may wait, and in memory, where they never do.
 fn stores() -> Vec<Store> {
     let memory = Path::new("/dev/shm");
     let mut stores = vec![Store::new(None)];
@@ -30,28 +30,28 @@ fn stores() -> Vec<Store> {
     stores
 }
 
-/// Runs a seed, and says which it was when it fails.
+/// Runs a seed, and prints it if the run fails.
 fn run(seed: u64, stores: &[Store]) -> CloseReason {
-    struct Said(u64);
-    impl Drop for Said {
+    struct PrintOnPanic(u64);
+    impl Drop for PrintOnPanic {
         fn drop(&mut self) {
             if std::thread::panicking() {
                 eprintln!("HFTPD_SIM_SEED={} cargo test --test simulation", self.0);
             }
         }
     }
-    let said = Said(seed);
+    let seed_printer = PrintOnPanic(seed);
     let mut dice = Dice::seeded(seed);
     let store = &stores[usize::from(!dice.chance(70)) % stores.len()];
-    let ended = live(dice, store);
-    drop(said);
-    ended
+    let reason = run_connection(dice, store);
+    drop(seed_printer);
+    reason
 }
 
 #[test]
-fn every_seed_is_answered_by_the_protocol() {
+fn every_seed_follows_the_protocol() {
     if let Some(seed) = number("HFTPD_SIM_SEED") {
-        eprintln!("it ended: {:?}", run(seed, &stores()));
+        eprintln!("closed: {:?}", run(seed, &stores()));
         return;
     }
     let seeds = number("HFTPD_SIM_SEEDS").unwrap_or(10_000);
@@ -70,7 +70,7 @@ fn every_seed_is_answered_by_the_protocol() {
                     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed, &stores)));
                     match outcome {
                         Ok(reason) => {
-                            let mut reasons = reasons.lock().expect("nobody panics with it");
+                            let mut reasons = reasons.lock().expect("no panic while locked");
                             *reasons.entry(reason.name()).or_insert(0) += 1;
                         }
                         Err(panic) => {
@@ -82,16 +82,16 @@ fn every_seed_is_answered_by_the_protocol() {
             });
         }
     });
-    let reasons = reasons.into_inner().expect("nobody panicked with it");
-    eprintln!("{seeds} connections ended: {reasons:?}");
+    let reasons = reasons.into_inner().expect("no panic while locked");
+    eprintln!("{seeds} connections closed: {reasons:?}");
     if seeds >= 10_000 {
-        // Chance must reach every way to end.
+        // Every reason must occur.
         assert_eq!(reasons.len(), CloseReason::ALL.len(), "{reasons:?}");
     }
 }
 
 #[test]
-fn a_connection_that_waits_costs_little() {
+fn connection_takes_at_most_160_bytes() {
     let size = size_of::<hftpd::connection::Connection>();
     assert!(size <= 160, "{size} bytes");
 }

@@ -10,9 +10,9 @@ use hftpd::wire::{AnswerReader, Encoding, Names, Request, SliceRequest};
 
 use crate::sim::dice::Dice;
 use crate::sim::model::answer::{Answer, Part};
-use crate::sim::model::request::{self as model, first_line, judge};
+use crate::sim::model::request::{self as model, first_line, parse_request};
 use crate::sim::model::{Node, Tree};
-use crate::sim::wire::{Mood, Wire};
+use crate::sim::socket::{FaultRates, Socket};
 use crate::sim::world::{Store, World};
 
 /// Where fuzzing [`answers`] begins.
@@ -80,7 +80,7 @@ fn ask(place: usize, store: &Store, dice: &mut Dice) {
     let rules = store.rules();
     let script = store.catalogue.request(dice, 10);
     let Some((line, _)) = first_line(&script, rules.request_line) else { return };
-    let asked = judge(line, &rules);
+    let asked = parse_request(line, &rules);
     let (request, most) = match &asked {
         Ok(model::Request::Slice { size, .. }) if *size > 200_000 => return,
         Ok(model::Request::Slice { name, size, raw, .. }) => {
@@ -154,16 +154,17 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
         stall: long,
     };
     let now = Instant::now();
-    let mut wire = Wire::new(Dice::seeded(0), Mood { window: 1 << 30, ..Mood::default() }, world, script.to_vec());
-    wire.deliver(usize::MAX);
-    wire.ended = true;
+    let mut socket =
+        Socket::new(Dice::seeded(0), FaultRates { window: 1 << 30, ..FaultRates::default() }, world, script.to_vec());
+    socket.deliver(usize::MAX);
+    socket.ended = true;
     let mut files = RootView::new(policy.clone());
     let (mut scratch, mut memory, mut events) = (Scratch::default(), SendMemory::default(), Vec::new());
     let mut connection = Connection::new(encoding, now);
     let mut task = None;
     while connection.closed().is_none() {
         let mut cx = Context {
-            transport: &mut wire,
+            transport: &mut socket,
             files: &mut files,
             settings: &settings,
             now,
@@ -191,7 +192,7 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
         connection.drive(cause, &mut cx);
         task = cx.task.take();
     }
-    wire.written
+    socket.written
 }
 
 /// Reads a stream in one piece, and in pieces of which some are taken past the reader.

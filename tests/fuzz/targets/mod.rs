@@ -9,8 +9,8 @@ use hftpd::wire::{Names, Request, RequestReader, SliceRequest};
 
 use crate::sim::dice::Dice;
 use crate::sim::model::Rules;
-use crate::sim::model::request::{self as model, first_line, judge};
-use crate::sim::steps::live;
+use crate::sim::model::request::{self as model, first_line, parse_request};
+use crate::sim::steps::run_connection;
 use crate::sim::world::Store;
 
 /// Where fuzzing [`requests`] begins.
@@ -43,7 +43,7 @@ pub(crate) fn requests(input: &[u8]) {
             assert_eq!(ended, at >= end, "at {at} of a line that ends at {end}");
         }
         assert_eq!(at, end, "more was taken than the line");
-        let wanted = judge(line, &rules);
+        let wanted = parse_request(line, &rules);
         let found = reader.request().map(of_reader).map_err(hftpd::wire::Code::number);
         assert_eq!(found, wanted.clone().map(cut_numbers), "{line:?}");
         if let Ok(request) = reader.request() {
@@ -121,6 +121,6 @@ pub(crate) fn schedule(input: &[u8]) {
         static STORE: OnceCell<Store> = const { OnceCell::new() };
     }
     STORE.with(|store| {
-        live(Dice::from_bytes(input), store.get_or_init(|| Store::new(None)));
+        run_connection(Dice::from_bytes(input), store.get_or_init(|| Store::new(None)));
     });
 }

@@ -1,10 +1,10 @@
-//! Where all chance comes from: a seed, or the bytes of a fuzzer. The same dice make the same run.
+//! Random choices from a seed or from the bytes of a fuzzer. Equal input gives equal choices.
 
 /// A source of choices.
 #[derive(Clone)]
 pub(crate) struct Dice {
     state: u64,
-    /// Used up before the state is: one byte or four a choice.
+    /// Used before the state: one byte or four a choice.
     bytes: Vec<u8>,
     at: usize,
 }
@@ -44,7 +44,7 @@ impl Dice {
         low + self.below(high + 1 - low)
     }
 
-    /// Yes, so many times out of a hundred.
+    /// True with this probability.
     pub(crate) fn chance(&mut self, percent: usize) -> bool {
         percent > 0 && self.below(100) < percent
     }
@@ -53,7 +53,7 @@ impl Dice {
         &choices[self.below(choices.len())]
     }
 
-    /// The place of one of these weights, each as likely as it is large.
+    /// The index of one of the weights, with a probability in proportion to the weight.
     pub(crate) fn weighted(&mut self, weights: &[usize]) -> usize {
         let mut left = self.below(weights.iter().sum());
         for (place, &weight) in weights.iter().enumerate() {
@@ -62,6 +62,6 @@ impl Dice {
             }
             left -= weight;
         }
-        unreachable!("the weights sum up to more than what was left")
+        unreachable!("the sum of the weights is larger")
     }
 }

@@ -1,4 +1,4 @@
-//! The parts of the simulation. Tests that compare the daemon with the model of the protocol use some of them too.
+//! The simulation. The suites `differential` and `fuzz` use parts of it.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
@@ -8,6 +8,6 @@ pub(crate) mod model;
 pub(crate) mod oracle;
 pub(crate) mod run;
 pub(crate) mod script;
+pub(crate) mod socket;
 pub(crate) mod steps;
-pub(crate) mod wire;
 pub(crate) mod world;

@@ -1,4 +1,4 @@
-//! Whether what was written is what the protocol says of what was read.
+//! Compares the written bytes with the answers that the protocol defines for the bytes read.
 
 use std::sync::Arc;
 
@@ -8,47 +8,47 @@ use hftpd::wire::Encoding;
 
 use super::model::answer::{Answer, Part};
 use super::model::matching::Match;
-use super::model::request::{Line, first_line, judge};
-use super::wire::Wire;
+use super::model::request::{Line, first_line, parse_request};
+use super::socket::Socket;
 
-/// Bytes of a line that are kept for the log at most: the longest command, a space and the longest name.
+/// The most bytes of a line that are kept for the log: the longest command, a space and the longest name.
 const KEPT: usize = 272;
 
 /// Follows a connection's answers.
 pub(crate) struct Oracle {
     encoding: Encoding,
-    /// Where in the script the request begins whose answer is not known yet.
+    /// The offset in the script of the next request.
     at: usize,
-    /// Answers that may be, of the requests that were answered or begun to be and whose bytes have not all come.
+    /// Requests whose answers are not complete yet.
     open: Vec<Open>,
-    /// How many answers came whole, and how many bytes of what was written they are.
+    /// The number of complete answers, and how many of the written bytes were checked.
     whole: usize,
     checked: usize,
-    /// Requests that were told of.
-    told: usize,
-    /// Nothing is answered any more.
+    /// The number of answers that the connection reported.
+    reported: usize,
+    /// The last answer was given.
     over: bool,
-    /// How much of the script had been read when the time was up for the request that was incomplete.
+    /// How much of the script had been read when the request timeout expired.
     timed_out: Option<usize>,
-    /// The disk failed under this request.
+    /// The number of the request for which the disk failed.
     failed: Option<usize>,
-    /// Of the answer under way not all bytes are right, for its file became shorter: it must never be complete.
-    spoilt: bool,
-    /// The answer is to no request, so nothing is told of it.
+    /// The current answer contains wrong bytes, because its file became shorter. It must not be completed.
+    corrupt: bool,
+    /// The connection was refused. Its answer belongs to no request and is not reported.
     refused: bool,
 }
 
-/// An answer that is under way, as far as it can be known.
+/// A request that is being answered.
 struct Open {
-    /// What it may be, by what was true while it was asked for and looked up.
-    may_be: Vec<Match>,
-    /// Where in the script the request begins.
+    /// The possible answers, given the snapshots between request and look-up.
+    candidates: Vec<Match>,
+    /// The offset of the request in the script.
     at: usize,
-    told: Option<Told>,
+    reported: Option<Reported>,
 }
 
-/// What the connection said of an answer.
-struct Told {
+/// The connection's report of an answer.
+struct Reported {
     code: u16,
     bytes: usize,
     complete: bool,
@@ -62,91 +62,92 @@ impl Oracle {
             open: Vec::new(),
             whole: 0,
             checked: 0,
-            told: 0,
+            reported: 0,
             over: false,
             timed_out: None,
             failed: None,
-            spoilt: false,
+            corrupt: false,
             refused: false,
         }
     }
 
-    /// Of a client that is told why it is not served, and nothing else.
+    /// For a client that is refused with this line.
     pub(crate) fn refused(line: &str) -> Oracle {
         let parts = vec![Part::Text(line.as_bytes().to_vec())];
         let answer = Answer { code: 199, parts, last: true, slice: None };
-        let told = Some(Told { code: 199, bytes: line.len(), complete: true });
-        let open = vec![Open { may_be: vec![Match::new(answer)], at: 0, told }];
-        Oracle { open, told: 1, over: true, refused: true, ..Oracle::new(Encoding::Fragments) }
+        let reported = Some(Reported { code: 199, bytes: line.len(), complete: true });
+        let open = vec![Open { candidates: vec![Match::new(answer)], at: 0, reported }];
+        Oracle { open, reported: 1, over: true, refused: true, ..Oracle::new(Encoding::Fragments) }
     }
 
-    /// The deadline of an incomplete request has come.
-    pub(crate) fn time_is_up(&mut self, wire: &Wire<'_>) {
-        self.timed_out = Some(wire.read);
+    /// The request timeout has expired.
+    pub(crate) fn time_is_up(&mut self, socket: &Socket<'_>) {
+        self.timed_out = Some(socket.read);
     }
 
-    /// The disk fails under the request that is being looked up, which is the next to be told of.
+    /// The disk fails for the request that is being looked up. It is the next to be reported.
     pub(crate) fn disk_fails(&mut self) {
-        self.failed = Some(self.told);
+        self.failed = Some(self.reported);
     }
 
-    /// Takes the next request from what was read and finds out what its answers may be; false where there is none.
-    fn begin(&mut self, wire: &Wire<'_>) -> bool {
+    /// Takes the next request from the bytes read and computes its possible answers. Returns false if there is none.
+    fn begin(&mut self, socket: &Socket<'_>) -> bool {
         if self.over {
             return false;
         }
-        let stream = &wire.script[self.at..self.timed_out.unwrap_or(wire.read)];
+        let stream = &socket.script[self.at..self.timed_out.unwrap_or(socket.read)];
         if stream.is_empty() {
             return false;
         }
-        let era_of = |place: usize| wire.reads.iter().find(|(end, _)| place < *end).map_or(0, |&(_, era)| era);
-        let eras = &wire.world.eras;
-        let mut may_be: Vec<Match> = Vec::new();
+        let snapshot_of =
+            |place: usize| socket.reads.iter().find(|(end, _)| place < *end).map_or(0, |&(_, snapshot)| snapshot);
+        let snapshots = &socket.world.snapshots;
+        let mut candidates: Vec<Match> = Vec::new();
         let mut used = 0;
         let mut seen = Vec::new();
-        for grammar in &eras[era_of(self.at)..] {
+        for grammar in &snapshots[snapshot_of(self.at)..] {
             let Some((line, length)) = first_line(stream, grammar.rules.request_line) else { continue };
             used = used.max(length);
-            let looked_up = &eras[era_of(self.at + length - 1)..];
+            let looked_up = &snapshots[snapshot_of(self.at + length - 1)..];
             for tree in looked_up {
                 for policy in looked_up {
                     let mark = (grammar.rules, policy.rules, tree.tree.as_ref().map(Arc::as_ptr));
                     if !seen.contains(&mark) {
                         seen.push(mark);
-                        let request = judge(line, &grammar.rules);
+                        let request = parse_request(line, &grammar.rules);
                         let answer = Answer::to(request, &policy.rules, tree.tree.as_deref(), self.encoding);
-                        may_be.push(Match::new(answer));
+                        candidates.push(Match::new(answer));
                     }
                 }
             }
             if self.failed == Some(self.whole + self.open.len()) {
-                may_be = vec![Match::new(Answer::code(199))];
+                candidates = vec![Match::new(Answer::code(199))];
             }
         }
-        if may_be.is_empty() && self.timed_out.is_some() {
+        if candidates.is_empty() && self.timed_out.is_some() {
             used = stream.len();
-            may_be.push(Match::new(Answer::code(101)));
+            candidates.push(Match::new(Answer::code(101)));
         }
-        let begun = !may_be.is_empty();
+        let begun = !candidates.is_empty();
         if begun {
-            self.open.push(Open { may_be, at: self.at, told: None });
+            self.open.push(Open { candidates, at: self.at, reported: None });
             self.at += used;
         }
         begun
     }
 
-    /// Checks what was written since the last time.
-    pub(crate) fn check_written(&mut self, wire: &Wire<'_>) {
-        while self.checked < wire.written.len() && !self.spoilt {
+    /// Checks what was written since the last call.
+    pub(crate) fn check_written(&mut self, socket: &Socket<'_>) {
+        while self.checked < socket.written.len() && !self.corrupt {
             self.close();
-            let new = &wire.written[self.checked..];
-            if self.open.is_empty() && !self.begin(wire) {
+            let new = &socket.written[self.checked..];
+            if self.open.is_empty() && !self.begin(socket) {
                 panic!("written without a request: \"{}\"", new[..new.len().min(200)].escape_ascii());
             }
             let open = &mut self.open[0];
             let mut wrong = Vec::new();
             let mut count = 0;
-            open.may_be.retain_mut(|candidate| match candidate.take(new) {
+            open.candidates.retain_mut(|candidate| match candidate.take(new) {
                 Ok(taken) => {
                     count = count.max(taken);
                     true
@@ -156,108 +157,110 @@ impl Oracle {
                     false
                 }
             });
-            if open.may_be.is_empty() && wire.zeros {
-                self.spoilt = true;
+            if open.candidates.is_empty() && socket.zeros {
+                self.corrupt = true;
                 return;
             }
-            assert!(!open.may_be.is_empty(), "answer {} is wrong: {}", self.whole, wrong.join("; or "));
+            assert!(!open.candidates.is_empty(), "answer {} is wrong: {}", self.whole, wrong.join("; or "));
             self.checked += count;
-            assert!(count > 0, "answer {} was told of as broken off, or not at all, and more was written", self.whole);
+            assert!(count > 0, "answer {} was reported as aborted, or not reported, and more was written", self.whole);
         }
         self.close();
     }
 
-    /// Forgets the answer that is under way if it has come whole and was told of. That of a raw slice may be told of
-    /// later than its last byte is written.
+    /// Removes the current answer if it is complete and was reported. A raw slice may be reported after its last byte
+    /// was written.
     fn close(&mut self) {
-        let Some(Open { may_be, told: Some(Told { code, bytes, complete: true }), .. }) = self.open.first() else {
+        let Some(Open { candidates, reported: Some(Reported { code, bytes, complete: true }), .. }) = self.open.first()
+        else {
             return;
         };
-        let Some(found) = may_be.iter().find(|candidate| candidate.is_whole()) else { return };
+        let Some(found) = candidates.iter().find(|candidate| candidate.is_whole()) else { return };
         let wanted = (found.answer.code, found.taken);
-        assert_eq!((*code, *bytes), wanted, "code and bytes told of answer {}", self.whole);
+        assert_eq!((*code, *bytes), wanted, "code and bytes reported of answer {}", self.whole);
         self.whole += 1;
         self.over |= found.answer.last;
         self.open.remove(0);
     }
 
-    /// Checks what is told of an answer. To be called for all that a call told, before what it wrote is checked.
-    pub(crate) fn take_told(&mut self, answered: &Answered, wire: &Wire<'_>) {
-        while self.whole + self.open.len() <= self.told {
-            assert!(self.begin(wire), "{answered:?} is told of a request that was not made");
+    /// Checks a report. To be called for all reports of a call, before [`Oracle::check_written`].
+    pub(crate) fn take_report(&mut self, answered: &Answered, socket: &Socket<'_>) {
+        while self.whole + self.open.len() <= self.reported {
+            assert!(self.begin(socket), "{answered:?} reports a request that was not made");
         }
-        assert!(!(self.spoilt && answered.complete), "{answered:?} is told of an answer with wrong bytes");
-        let broken = self.open.iter().any(|open| open.told.as_ref().is_some_and(|told| !told.complete));
-        assert!(!broken, "{answered:?} is told after an answer that was broken off");
-        let place = self.told - self.whole;
+        assert!(!(self.corrupt && answered.complete), "{answered:?} reports an answer with wrong bytes as complete");
+        let aborted = self.open.iter().any(|open| open.reported.as_ref().is_some_and(|reported| !reported.complete));
+        assert!(!aborted, "{answered:?} follows an aborted answer");
+        let place = self.reported - self.whole;
         let open = &mut self.open[place];
         let code = answered.code.number();
-        let told = Told { code, bytes: usize::try_from(answered.bytes).expect("a size"), complete: answered.complete };
-        let codes: Vec<u16> = open.may_be.iter().map(|candidate| candidate.answer.code).collect();
+        let reported =
+            Reported { code, bytes: usize::try_from(answered.bytes).expect("a size"), complete: answered.complete };
+        let codes: Vec<u16> = open.candidates.iter().map(|candidate| candidate.answer.code).collect();
         assert!(
-            self.spoilt || codes.contains(&code),
-            "answer {} is told of with {code} and may have {codes:?}",
-            self.told
+            self.corrupt || codes.contains(&code),
+            "answer {} is reported with {code} and may have {codes:?}",
+            self.reported
         );
-        open.may_be.retain(|candidate| candidate.answer.code == code);
-        open.told = Some(told);
-        self.told += 1;
-        if open.may_be.iter().all(|candidate| candidate.answer.last) {
+        open.candidates.retain(|candidate| candidate.answer.code == code);
+        open.reported = Some(reported);
+        self.reported += 1;
+        if open.candidates.iter().all(|candidate| candidate.answer.last) {
             self.over = true;
         }
         if let Some(request) = &answered.request {
-            assert!(request.len() <= KEPT, "more of a request is kept than is needed");
-            let asked = &wire.script[self.open[place].at..];
-            assert!(asked.starts_with(request), "{} was not asked, or not then", request.escape_ascii());
+            assert!(request.len() <= KEPT, "too much of the request is kept");
+            let script = &socket.script[self.open[place].at..];
+            assert!(script.starts_with(request), "{} is not the request", request.escape_ascii());
         }
     }
 
-    /// What was told of as complete was written to its last byte. To be called after [`Oracle::check_written`].
-    pub(crate) fn check_told(&self) {
+    /// Every answer that was reported as complete was written to its last byte.
+    pub(crate) fn check_reported(&self) {
         for (place, open) in self.open.iter().enumerate().filter(|_| !self.refused) {
-            if let Some(Told { code, bytes, complete: true }) = open.told {
+            if let Some(Reported { code, bytes, complete: true }) = open.reported {
                 panic!(
-                    "answer {} is told of as complete, with {code} and {bytes} bytes, and is not",
+                    "answer {} is reported as complete, with {code} and {bytes} bytes, and is not",
                     self.whole + place
                 );
             }
         }
     }
 
-    /// Bytes of the answer that is under way.
+    /// The number of written bytes of the current answer.
     pub(crate) fn partial(&self) -> usize {
-        self.open.first().and_then(|open| open.may_be.first()).map_or(0, |candidate| candidate.taken)
+        self.open.first().and_then(|open| open.candidates.first()).map_or(0, |candidate| candidate.taken)
     }
 
-    /// What was begun and is not complete was told of, with as many bytes as came.
-    pub(crate) fn check_broken_off(&self) {
-        for (place, open) in self.open.iter().enumerate().filter(|_| !self.spoilt && !self.refused) {
-            let came = if place == 0 { self.partial() } else { 0 };
-            let told = open.told.as_ref().map_or(0, |told| told.bytes);
-            assert_eq!(told, came, "bytes told of answer {}, which was broken off", self.whole + place);
+    /// Every incomplete answer was reported with the number of its written bytes.
+    pub(crate) fn check_aborted(&self) {
+        for (place, open) in self.open.iter().enumerate().filter(|_| !self.corrupt && !self.refused) {
+            let written = if place == 0 { self.partial() } else { 0 };
+            let reported = open.reported.as_ref().map_or(0, |reported| reported.bytes);
+            assert_eq!(reported, written, "bytes reported of answer {}, which was aborted", self.whole + place);
         }
     }
 
-    /// The name and the end of the slice that is under way.
+    /// The names and ends of the slices that are being sent.
     pub(crate) fn slices(&self) -> Vec<(Vec<u8>, usize)> {
-        let answers = self.open.iter().flat_map(|open| &open.may_be);
+        let answers = self.open.iter().flat_map(|open| &open.candidates);
         answers.filter_map(|candidate| candidate.answer.slice.clone()).collect()
     }
 
-    /// All that was asked for was answered to the last byte.
-    pub(crate) fn check_all_answered(&mut self, wire: &Wire<'_>) {
+    /// Every request was answered completely.
+    pub(crate) fn check_all_answered(&mut self, socket: &Socket<'_>) {
         assert!(self.open.is_empty(), "{} answers are missing, at answer {}", self.open.len(), self.whole);
-        assert!(!self.begin(wire), "request {} was not answered", self.whole);
+        assert!(!self.begin(socket), "request {} was not answered", self.whole);
     }
 
-    /// Whether the answer under way has wrong bytes in it, and must not be completed.
-    pub(crate) fn is_spoilt(&self) -> bool {
-        self.spoilt
+    /// Whether the current answer contains wrong bytes and must not be completed.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        self.corrupt
     }
 
-    /// How many requests were told of.
-    pub(crate) fn told(&self) -> usize {
-        self.told
+    /// The number of answers that were reported.
+    pub(crate) fn reported(&self) -> usize {
+        self.reported
     }
 
     /// Whether the last answer of the connection was given.
@@ -265,17 +268,17 @@ impl Oracle {
         self.over
     }
 
-    /// No answer is told of that does not come, and none comes in part.
+    /// No answer is incomplete.
     pub(crate) fn check_boundary(&self) {
-        assert!(self.open.is_empty(), "answer {} was begun and is not complete", self.whole);
+        assert!(self.open.is_empty(), "answer {} is incomplete", self.whole);
     }
 
-    /// Bytes that were read after the last request that was begun, if a whole line is among them. That of a request that
-    /// `is_read` is not, though nothing of its answer has come.
-    pub(crate) fn kept_unread(&self, wire: &Wire<'_>, is_read: bool) -> usize {
-        let limit = wire.world.eras.iter().map(|era| era.rules.request_line).max().unwrap_or(0);
-        let mut rest = &wire.script[self.at.min(wire.read)..wire.read];
-        if is_read
+    /// The number of bytes that were read and not parsed, if they contain a complete line. With `is_parsed` the next
+    /// request was parsed, though nothing of its answer was written.
+    pub(crate) fn kept_unread(&self, socket: &Socket<'_>, is_parsed: bool) -> usize {
+        let limit = socket.world.snapshots.iter().map(|snapshot| snapshot.rules.request_line).max().unwrap_or(0);
+        let mut rest = &socket.script[self.at.min(socket.read)..socket.read];
+        if is_parsed
             && self.open.is_empty()
             && let Some((_, length)) = first_line(rest, limit)
         {

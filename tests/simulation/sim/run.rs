@@ -1,4 +1,4 @@
-//! A connection in the hands of an event loop, as the daemon's workers treat it, but for the poll and the threads.
+//! Drives a connection as a worker does, without a poll and without threads.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,42 +12,42 @@ use hftpd::wire::{Encoding, Names, code};
 use super::checks;
 use super::dice::Dice;
 use super::oracle::Oracle;
-use super::wire::{Mood, Wire};
+use super::socket::{FaultRates, Socket};
 use super::world::{Store, World};
 
-/// A connection and all that is around it.
+/// A connection and its environment.
 pub(crate) struct Run<'s> {
     pub(crate) connection: Connection,
-    pub(crate) wire: Wire<'s>,
+    pub(crate) socket: Socket<'s>,
     pub(crate) oracle: Oracle,
     pub(crate) settings: Settings,
     pub(crate) now: Instant,
-    /// How many requests had been told of when the drain began, once it has.
-    pub(crate) told_at_drain: Option<usize>,
-    /// What a thread is to do: one thing at a time.
+    /// The number of reported answers when the drain began.
+    pub(crate) reported_at_drain: Option<usize>,
+    /// The task of a pool thread. A connection has one at a time.
     pub(crate) task: Option<Task>,
-    /// The drain began while a thread had answers, all of which it may send.
+    /// The drain began while a thread had answers. It may send all of them.
     pub(crate) lent_at_drain: bool,
-    /// Why it ended, once it has.
+    /// Why it was closed.
     pub(crate) gone: Option<CloseReason>,
-    /// When the client last took something, or something began that it has to take.
+    /// When the client last took bytes, or when an answer began.
     pub(crate) last_taken: Instant,
-    /// It is all about a file that becomes shorter.
+    /// Most requests are for a file that becomes shorter.
     pub(crate) shrinking: bool,
-    /// A deadline came while a thread looked something up or sent something.
+    /// A deadline expired while a thread had a task.
     pub(crate) disk_timed_out: bool,
-    /// No thread was there to send.
+    /// A task to send was returned without a thread.
     pub(crate) without_thread: bool,
-    /// What happened, for who reads a failure.
-    pub(crate) diary: Vec<String>,
+    /// The steps so far. Printed if the run fails.
+    pub(crate) trace: Vec<String>,
     files: RootView,
     policy: Arc<Policy>,
-    /// The policy of the time when the look-up was asked for.
-    asked_of: Arc<Policy>,
+    /// The policy at the time of the look-up.
+    lookup_policy: Arc<Policy>,
     scratch: Scratch,
     memory: SendMemory,
     events: Vec<Event>,
-    alarm: Option<Instant>,
+    timer: Option<Instant>,
     budgets: &'static [usize],
     record: bool,
 }
@@ -59,9 +59,9 @@ impl<'s> Run<'s> {
         rules.printable = dice.chance(20);
         rules.hidden = dice.chance(20);
         rules.request_line = *dice.pick(&[512, 512, 600, 2000, 100_000]);
-        // Some are all about a file that becomes shorter.
+        // Some runs request mostly a file that becomes shorter.
         let shrinking = dice.chance(15);
-        let mood = mood(&mut dice, shrinking);
+        let fault_rates = fault_rates(&mut dice, shrinking);
         let fatal = *dice.pick(&[0, 0, 2, 10, 40]);
         let mut script = Vec::new();
         let many = *dice.pick(&[1, 3, 10, 10, 60]);
@@ -112,11 +112,11 @@ impl<'s> Run<'s> {
         };
         let mut run = Run {
             connection,
-            wire: Wire::new(dice, mood, world, script),
+            socket: Socket::new(dice, fault_rates, world, script),
             oracle,
             settings,
             now,
-            told_at_drain: None,
+            reported_at_drain: None,
             task: None,
             lent_at_drain: false,
             gone: None,
@@ -124,45 +124,45 @@ impl<'s> Run<'s> {
             shrinking,
             disk_timed_out: false,
             without_thread: false,
-            diary: Vec::new(),
+            trace: Vec::new(),
             files: RootView::new(policy.clone()),
-            asked_of: policy.clone(),
+            lookup_policy: policy.clone(),
             policy,
             scratch: Scratch::default(),
             memory: SendMemory::default(),
             events: Vec::new(),
-            alarm: None,
+            timer: None,
             budgets,
             record,
         };
-        run.diary.push(format!("{encoding:?} {rules:?} {mood:?} budgets {budgets:?}"));
-        run.diary.push(format!("script {}", show(&run.wire.script)));
-        run.set_alarm();
+        run.trace.push(format!("{encoding:?} {rules:?} {fault_rates:?} budgets {budgets:?}"));
+        run.trace.push(format!("script {}", show(&run.socket.script)));
+        run.set_timer();
         run
     }
 
-    /// The event loop calls [`Connection::drive`].
+    /// Calls [`Connection::drive`].
     pub(crate) fn serve(&mut self, cause: Cause) {
         self.with_connection(|connection, cx| connection.drive(cause, cx));
     }
 
-    /// The event loop takes what the client has sent.
+    /// Calls [`Connection::receive`].
     fn receive(&mut self) {
         self.with_connection(|connection, cx| connection.receive(cx));
     }
 
-    fn with_connection(&mut self, step: impl FnOnce(&mut Connection, &mut Context<'_, Wire<'s>>)) {
+    fn with_connection(&mut self, step: impl FnOnce(&mut Connection, &mut Context<'_, Socket<'s>>)) {
         if self.gone.is_some() {
             return;
         }
-        let budget = *self.wire.dice.pick(self.budgets);
+        let budget = *self.socket.dice.pick(self.budgets);
         let before = self.connection.phase();
         let mut cx = Context {
-            transport: &mut self.wire,
+            transport: &mut self.socket,
             files: &mut self.files,
             settings: &self.settings,
             now: self.now,
-            draining: self.told_at_drain.is_some(),
+            draining: self.reported_at_drain.is_some(),
             record: self.record,
             scratch: &mut self.scratch,
             events: &mut self.events,
@@ -171,13 +171,13 @@ impl<'s> Run<'s> {
         };
         step(&mut self.connection, &mut cx);
         if let Some(task) = cx.task.take() {
-            assert!(self.task.is_none(), "a second task while the first has not come back");
+            assert!(self.task.is_none(), "a second task before the first is returned");
             if let Task::Send(task) = &task {
                 assert!(!task.goes_on(), "a task that was run before");
-                assert!(self.wire.lent, "a task without the stream");
+                assert!(self.socket.lent, "a task without the stream");
             }
             self.task = Some(task);
-            self.asked_of = self.policy.clone();
+            self.lookup_policy = self.policy.clone();
         }
         if before != Phase::Sending && self.connection.phase() == Phase::Sending {
             self.last_taken = self.now;
@@ -186,133 +186,133 @@ impl<'s> Run<'s> {
         if self.gone.is_some() {
             self.abandon();
         }
-        self.take_told();
-        // What a thread has written is told of when it is done.
-        if !self.wire.lent {
-            self.oracle.check_written(&self.wire);
-            self.oracle.check_told();
+        self.take_report();
+        // A thread's answers are reported when the task is returned.
+        if !self.socket.lent {
+            self.oracle.check_written(&self.socket);
+            self.oracle.check_reported();
         }
-        self.diary.push(format!(
+        self.trace.push(format!(
             "        {:?} {:?}, read {} of {}, written {}, taken {}, task {}",
             self.connection.phase(),
             self.connection.awaits(),
-            self.wire.read,
-            self.wire.script.len(),
-            self.wire.written.len(),
-            self.wire.taken,
+            self.socket.read,
+            self.socket.script.len(),
+            self.socket.written.len(),
+            self.socket.taken,
             describe(self.task.as_ref()),
         ));
         checks::after_step(self);
         if let Some(reason) = self.gone {
             checks::after_end(self, reason);
         } else {
-            self.set_alarm();
+            self.set_timer();
         }
     }
 
-    /// The poll returns: what it told is looked at, then what is due.
+    /// Does what a worker does after its poll: handles events, then the timer.
     pub(crate) fn poll(&mut self) {
-        self.wire.poll();
+        self.socket.poll();
         if self.is_ready() {
             self.receive();
             self.serve(Cause::Ready);
         }
-        if self.gone.is_none() && self.alarm.is_some_and(|alarm| alarm <= self.now) {
-            self.alarm = None;
+        if self.gone.is_none() && self.timer.is_some_and(|timer| timer <= self.now) {
+            self.timer = None;
             let due = self.connection.deadline(&self.settings).is_some_and(|deadline| deadline <= self.now);
             if due {
                 if self.connection.phase() == Phase::Reading {
-                    self.oracle.time_is_up(&self.wire);
+                    self.oracle.time_is_up(&self.socket);
                 }
                 if self.connection.phase() == Phase::Waiting {
                     self.oracle.disk_fails();
                 }
-                self.disk_timed_out |= self.connection.phase() == Phase::Waiting || self.wire.lent;
-                self.diary.push("    deadline".to_owned());
+                self.disk_timed_out |= self.connection.phase() == Phase::Waiting || self.socket.lent;
+                self.trace.push("    deadline".to_owned());
                 self.serve(Cause::Deadline);
             } else {
-                self.set_alarm();
+                self.set_timer();
             }
         }
     }
 
-    /// Whether something can be done without waiting.
+    /// Whether the connection can continue without waiting.
     pub(crate) fn is_ready(&self) -> bool {
-        self.gone.is_none() && self.connection.is_ready(&self.wire)
+        self.gone.is_none() && self.connection.is_ready(&self.socket)
     }
 
-    /// Only an earlier deadline moves the alarm; a later one is found out about when it rings.
-    fn set_alarm(&mut self) {
+    /// An earlier deadline moves the timer. A later one is noticed when the timer expires.
+    fn set_timer(&mut self) {
         if let Some(deadline) = self.connection.deadline(&self.settings)
-            && self.alarm.is_none_or(|alarm| deadline < alarm)
+            && self.timer.is_none_or(|timer| deadline < timer)
         {
-            self.alarm = Some(deadline);
+            self.timer = Some(deadline);
         }
     }
 
-    /// When the event loop wakes up by itself.
-    pub(crate) fn alarm(&self) -> Option<Instant> {
-        self.alarm
+    /// When the timer expires.
+    pub(crate) fn timer(&self) -> Option<Instant> {
+        self.timer
     }
 
-    /// Nobody has asked for anything in a while: what is kept open is closed.
-    pub(crate) fn age(&mut self) {
+    /// Closes files that were not requested for a while.
+    pub(crate) fn expire_files(&mut self) {
         self.files.expire_idle();
     }
 
-    /// A thread has looked something up, or there was none to do it.
-    pub(crate) fn found(&mut self, done: Option<JobResult>) {
+    /// A thread returns the result of a look-up; none if no thread was available.
+    pub(crate) fn looked_up(&mut self, done: Option<JobResult>) {
         if let Some(done) = &done {
-            self.files.update_from(&self.asked_of, done);
+            self.files.update_from(&self.lookup_policy, done);
         }
         self.serve(Cause::LookedUp(done));
     }
 
-    /// A thread sends for a while.
+    /// A thread runs a task to send once.
     pub(crate) fn run_task(&mut self, task: &mut SendTask) {
-        self.wire.in_thread = true;
-        task.run(&mut self.wire, &mut self.memory);
-        self.wire.in_thread = false;
-        self.diary.push(format!(
-            "        a thread has sent, written {}, goes on {}",
-            self.wire.written.len(),
+        self.socket.in_thread = true;
+        task.run(&mut self.socket, &mut self.memory);
+        self.socket.in_thread = false;
+        self.trace.push(format!(
+            "        a thread has sent, written {}, continues {}",
+            self.socket.written.len(),
             task.goes_on(),
         ));
     }
 
-    /// A thread gives back what it was to send.
+    /// A thread returns a task to send.
     pub(crate) fn sent(&mut self, task: Box<SendTask>) {
         self.serve(Cause::Sent(task));
         if std::mem::take(&mut self.lent_at_drain) {
-            self.told_at_drain = Some(self.oracle.told());
+            self.reported_at_drain = Some(self.oracle.reported());
         }
     }
 
-    /// What a thread has of a connection that was removed. It may begin to send all the same.
+    /// Returns the task of a connection that was removed. A thread may still run it once.
     fn abandon(&mut self) {
-        self.wire.removed = true;
+        self.socket.removed = true;
         if let Some(Task::Send(mut task)) = self.task.take() {
-            if self.wire.dice.chance(50) {
+            if self.socket.dice.chance(50) {
                 self.run_task(&mut task);
             }
-            self.wire.lent = false;
+            self.socket.lent = false;
             self.events.extend(task.abandon());
         }
     }
 
-    fn take_told(&mut self) {
+    fn take_report(&mut self) {
         for event in std::mem::take(&mut self.events) {
             if let Event::Answered(answered) = event {
-                self.diary.push(format!("        told {answered:?}"));
-                self.oracle.take_told(&answered, &self.wire);
+                self.trace.push(format!("        reported {answered:?}"));
+                self.oracle.take_report(&answered, &self.socket);
             }
         }
     }
 
-    /// A reload: the world's rules are given to the connection, and what is known of the root is forgotten.
+    /// A reload: the connection gets the world's rules, and the view of the root its new policy.
     pub(crate) fn reload(&mut self) {
-        apply(&mut self.settings, &self.wire.world);
-        self.policy = self.wire.world.policy();
+        apply(&mut self.settings, &self.socket.world);
+        self.policy = self.socket.world.policy();
         self.files.set_policy(self.policy.clone());
     }
 }
@@ -323,16 +323,16 @@ fn apply(settings: &mut Settings, world: &World<'_>) {
     settings.request_line = rules.request_line as u64;
 }
 
-/// Bytes that the kernel keeps for a client that does not take them.
+/// Sizes of the socket's send buffer.
 const WINDOWS: [usize; 6] = [1 << 30, 1 << 30, 200_000, 70_000, 4096, 50];
 
-fn mood(dice: &mut Dice, shrinking: bool) -> Mood {
+fn fault_rates(dice: &mut Dice, shrinking: bool) -> FaultRates {
     let windows = if shrinking { [1 << 30, 70_000, 70_000, 70_000, 20_000, 4096] } else { WINDOWS };
     let window = *dice.pick(&windows);
     if !shrinking && dice.chance(15) {
-        return Mood { window, ..Mood::default() };
+        return FaultRates { window, ..FaultRates::default() };
     }
-    Mood {
+    FaultRates {
         interrupted: *dice.pick(&[0, 0, 5, 40]),
         would_block: *dice.pick(&[0, 0, 5, 30]),
         short: *dice.pick(&[0, 0, 10, 60]),
@@ -352,7 +352,7 @@ fn describe(task: Option<&Task>) -> String {
     }
 }
 
-/// Bytes as a person can read them.
+/// Bytes in readable form.
 pub(crate) fn show(bytes: &[u8]) -> String {
     const MOST: usize = 3000;
     let more = if bytes.len() > MOST { " [...]" } else { "" };

@@ -1,8 +1,8 @@
-//! What clients say: requests made by the grammar, requests that were damaged, and words thrown together.
+//! Random requests: valid, damaged, and sequences of random elements.
 
 use super::dice::Dice;
 
-/// Names to ask for, with the size of what they name.
+/// Names for requests, with the sizes of their files.
 pub(crate) struct Catalogue {
     pub(crate) names: Vec<(Vec<u8>, usize)>,
 }
@@ -52,8 +52,8 @@ const ODD_NUMBERS: &[&str] = &[
 ];
 
 impl Catalogue {
-    /// A request with its end of line. With `fatal` percent it is one that ends the connection; by accident it may be
-    /// another time too.
+    /// A request with its end of line. With `fatal` percent probability it ends the connection; others may do so by
+    /// chance.
     pub(crate) fn request(&self, dice: &mut Dice, fatal: usize) -> Vec<u8> {
         if dice.chance(fatal) {
             return self.fatal(dice);
@@ -101,7 +101,7 @@ impl Catalogue {
         (dice.pick(ODD_NAMES).to_vec(), 0)
     }
 
-    /// Elements that do not belong together, with what is almost one space between them.
+    /// Random elements with random separators.
     fn words(&self, dice: &mut Dice) -> Vec<u8> {
         let mut line = Vec::new();
         for _ in 0..dice.between(1, 6) {
@@ -166,7 +166,7 @@ fn numbers(dice: &mut Dice, size: usize) -> String {
     if dice.chance(50) { format!("{zeros}{offset} {length}") } else { format!("{offset} {zeros}{length}") }
 }
 
-/// Changes a line a little, but makes no end of line of it.
+/// Changes a few bytes of a line. Inserts no LF.
 fn damage(dice: &mut Dice, line: &mut Vec<u8>) {
     let at = dice.below(line.len() + 1);
     let byte = *dice.pick(b" \t\r\0aZ09-_./\\@~\x7f\x80\xff+=");

@@ -1,4 +1,4 @@
-//! What happens to a connection, step by step, until it ends.
+//! The random steps of a run.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use rustix::io::Errno;
 
 use super::dice::Dice;
 use super::run::Run;
-use super::wire::Mood;
+use super::socket::FaultRates;
 use super::world::Store;
 
-/// How often each kind of step is made.
+/// The frequency of each kind of step.
 struct Plan {
     weights: [usize; 13],
     steps: usize,
@@ -30,7 +30,7 @@ const KINDS: [&str; 13] = [
     "break",
     "half-close",
     "forget pages",
-    "age",
+    "expire files",
 ];
 
 fn plan(dice: &mut Dice, shrinking: bool) -> Plan {
@@ -54,25 +54,25 @@ fn plan(dice: &mut Dice, shrinking: bool) -> Plan {
     Plan { weights, steps: dice.below(most + 1) }
 }
 
-/// Runs one connection from its beginning to its end, and checks it all the way.
-pub(crate) fn live(dice: Dice, store: &Store) -> CloseReason {
+/// Runs one connection until it is closed, and checks it after each step.
+pub(crate) fn run_connection(dice: Dice, store: &Store) -> CloseReason {
     let mut run = Run::new(dice, store);
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let plan = plan(&mut run.wire.dice, run.shrinking);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let plan = plan(&mut run.socket.dice, run.shrinking);
         for _ in 0..plan.steps {
             if run.gone.is_some() {
                 break;
             }
-            let kind = run.wire.dice.weighted(&plan.weights);
-            run.diary.push(KINDS[kind].to_owned());
+            let kind = run.socket.dice.weighted(&plan.weights);
+            run.trace.push(KINDS[kind].to_owned());
             step(&mut run, kind);
         }
-        run.diary.push("all goes well from here".to_owned());
+        run.trace.push("no more faults".to_owned());
         end(&mut run)
     }));
-    outcome.unwrap_or_else(|panic| {
-        eprintln!("what happened:");
-        for line in &run.diary {
+    result.unwrap_or_else(|panic| {
+        eprintln!("trace:");
+        for line in &run.trace {
             eprintln!("{line}");
         }
         std::panic::resume_unwind(panic)
@@ -80,12 +80,12 @@ pub(crate) fn live(dice: Dice, store: &Store) -> CloseReason {
 }
 
 fn step(run: &mut Run<'_>, kind: usize) {
-    let dice = &mut run.wire.dice;
+    let dice = &mut run.socket.dice;
     match kind {
         0 => {
             let most = *dice.pick(&[1, 10, 100, 20_000]);
             let count = dice.between(1, most);
-            run.wire.deliver(count);
+            run.socket.deliver(count);
         }
         1 => {
             let most = *dice.pick(&[1, 100, 10_000, 10_000_000]);
@@ -95,46 +95,46 @@ fn step(run: &mut Run<'_>, kind: usize) {
         2 => run.poll(),
         3 => task(run),
         4 => clock(run),
-        // Before an answer is begun it would only be another size.
+        // Before the answer begins the file would only have another size.
         5 if run.connection.phase() == Phase::Sending || dice.chance(10) => {
-            let size = dice.below(run.wire.world.shrunk_to + 1);
-            run.wire.world.shrink(size);
+            let size = dice.below(run.socket.world.shrunk_to + 1);
+            run.socket.world.shrink(size);
         }
         5 => run.poll(),
         6 => reload(run),
         7 => {
             let root = *dice.pick(&[Some(0), Some(1), None]);
-            run.wire.world.switch(root);
+            run.socket.world.switch(root);
         }
-        8 if run.told_at_drain.is_none() => {
-            run.told_at_drain = Some(run.oracle.told());
-            run.lent_at_drain = run.wire.lent;
+        8 if run.reported_at_drain.is_none() => {
+            run.reported_at_drain = Some(run.oracle.reported());
+            run.lent_at_drain = run.socket.lent;
             run.serve(Cause::Drain);
         }
         8 => run.serve(Cause::Abort(CloseReason::Cut)),
         9 => {
-            run.wire.broken = true;
-            if run.wire.dice.chance(50) {
+            run.socket.broken = true;
+            if run.socket.dice.chance(50) {
                 run.serve(Cause::Reset);
             }
         }
         10 => {
-            let (arrived, script) = (run.wire.arrived, &mut run.wire.script);
+            let (arrived, script) = (run.socket.arrived, &mut run.socket.script);
             script.truncate(arrived);
-            run.wire.ended = true;
+            run.socket.ended = true;
         }
-        11 => run.wire.world.forget_pages(),
-        _ => run.age(),
+        11 => run.socket.world.forget_pages(),
+        _ => run.expire_files(),
     }
 }
 
 fn take(run: &mut Run<'_>, count: usize) {
-    if run.wire.take(count) > 0 {
+    if run.socket.take(count) > 0 {
         run.last_taken = run.now;
     }
 }
 
-/// A thread does what it was given, or some of it, or there is none to do it.
+/// A thread runs the task, in whole or in part, or no thread is available.
 fn task(run: &mut Run<'_>) {
     match run.task.take() {
         None => {}
@@ -145,31 +145,31 @@ fn task(run: &mut Run<'_>) {
 
 fn look_up(run: &mut Run<'_>, job: Job) {
     if run.connection.phase() != Phase::Waiting {
-        // It has given the disk up.
-        return run.found(Some(job.run()));
+        // The connection no longer waits for the disk.
+        return run.looked_up(Some(job.run()));
     }
-    let done = match run.wire.dice.below(100) {
-        // There is no thread.
+    let done = match run.socket.dice.below(100) {
+        // No thread is available.
         0..2 => None,
         2..5 => Some(match job {
             Job::Find { .. } => JobResult::Found(Err(Fault::Unreadable(Errno::IO)), None),
             Job::List { .. } => JobResult::Listed(Err(Fault::Unreadable(Errno::IO)), None),
         }),
-        _ => return run.found(Some(job.run())),
+        _ => return run.looked_up(Some(job.run())),
     };
     run.oracle.disk_fails();
-    run.found(done);
+    run.looked_up(done);
 }
 
-/// The answers go back when they are sent, or the client takes no more. Others may have their turn before, and where there
-/// is no thread they go back as they are.
+/// A task is returned when its answers are sent or the send buffer is full. It may be queued again before, and without
+/// a thread it is returned unchanged.
 fn send(run: &mut Run<'_>, mut task: Box<SendTask>) {
-    if run.wire.dice.chance(2) {
+    if run.socket.dice.chance(2) {
         run.without_thread |= !task.goes_on();
         return run.sent(task);
     }
     run.run_task(&mut task);
-    if task.goes_on() && run.wire.dice.chance(80) {
+    if task.goes_on() && run.socket.dice.chance(80) {
         run.task = Some(Task::Send(task));
     } else {
         run.sent(task);
@@ -177,21 +177,21 @@ fn send(run: &mut Run<'_>, mut task: Box<SendTask>) {
 }
 
 fn clock(run: &mut Run<'_>) {
-    let dice = &mut run.wire.dice;
+    let dice = &mut run.socket.dice;
     let forward = match dice.below(5) {
         0 => Duration::from_micros(dice.below(200_000) as u64),
         1 => Duration::from_secs(dice.below(100) as u64),
-        // A machine that was asleep.
+        // The machine was suspended.
         2 => Duration::from_secs(dice.below(400_000_000) as u64),
-        _ => run.alarm().map_or(Duration::ZERO, |alarm| alarm.saturating_duration_since(run.now)),
+        _ => run.timer().map_or(Duration::ZERO, |timer| timer.saturating_duration_since(run.now)),
     };
     run.now += forward;
     run.poll();
 }
 
 fn reload(run: &mut Run<'_>) {
-    let dice = &mut run.wire.dice;
-    let mut rules = run.wire.world.now().rules;
+    let dice = &mut run.socket.dice;
+    let mut rules = run.socket.world.now().rules;
     match dice.below(4) {
         0 => rules.printable = !rules.printable,
         1 => rules.hidden = !rules.hidden,
@@ -206,18 +206,18 @@ fn reload(run: &mut Run<'_>) {
         run.settings.request = Duration::from_secs(dice.between(1, 100) as u64);
         run.settings.stall = Duration::from_secs(dice.between(1, 100) as u64);
     }
-    run.wire.world.set_rules(rules);
+    run.socket.world.set_rules(rules);
     run.reload();
 }
 
-/// From here on nothing goes wrong any more: the connection must come to its end, and by its own events alone.
+/// Without further faults, the connection must end by itself.
 fn end(run: &mut Run<'_>) -> CloseReason {
-    run.wire.mood = Mood { window: run.wire.mood.window.max(4096), ..Mood::default() };
+    run.socket.fault_rates = FaultRates { window: run.socket.fault_rates.window.max(4096), ..FaultRates::default() };
     if run.settings.rate < 1 << 20 {
         run.settings.rate = 0;
     }
-    run.wire.deliver(usize::MAX);
-    run.wire.ended = true;
+    run.socket.deliver(usize::MAX);
+    run.socket.ended = true;
     for _ in 0..200_000 {
         if let Some(reason) = run.gone {
             return reason;
@@ -225,7 +225,7 @@ fn end(run: &mut Run<'_>) -> CloseReason {
         take(run, usize::MAX);
         match run.task.take() {
             Some(Task::LookUp(job)) => {
-                run.found(Some(job.run()));
+                run.looked_up(Some(job.run()));
                 continue;
             }
             Some(Task::Send(mut task)) => {
@@ -239,15 +239,15 @@ fn end(run: &mut Run<'_>) -> CloseReason {
             }
             None => {}
         }
-        run.wire.poll();
+        run.socket.poll();
         if !run.is_ready() {
-            // Only its rate may hold it up.
-            let alarm = run.alarm().expect("it waits for something");
-            let patience = alarm.saturating_duration_since(run.now);
-            assert!(patience <= Duration::from_secs(1), "nothing will wake it for {patience:?}: a hang");
-            run.now = run.now.max(alarm);
+            // Only a rate limit may delay it.
+            let timer = run.timer().expect("it waits for something");
+            let patience = timer.saturating_duration_since(run.now);
+            assert!(patience <= Duration::from_secs(1), "hang: no event for {patience:?}");
+            run.now = run.now.max(timer);
         }
         run.poll();
     }
-    panic!("no end in sight, in phase {:?}", run.connection.phase());
+    panic!("no end, in phase {:?}", run.connection.phase());
 }

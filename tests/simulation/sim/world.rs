@@ -1,4 +1,4 @@
-//! What is published while a simulation runs: real files on a real file system, and what a model knows of them.
+//! The published files of a simulation: real files, and the model's record of them.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -18,25 +18,25 @@ use super::script::Catalogue;
 pub(crate) const SHRINKS: &[u8] = b"shrinks";
 const SHRINKS_SIZE: usize = 200_000;
 
-/// Files whose pages are forgotten now and then.
+/// Files that are dropped from the page cache at times.
 const LARGE: [&str; 6] = ["a/f3000000", "a/f250000", "a/f100000", "a/f65537", "a/f10", "a/shrinks"];
 
-/// Two roots, and the link that leads to one of them. Made once for many runs.
+/// Two directories, and the link to one of them that is the root. Shared by many runs.
 pub(crate) struct Store {
     dir: TempDir,
     trees: [Arc<Tree>; 2],
     pub(crate) catalogue: Catalogue,
-    /// What a run has changed: the link, the file that became shorter.
+    /// A run has changed the link or truncated the file.
     changed: Cell<bool>,
-    /// The kernel may have forgotten what is in the files.
+    /// The files may not be in the page cache.
     cold: Cell<bool>,
-    /// It was made where there is no disk.
+    /// The files are on a tmpfs.
     in_memory: bool,
 }
 
-/// What was true from some time on.
+/// The state from one moment on.
 #[derive(Clone)]
-pub(crate) struct Era {
+pub(crate) struct Snapshot {
     pub(crate) rules: Rules,
     /// None while the root is missing.
     pub(crate) tree: Option<Arc<Tree>>,
@@ -45,7 +45,7 @@ pub(crate) struct Era {
 /// The state of a store in one run.
 pub(crate) struct World<'s> {
     store: &'s Store,
-    pub(crate) eras: Vec<Era>,
+    pub(crate) snapshots: Vec<Snapshot>,
     /// The size of the file that may become shorter.
     pub(crate) shrunk_to: usize,
     root: Option<usize>,
@@ -63,7 +63,7 @@ fn content(seed: u32, size: usize) -> Arc<Vec<u8>> {
 }
 
 impl Store {
-    /// Makes one below `place`, or where temporary files go.
+    /// Creates one below `place`, or in the directory for temporary files.
     pub(crate) fn new(place: Option<&Path>) -> Store {
         let mut builder = tempfile::Builder::new();
         let dir = match place {
@@ -83,7 +83,7 @@ impl Store {
         for name in [&b".hidden"[..], b"at@b", b"bad name", b"tab\tbed", b"\xff"] {
             trees[0].insert(name.to_vec(), Node::File { bytes: content(200, 5), size: 5 });
         }
-        // The same names with other bytes, and so many that a listing does not go out in one piece.
+        // The same names with other bytes, and enough names that a listing needs several writes.
         trees[1].insert(b"f10".to_vec(), Node::File { bytes: content(300, 12), size: 12 });
         trees[1].insert(b"f100000".to_vec(), Node::File { bytes: content(301, 90_000), size: 90_000 });
         for number in 0..300 {
@@ -130,7 +130,7 @@ impl Store {
         store
     }
 
-    /// The default configuration's, with a line limit that is soon reached.
+    /// Those of the default configuration, with a small line limit.
     pub(crate) fn rules(&self) -> Rules {
         Rules { printable: false, hidden: false, links: true, request_line: 512 }
     }
@@ -141,7 +141,7 @@ impl Store {
 }
 
 impl<'s> World<'s> {
-    /// The first root, with all its files whole.
+    /// The first directory, with complete files.
     pub(crate) fn new(store: &'s Store, rules: Rules) -> World<'s> {
         if store.changed.replace(false) {
             let Some(Node::File { bytes, .. }) = store.trees[0].get(SHRINKS) else { unreachable!("it was made") };
@@ -153,8 +153,8 @@ impl<'s> World<'s> {
                 drop(fs::read(store.dir.path().join(name)));
             }
         }
-        let era = Era { rules, tree: Some(store.trees[0].clone()) };
-        World { store, eras: vec![era], shrunk_to: SHRINKS_SIZE, root: Some(0) }
+        let snapshot = Snapshot { rules, tree: Some(store.trees[0].clone()) };
+        World { store, snapshots: vec![snapshot], shrunk_to: SHRINKS_SIZE, root: Some(0) }
     }
 
     /// Whether no file is on a disk.
@@ -162,41 +162,41 @@ impl<'s> World<'s> {
         self.store.in_memory
     }
 
-    /// The number of the present era.
-    pub(crate) fn era(&self) -> usize {
-        self.eras.len() - 1
+    /// The index of the current snapshot.
+    pub(crate) fn snapshot(&self) -> usize {
+        self.snapshots.len() - 1
     }
 
-    pub(crate) fn now(&self) -> &Era {
-        self.eras.last().expect("there is a first era")
+    pub(crate) fn now(&self) -> &Snapshot {
+        self.snapshots.last().expect("at least one snapshot")
     }
 
     pub(crate) fn set_rules(&mut self, rules: Rules) {
         let tree = self.now().tree.clone();
-        self.eras.push(Era { rules, tree });
+        self.snapshots.push(Snapshot { rules, tree });
     }
 
-    /// The root's path leads to another directory, or nowhere.
+    /// Changes the target of the root's link, or removes the link.
     pub(crate) fn switch(&mut self, root: Option<usize>) {
         self.store.changed.set(true);
         switch(&self.store.link(), root.map(|root| ["a", "b"][root]));
         self.root = root;
-        self.look();
+        self.add_snapshot();
     }
 
-    /// Cuts the file that may become shorter.
+    /// Truncates the file that may become shorter.
     pub(crate) fn shrink(&mut self, size: usize) {
         if size < self.shrunk_to {
             self.store.changed.set(true);
             let file = File::options().write(true).open(self.store.dir.path().join("a/shrinks")).expect("the file");
             file.set_len(size as u64).expect("a shorter file");
             self.shrunk_to = size;
-            self.look();
+            self.add_snapshot();
         }
     }
 
-    /// A new era, of what is there now.
-    fn look(&mut self) {
+    /// Adds a snapshot of the current state.
+    fn add_snapshot(&mut self) {
         let tree = self.root.map(|root| {
             let mut tree = self.store.trees[root].clone();
             if root == 0
@@ -208,10 +208,10 @@ impl<'s> World<'s> {
             tree
         });
         let rules = self.now().rules;
-        self.eras.push(Era { rules, tree });
+        self.snapshots.push(Snapshot { rules, tree });
     }
 
-    /// Has the kernel forget what it holds of the files, so that reading them has to wait for the disk.
+    /// Drops the files from the page cache, so that reading them has to wait for the disk.
     pub(crate) fn forget_pages(&self) {
         self.store.cold.set(true);
         for name in LARGE {
@@ -221,7 +221,7 @@ impl<'s> World<'s> {
         }
     }
 
-    /// The root and the rules of now, as the daemon is given them.
+    /// The policy for the current root and rules.
     pub(crate) fn policy(&self) -> Arc<Policy> {
         let Rules { printable, hidden, links, .. } = self.now().rules;
         Arc::new(Policy {
@@ -238,10 +238,10 @@ impl<'s> World<'s> {
         })
     }
 
-    /// A listing is kept for the next who asks once the directory has not changed for a while. Waits until it has not,
-    /// so that whether one is kept depends on the run alone.
+    /// A listing is cached if the directory has not changed for a while. Waits that long, so that caching does not depend
+    /// on the time since the files were created.
     fn wait_until_settled(&mut self) {
-        // Listings of the second root are never kept, for it holds links.
+        // Listings of the second directory are never cached, because it contains links.
         let policy = self.policy();
         let mut files = RootView::new(policy.clone());
         while let Lookup::Pending(job) = files.list() {

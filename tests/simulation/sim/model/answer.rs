@@ -1,4 +1,4 @@
-//! What the daemon says (hftp(7), REQUESTS, CODES and ANSWERS TO GET_SLICE).
+//! The answers (hftp(7), REQUESTS, CODES and ANSWERS TO GET_SLICE).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) struct Answer {
     pub(crate) parts: Vec<Part>,
     /// Whether the connection is closed after it.
     pub(crate) last: bool,
-    /// The file whose bytes it holds, and where in it they end.
+    /// The file whose bytes it contains, and their end offset.
     pub(crate) slice: Option<(Vec<u8>, usize)>,
 }
 
@@ -26,12 +26,12 @@ pub(crate) enum Part {
     Text(Vec<u8>),
     /// These bytes of a file.
     Bytes(Arc<Vec<u8>>, Range<usize>),
-    /// These bytes of a file, cut into fragments as the daemon likes.
+    /// These bytes of a file, in fragments of any size.
     Fragments(Arc<Vec<u8>>, Range<usize>),
 }
 
 impl Answer {
-    /// A code and its text, and nothing else.
+    /// A status line only.
     pub(crate) fn code(code: u16) -> Answer {
         let text = match code {
             0 => "OK",
@@ -54,7 +54,7 @@ impl Answer {
         answer
     }
 
-    /// The answer to a request, or to a line that is none. Without a tree the root is missing.
+    /// The answer to a request or an invalid line. Without a tree the root is missing.
     pub(crate) fn to(
         request: Result<Request<'_>, u16>,
         rules: &Rules,
@@ -104,8 +104,8 @@ impl Answer {
         let mut text = Vec::new();
         // A tree is sorted by bytes.
         for name in tree.keys() {
-            let askable = (1..=255).contains(&name.len()) && name.iter().all(|&byte| rules.allow(byte));
-            if askable && !matches!(find(name, rules, tree), None | Some(Node::Other)) {
+            let allowed = (1..=255).contains(&name.len()) && name.iter().all(|&byte| rules.allow(byte));
+            if allowed && !matches!(find(name, rules, tree), None | Some(Node::Other)) {
                 text.extend_from_slice(name);
                 text.extend_from_slice(b"\r\n");
             }
@@ -137,7 +137,7 @@ impl Answer {
     }
 }
 
-/// A file of this name, if there is one that is served.
+/// The file of this name, if it is served.
 fn find<'t>(name: &[u8], rules: &Rules, tree: &'t Tree) -> Option<&'t Node> {
     let node = tree.get(name)?;
     let served = (rules.hidden || !name.starts_with(b".")) && (rules.links || !matches!(node, Node::Link { .. }));

@@ -1,20 +1,20 @@
-//! Whether bytes are an answer, or the beginning of one.
+//! Compares bytes with an expected answer.
 
 use super::answer::{Answer, Part};
 
-/// Compares bytes, as they come, with an answer.
+/// Compares bytes with an answer as they arrive.
 #[derive(Clone, Debug)]
 pub(crate) struct Match {
     pub(crate) answer: Answer,
-    /// The part that comes next, and how many bytes of it have come.
+    /// The current part, and how many of its bytes have arrived.
     part: usize,
     at: usize,
     fragment: Fragment,
-    /// Bytes that have come.
+    /// The number of bytes that have arrived.
     pub(crate) taken: usize,
 }
 
-/// Where in a fragment the bytes are.
+/// The position in a fragment.
 #[derive(Clone, Debug)]
 enum Fragment {
     Head(Vec<u8>),
@@ -33,12 +33,12 @@ impl Match {
         new
     }
 
-    /// Whether all of the answer has come.
+    /// Whether the answer is complete.
     pub(crate) fn is_whole(&self) -> bool {
         self.part == self.answer.parts.len()
     }
 
-    /// Takes the bytes that are of this answer and says how many they were; an error says what is wrong with them.
+    /// Takes the bytes of this answer and returns their number, or the difference.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, String> {
         let mut used = 0;
         while used < bytes.len() && !self.is_whole() {
@@ -64,7 +64,7 @@ impl Match {
         Ok(used)
     }
 
-    /// Goes on to the next part if this one is complete.
+    /// Continues with the next part if this one is complete.
     fn skip(&mut self) {
         while let Some(part) = self.answer.parts.get(self.part) {
             let complete = match part {
@@ -90,11 +90,11 @@ fn compare(bytes: &[u8], wanted: &[u8]) -> Result<usize, String> {
     }
     let at = bytes.iter().zip(wanted).position(|(byte, wanted)| byte != wanted).unwrap_or(0);
     let around = |bytes: &[u8]| bytes[at..bytes.len().min(at + 60)].escape_ascii().to_string();
-    Err(format!("\"{}\" where \"{}\" belongs", around(bytes), around(wanted)))
+    Err(format!("got \"{}\", expected \"{}\"", around(bytes), around(wanted)))
 }
 
 impl Fragment {
-    /// Takes one step. Returns how many bytes were used, and how many of them were of the slice.
+    /// Takes one step. Returns the number of bytes used, and how many of them belong to the slice.
     fn take(&mut self, bytes: &[u8], slice: &[u8]) -> Result<(usize, usize), String> {
         match (&mut *self, bytes[0]) {
             (Fragment::Head(digits), digit @ b'0'..=b'9') if digits.len() < 10 => {
@@ -104,7 +104,7 @@ impl Fragment {
             (Fragment::Head(digits), b' ') if !digits.is_empty() => {
                 let length: usize = String::from_utf8_lossy(digits).parse().map_err(|_| "no length".to_owned())?;
                 if length == 0 || length > slice.len() || length > LARGEST || digits[0] == b'0' {
-                    return Err(format!("a fragment of {length} bytes with {} to go", slice.len()));
+                    return Err(format!("a fragment of {length} bytes with {} bytes left", slice.len()));
                 }
                 *self = Fragment::Body(length);
                 Ok((1, 0))

@@ -1,5 +1,5 @@
-//! The protocol as hftp(7) tells it, written for the tests and plainly: whole lines, whole files, nothing that streams.
-//! It shares no code with the daemon, so that the two agree by the protocol alone.
+//! A simple model of hftp(7) for the tests: complete lines, complete files, no streaming. It shares no code with the
+//! daemon.
 
 pub(crate) mod answer;
 pub(crate) mod matching;
@@ -8,7 +8,7 @@ pub(crate) mod request;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the configuration decides of the protocol.
+/// The settings that affect the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Rules {
     /// `files.names = "printable"`
@@ -29,7 +29,7 @@ impl Rules {
     }
 }
 
-/// What a name in the root is.
+/// The kind of file that a name refers to.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
     /// A regular file: the first `size` of these bytes.
@@ -42,5 +42,5 @@ pub(crate) enum Node {
     Other,
 }
 
-/// What is in the root, by name.
+/// The content of the root, by name.
 pub(crate) type Tree = BTreeMap<Vec<u8>, Node>;

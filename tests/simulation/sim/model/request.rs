@@ -1,19 +1,19 @@
-//! What a client says (hftp(7), REQUESTS and CODES).
+//! Requests (hftp(7), REQUESTS and CODES).
 
 use super::Rules;
 
-/// What ends a line.
+/// A line, by its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Line<'a> {
-    /// CR LF; the line is without them.
+    /// Ends with CR LF, which are not included.
     Whole(&'a [u8]),
-    /// An LF that no CR precedes.
+    /// Ends with an LF without a CR.
     BadEol,
-    /// The byte that makes it too long.
+    /// Exceeds the limit.
     TooLong,
 }
 
-/// The first line of a stream and how many bytes of the stream it takes; none while its end has not come.
+/// The first line of a stream and its length in the stream. None while it is incomplete.
 pub(crate) fn first_line(stream: &[u8], limit: usize) -> Option<(Line<'_>, usize)> {
     for (at, &byte) in stream.iter().enumerate() {
         if byte == b'\n' {
@@ -23,7 +23,7 @@ pub(crate) fn first_line(stream: &[u8], limit: usize) -> Option<(Line<'_>, usize
             };
             return Some((line, at + 1));
         }
-        // A CR is of the line only if no LF follows.
+        // A CR belongs to the line only if no LF follows.
         let length = if byte == b'\r' { at } else { at + 1 };
         if length > limit {
             return Some((Line::TooLong, at + 1));
@@ -32,7 +32,7 @@ pub(crate) fn first_line(stream: &[u8], limit: usize) -> Option<(Line<'_>, usize
     None
 }
 
-/// What is asked for.
+/// A request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Request<'a> {
     Listing,
@@ -42,8 +42,8 @@ pub(crate) enum Request<'a> {
     Quit,
 }
 
-/// The request in a line, or the code of the first fault that applies.
-pub(crate) fn judge<'a>(line: Line<'a>, rules: &Rules) -> Result<Request<'a>, u16> {
+/// The request in a line, or the code of its first error.
+pub(crate) fn parse_request<'a>(line: Line<'a>, rules: &Rules) -> Result<Request<'a>, u16> {
     let line = match line {
         Line::BadEol => return Err(100),
         Line::TooLong => return Err(101),
@@ -71,7 +71,7 @@ fn slice<'a>(arguments: &[&'a [u8]], raw: bool, rules: &Rules) -> Result<Request
     Ok(Request::Slice { name: file_name(arguments[0], rules)?, offset, size, raw })
 }
 
-/// One or more digits. What does not fit in 64 bits is beyond every file, and so is the largest that does.
+/// One or more digits. A number beyond 64 bits becomes the largest of 64 bits: both exceed every file.
 fn number(text: &[u8]) -> Result<u128, u16> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return Err(201);

@@ -1,4 +1,4 @@
-//! A socket that does what dice say: it takes and gives a few bytes or many, is interrupted, is not ready, breaks.
+//! A simulated socket with random faults: short reads and writes, EINTR, EAGAIN, resets.
 
 use std::io::{self, ErrorKind};
 
@@ -8,68 +8,68 @@ use hftpd::handle::OpenFile;
 use super::dice::Dice;
 use super::world::World;
 
-/// How often things go wrong, in percent.
+/// The probability of each fault, in percent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mood {
+pub(crate) struct FaultRates {
     pub(crate) interrupted: usize,
     pub(crate) would_block: usize,
     pub(crate) short: usize,
-    /// Bytes that the kernel keeps for the client.
+    /// The size of the send buffer, in bytes.
     pub(crate) window: usize,
-    /// The file becomes shorter just before it is sent from.
+    /// The file becomes shorter before it is read.
     pub(crate) shrinks: usize,
     pub(crate) breaks: usize,
-    /// The disk fails under a file that is being sent.
+    /// Reading the file fails.
     pub(crate) disk_fails: usize,
     pub(crate) shut_fails: usize,
 }
 
-/// The client's end, the kernel in between, and the socket.
-pub(crate) struct Wire<'s> {
+/// The client, the kernel's buffers and the socket.
+pub(crate) struct Socket<'s> {
     pub(crate) dice: Dice,
-    pub(crate) mood: Mood,
+    pub(crate) fault_rates: FaultRates,
     pub(crate) world: World<'s>,
-    /// What the client says.
+    /// What the client sends.
     pub(crate) script: Vec<u8>,
-    /// How much of it has arrived, and how much of that was read.
+    /// How much of it has arrived, and how much was read.
     pub(crate) arrived: usize,
     pub(crate) read: usize,
-    /// Up to where the script had been read in which era.
+    /// The offset up to which the script was read, and the snapshot at that time.
     pub(crate) reads: Vec<(usize, usize)>,
-    /// The client has shut its side.
+    /// The client has shut down its write side.
     pub(crate) ended: bool,
-    /// The end was read.
+    /// The daemon has read the end of the stream.
     pub(crate) end_read: bool,
-    /// What was written.
+    /// The bytes that the daemon has written.
     pub(crate) written: Vec<u8>,
-    /// How much of it the client has taken.
+    /// How many of them the client has read.
     pub(crate) taken: usize,
     pub(crate) broken: bool,
-    /// The write side was shut.
+    /// The daemon has shut down its write side.
     pub(crate) shut: bool,
-    /// What the poll has told, until a call says that it is over.
+    /// What the poll reported, until a call returns EAGAIN.
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// Zeros were sent where a file had become shorter.
+    /// Zeros were sent in place of bytes of a truncated file.
     pub(crate) zeros: bool,
-    /// The disk failed under a file that was being sent.
+    /// Reading a file failed.
     pub(crate) disk_failed: bool,
-    /// The kernel holds back what does not fill a segment.
+    /// TCP_CORK is set.
     pub(crate) corked: bool,
-    /// A thread may write: nobody else does.
+    /// A pool thread has the socket. Only this thread may write.
     pub(crate) lent: bool,
-    /// It is a thread that calls.
+    /// The calls come from a pool thread.
     pub(crate) in_thread: bool,
-    /// The connection was removed, and the socket shut for the thread that still has it.
+    /// The connection was removed, and the socket shut down for the thread that still has it.
     pub(crate) removed: bool,
     pub(crate) calls: usize,
 }
 
-impl<'s> Wire<'s> {
-    pub(crate) fn new(dice: Dice, mood: Mood, world: World<'s>, script: Vec<u8>) -> Wire<'s> {
-        Wire {
+impl<'s> Socket<'s> {
+    pub(crate) fn new(dice: Dice, fault_rates: FaultRates, world: World<'s>, script: Vec<u8>) -> Socket<'s> {
+        Socket {
             dice,
-            mood,
+            fault_rates,
             world,
             script,
             arrived: 0,
@@ -81,7 +81,7 @@ impl<'s> Wire<'s> {
             taken: 0,
             broken: false,
             shut: false,
-            // A client that was just accepted is taken for ready.
+            // A new client is assumed to be ready.
             readable: true,
             writable: true,
             zeros: false,
@@ -99,7 +99,7 @@ impl<'s> Wire<'s> {
         self.arrived = self.script.len().min(self.arrived.saturating_add(count));
     }
 
-    /// The client takes bytes. Returns how many.
+    /// The client reads bytes. Returns their number.
     pub(crate) fn take(&mut self, count: usize) -> usize {
         let count = count.min(self.written.len() - self.taken);
         self.taken += count;
@@ -107,62 +107,62 @@ impl<'s> Wire<'s> {
     }
 
     fn room(&self) -> usize {
-        self.mood.window.saturating_sub(self.written.len() - self.taken)
+        self.fault_rates.window.saturating_sub(self.written.len() - self.taken)
     }
 
-    /// The poll tells what has changed.
+    /// The poll reports what has changed.
     pub(crate) fn poll(&mut self) {
         self.readable |= self.read < self.arrived || (self.ended && !self.end_read) || self.broken;
-        // The kernel makes room known only when there is plenty.
-        self.writable |= self.room() > self.mood.window / 3 || self.broken;
+        // The kernel reports a writable socket only if a third of the buffer is free.
+        self.writable |= self.room() > self.fault_rates.window / 3 || self.broken;
     }
 
-    /// What comes before every call.
-    fn weather(&mut self) -> io::Result<()> {
+    /// Called before every system call.
+    fn inject_fault(&mut self) -> io::Result<()> {
         self.calls += 1;
-        assert!(self.calls < 5_000_000, "this does not end");
-        if self.broken || self.dice.chance(self.mood.breaks) {
+        assert!(self.calls < 5_000_000, "too many system calls");
+        if self.broken || self.dice.chance(self.fault_rates.breaks) {
             self.broken = true;
             return Err(ErrorKind::ConnectionReset.into());
         }
-        if self.dice.chance(self.mood.interrupted) {
+        if self.dice.chance(self.fault_rates.interrupted) {
             return Err(ErrorKind::Interrupted.into());
         }
         Ok(())
     }
 
-    fn not_now(&mut self) -> bool {
-        self.dice.chance(self.mood.would_block)
+    fn inject_would_block(&mut self) -> bool {
+        self.dice.chance(self.fault_rates.would_block)
     }
 
-    fn cut(&mut self, count: usize) -> usize {
-        if count > 1 && self.dice.chance(self.mood.short) {
+    fn shorten(&mut self, count: usize) -> usize {
+        if count > 1 && self.dice.chance(self.fault_rates.short) {
             let most = if self.dice.chance(50) { count.min(4) } else { count };
             return self.dice.between(1, most);
         }
         count
     }
 
-    /// How many of `count` bytes can be written now.
+    /// The number of bytes, of `count`, that can be written now.
     fn ready_to_write(&mut self, count: usize) -> io::Result<usize> {
-        assert!(!self.shut, "written to after the write side was shut");
-        assert!(self.in_thread == self.lent, "written to by an event loop and by a thread at a time");
-        assert!(count > 0, "nothing is written");
+        assert!(!self.shut, "write after shutdown");
+        assert!(self.in_thread == self.lent, "written by the event loop while a thread has the socket");
+        assert!(count > 0, "an empty write");
         if self.removed {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        self.weather()?;
+        self.inject_fault()?;
         let room = self.room();
-        if room == 0 || self.not_now() {
-            // What a thread meets is told to the event loop when the thread is done.
+        if room == 0 || self.inject_would_block() {
+            // The event loop learns when the thread returns the task.
             self.writable &= self.in_thread;
             return Err(ErrorKind::WouldBlock.into());
         }
-        Ok(self.cut(count.min(room)))
+        Ok(self.shorten(count.min(room)))
     }
 }
 
-impl Sink for Wire<'_> {
+impl Sink for Socket<'_> {
     fn write(&mut self, bytes: &[u8], _more: bool) -> io::Result<usize> {
         let count = self.ready_to_write(bytes.len())?;
         self.written.extend_from_slice(&bytes[..count]);
@@ -170,12 +170,12 @@ impl Sink for Wire<'_> {
     }
 
     fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
-        assert!(self.in_thread || self.world.is_in_memory(), "an event loop sends from a file on a disk");
-        if self.dice.chance(self.mood.disk_fails) {
+        assert!(self.in_thread || self.world.is_in_memory(), "the event loop sends from a file on a disk");
+        if self.dice.chance(self.fault_rates.disk_fails) {
             self.disk_failed = true;
             return Err(rustix::io::Errno::IO.into());
         }
-        let shrinks = self.dice.chance(self.mood.shrinks);
+        let shrinks = self.dice.chance(self.fault_rates.shrinks);
         if shrinks {
             let size = self.dice.below(self.world.shrunk_to + 1);
             self.world.shrink(size);
@@ -184,7 +184,7 @@ impl Sink for Wire<'_> {
         let start = self.written.len();
         self.written.resize(start + count, 0);
         let read = rustix::io::pread(file, &mut self.written[start..], offset)?;
-        // What is taken off a file while the kernel sends it goes out as zeros.
+        // The kernel sends zeros for bytes that are truncated while it sends them.
         if shrinks && read < count && self.dice.chance(50) {
             self.zeros = true;
             return Ok(count);
@@ -194,13 +194,13 @@ impl Sink for Wire<'_> {
     }
 
     fn cork(&mut self, corked: bool) {
-        assert!(self.in_thread == self.lent, "corked by an event loop and by a thread at a time");
+        assert!(self.in_thread == self.lent, "corked by the event loop while a thread has the socket");
         assert_ne!(self.corked, corked, "corked or uncorked twice");
         self.corked = corked;
     }
 }
 
-impl Transport for Wire<'_> {
+impl Transport for Socket<'_> {
     fn is_readable(&self) -> bool {
         self.readable
     }
@@ -223,29 +223,29 @@ impl Transport for Wire<'_> {
     }
 
     fn take_back(&mut self, room: bool) {
-        assert!(self.lent, "taken back from no thread");
+        assert!(self.lent, "taken back without a thread");
         self.lent = false;
         self.writable |= room;
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        assert!(!buffer.is_empty(), "nothing is read into");
+        assert!(!buffer.is_empty(), "an empty read buffer");
         assert!(!self.end_read, "read after the end");
-        assert!(!self.lent, "something was read while a thread sends an answer");
-        self.weather()?;
-        let there = self.arrived - self.read;
-        if self.not_now() || (there == 0 && !self.ended) {
+        assert!(!self.lent, "read while a thread sends an answer");
+        self.inject_fault()?;
+        let available = self.arrived - self.read;
+        if self.inject_would_block() || (available == 0 && !self.ended) {
             self.readable = false;
             return Err(ErrorKind::WouldBlock.into());
         }
-        if there == 0 {
+        if available == 0 {
             self.end_read = true;
             return Ok(0);
         }
-        let count = self.cut(there.min(buffer.len()));
+        let count = self.shorten(available.min(buffer.len()));
         buffer[..count].copy_from_slice(&self.script[self.read..self.read + count]);
         self.read += count;
-        self.reads.push((self.read, self.world.era()));
+        self.reads.push((self.read, self.world.snapshot()));
         if count < buffer.len() && self.read == self.arrived && !self.ended {
             self.readable = false;
         }
@@ -258,7 +258,7 @@ impl Transport for Wire<'_> {
 
     fn shut_down_write(&mut self) -> io::Result<()> {
         assert!(!self.shut, "shut twice");
-        if self.broken || self.dice.chance(self.mood.shut_fails) {
+        if self.broken || self.dice.chance(self.fault_rates.shut_fails) {
             return Err(ErrorKind::NotConnected.into());
         }
         self.shut = true;
