@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use crate::expect_served;
-use crate::process::expect_calm;
+use crate::process::expect_no_spinning;
 use crate::shim::Shim;
 use crate::support::{Client, Settings, Site};
 
@@ -25,7 +25,7 @@ fn accept_errors_delay_clients_and_are_logged_once() {
         let mut waiting: Vec<Client> = (0..20).map(|_| daemon.client()).collect();
         waiting.iter_mut().for_each(|client| client.send("get_metadata a10\r\n"));
         daemon.wait_status("accepting has failed", |status| status["accept_pauses"].as_u64() > Some(2));
-        expect_calm(&daemon);
+        expect_no_spinning(&daemon);
         before.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
         shim.accept_again();
         let begin = Instant::now();

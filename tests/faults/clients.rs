@@ -152,11 +152,11 @@ fn client_that_never_reads_costs_less_than_128_kib() {
 }
 
 #[test]
-fn slow_readers_of_listings_that_cannot_be_reused_share_one() {
+fn slow_readers_share_listings_that_cannot_be_cached() {
     const NAMES: usize = 15_000;
     const CLIENTS: u64 = 30;
     let site = Site::new();
-    // What a link leads to may change at any time, so each request has the directory read.
+    // The target of a link may change at any time, so each request reads the directory.
     std::os::unix::fs::symlink(format!("{:0255}", 0), site.root().join("link")).expect("symlink");
     for number in 0..NAMES {
         std::fs::File::create(site.root().join(format!("{number:0255}"))).expect("a file");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::expect_served;
-use crate::process::{expect_calm, open_files, start_with_files};
+use crate::process::{expect_no_spinning, open_files, start_with_files};
 use crate::support::{
     Client, Daemon, LONG, Settings, Site, eventually, eventually_refused, hftpd_with, own_address, run,
 };
@@ -75,7 +75,7 @@ fn emfile_clients_are_answered_199_and_later_ones_served() {
         let (served, refused) = connect_clients(&daemon);
         assert!(served.len() > FILES / 4 && refused > 0, "round {round}: {} served, {refused} refused", served.len());
         if round == 0 {
-            expect_calm(&daemon);
+            expect_no_spinning(&daemon);
         }
         drop(served);
         daemon.wait_connections("total", 0);
@@ -128,12 +128,12 @@ fn removed_listener_does_not_spin_on_emfile() {
         count if count + 5 > FILES => Ok(()),
         count => Err(format!("{count} are open")),
     });
-    expect_calm(&daemon);
+    expect_no_spinning(&daemon);
     drop(clients);
     daemon.wait_stderr(mark, "reloaded: ");
     expect_served(&daemon);
     eventually_refused(removed);
-    expect_calm(&daemon);
+    expect_no_spinning(&daemon);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::process::expect_calm;
+use crate::process::expect_no_spinning;
 use crate::support::proc::anonymous_kib;
 use crate::support::{
     Client, Daemon, Form, Settings, Site, expect_whole, meanwhile, publish_large, slow_client, slow_clients,
@@ -22,7 +22,7 @@ fn idle_connection_of_10000_costs_less_than_1_kib() {
     let each = (anonymous_kib(daemon.pid()).saturating_sub(before)) * 1024 / CLIENTS as u64;
     println!("{each} bytes a connection of {CLIENTS}");
     assert!(each < 1024, "an idle connection costs {each} bytes");
-    expect_calm(&daemon);
+    expect_no_spinning(&daemon);
     let begin = Instant::now();
     for _ in 0..20 {
         daemon.client().ask("get_metadata a10\r\nquit\r\n", "0 OK\r\n10\r\n0 OK\r\n");

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use rustix::process::Signal;
 
 use crate::expect_served;
-use crate::process::{behind, freeze};
+use crate::process::{executed_by, freeze};
 use crate::support::{Client, Daemon, LONG, Settings, Site, eventually_refused, meanwhile, own_address};
 
 /// A port that is free on every address, below the range from which the kernel assigns ports.
@@ -112,7 +112,7 @@ fn inherited_socket_is_released_and_adopted_again() {
         socket.as_raw_fd()
     );
     let wrapper = ["bash", "-c", &script, "bash"];
-    let mut daemon = Daemon::spawn(&site, &mut behind(&wrapper, &site.config()));
+    let mut daemon = Daemon::spawn(&site, &mut executed_by(&wrapper, &site.config()));
     for _ in 0..2 {
         Client::connect(address).ask("get_slice a10 3 4\r\n", "0 OK\r\n3456\r\n");
         daemon.reload(&one).expect_code(0);
@@ -123,7 +123,7 @@ fn inherited_socket_is_released_and_adopted_again() {
         queued.expect("0 OK\r\n3456\r\n");
     }
     assert_eq!(daemon.stop(), Some(0));
-    let mut daemon = Daemon::spawn(&site, &mut behind(&wrapper, &site.config()));
+    let mut daemon = Daemon::spawn(&site, &mut executed_by(&wrapper, &site.config()));
     Client::connect(address).ask("get_slice a10 3 4\r\n", "0 OK\r\n3456\r\n");
     assert_eq!(daemon.stop(), Some(0));
 }

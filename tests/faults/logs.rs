@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use crate::expect_served;
-use crate::process::behind;
+use crate::process::executed_by;
 use crate::support::{Client, Daemon, LONG, Settings, Site, am_root, set_mode, skipped};
 
 /// Sends many requests, each of which is logged.
@@ -37,7 +37,7 @@ fn start_with_fifo(site: &Site) -> (File, Daemon) {
     let reader = fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("the FIFO");
     Settings::new(site).set("log.target", "\"stderr\"").write(&site.config());
     let script = format!("exec 2>{}; exec \"$@\"", fifo.display());
-    (reader, Daemon::spawn(site, &mut behind(&["sh", "-c", &script, "sh"], &site.config())))
+    (reader, Daemon::spawn(site, &mut executed_by(&["sh", "-c", &script, "sh"], &site.config())))
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn start_with_log_daemon(site: &Site) -> Option<(UnixDatagram, Daemon)> {
     Settings::new(site).set("log.target", "\"syslog\"").write(&site.config());
     let script = format!("mount --bind /dev/null {0}/null && mount --rbind {0} /dev && exec \"$@\"", dev.display());
     let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
-    Some((log, Daemon::spawn(site, &mut behind(&wrapper, &site.config()))))
+    Some((log, Daemon::spawn(site, &mut executed_by(&wrapper, &site.config()))))
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn closed_standard_streams_do_not_affect_service() {
     let site = Site::of_the_examples();
     Settings::new(&site).set("log.target", "\"stderr\"").write(&site.config());
     let wrapper = ["sh", "-c", "exec <&- >&- 2>&-; exec \"$@\"", "sh"];
-    let mut daemon = Daemon::spawn(&site, &mut behind(&wrapper, &site.config()));
+    let mut daemon = Daemon::spawn(&site, &mut executed_by(&wrapper, &site.config()));
     let mut clients: Vec<Client> = (0..10).map(|_| expect_served(&daemon)).collect();
     fill_log(&daemon);
     for stream in 0..=2 {

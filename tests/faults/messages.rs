@@ -1,10 +1,10 @@
-//! What is logged and reported when something fails: once, and only what is true.
+//! Log lines and reports of failures.
 
 use std::fs;
 use std::process::Command;
 
 use crate::expect_served;
-use crate::process::{behind, freeze};
+use crate::process::{executed_by, freeze};
 use crate::shim::Shim;
 use crate::support::{Client, Daemon, Settings, Site, eventually, hftpd_with, run, set_mode};
 
@@ -25,13 +25,13 @@ fn root_outage_is_logged_once_by_all_workers() {
     let site = Site::of_the_examples();
     let settings = Settings::new(&site).set("workers", "2").set("log.access", "false");
     let daemon = Daemon::start(&site, &settings);
-    // Clients of both workers, which have all seen the root.
+    // Clients of both workers. Each has used the root.
     let mut clients: Vec<Client> = (0..8).map(|_| daemon.client()).collect();
     clients.iter_mut().for_each(|client| client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n"));
     fs::rename(site.root(), site.at("elsewhere")).expect("the root is renamed");
     for _ in 0..20 {
         expect_failure(&daemon, "get_metadata a10\r\n");
-        // Needs no root, so that its worker need not know that there is none.
+        // This request needs no root, so its worker may not have noticed the outage.
         clients.iter_mut().for_each(|client| client.ask("quiz\r\n", "200 NO SUCH COMMAND\r\n"));
     }
     daemon.wait_stderr(0, "is unavailable");
@@ -71,7 +71,7 @@ fn foreign_inherited_descriptors_are_logged() {
         ("LISTEN_FDS=many", "LISTEN_FDS"),
     ] {
         let script = format!("exec 3</dev/null; export LISTEN_PID=$$ {variables}; exec \"$@\"");
-        let mut daemon = Daemon::spawn(&site, &mut behind(&["bash", "-c", &script, "bash"], &site.config()));
+        let mut daemon = Daemon::spawn(&site, &mut executed_by(&["bash", "-c", &script, "bash"], &site.config()));
         daemon.wait_stderr(0, message);
         assert_eq!(daemon.stop(), Some(0));
     }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::support::{Daemon, Settings, Site, eventually, hftpd_with, proc};
 
 /// The command line of a program that executes the daemon.
-pub(crate) fn behind(wrapper: &[&str], config: &Path) -> Command {
+pub(crate) fn executed_by(wrapper: &[&str], config: &Path) -> Command {
     let daemon = hftpd_with(&[], config);
     let mut command = Command::new(wrapper[0]);
     command.args(&wrapper[1..]).arg(daemon.get_program()).args(daemon.get_args());
@@ -28,7 +28,7 @@ pub(crate) fn behind(wrapper: &[&str], config: &Path) -> Command {
 pub(crate) fn start_with_files(site: &Site, settings: &Settings, count: usize) -> Daemon {
     settings.write(&site.config());
     let limit = format!("--nofile={count}:{count}");
-    Daemon::spawn(site, behind(&["prlimit", &limit], &site.config()).current_dir(site.path()))
+    Daemon::spawn(site, executed_by(&["prlimit", &limit], &site.config()).current_dir(site.path()))
 }
 
 /// The number of open files of the process.
@@ -45,7 +45,7 @@ fn load_during(pid: u32, work: impl FnOnce()) -> f64 {
 
 /// No thread spins: the daemon uses less than 5 % of a processor over a second.
 #[track_caller]
-pub(crate) fn expect_calm(daemon: &Daemon) {
+pub(crate) fn expect_no_spinning(daemon: &Daemon) {
     let load = load_during(daemon.pid(), || std::thread::sleep(Duration::from_secs(1)));
     assert!(load < 0.05, "the daemon takes {:.0} % of a processor", load * 100.0);
 }

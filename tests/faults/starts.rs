@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::expect_served;
-use crate::process::behind;
+use crate::process::executed_by;
 use crate::support::{
     Client, Daemon, LONG, Settings, Site, am_root, eventually, eventually_refused, hftpd_with, own_address, proc,
     publish_large, put, run, skipped,
@@ -158,7 +158,7 @@ fn full_disk_under_the_pid_file_is_71() {
         disk.display()
     );
     let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
-    let finished = run(&mut behind(&wrapper, &site.config())).expect_code(71);
+    let finished = run(&mut executed_by(&wrapper, &site.config())).expect_code(71);
     assert!(finished.stderr.contains("No space left on device"), "{}", finished.stderr);
     assert!(finished.stderr.contains("disk/pid"), "{}", finished.stderr);
     assert_eq!(finished.stdout, "fill\n", "an empty pid file is left");

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use crate::expect_served;
-use crate::process::behind;
+use crate::process::executed_by;
 use crate::support::{Daemon, Settings, Site, am_root, run, set_mode, skipped};
 
 /// RLIMIT_NPROC counts the threads of a user, so each test needs a user without other threads.
@@ -27,7 +27,7 @@ fn start_without_threads_is_71_and_names_the_limit() {
     // There are the main thread, that of the log, and those of two event loops.
     for threads in 1..=3 {
         let limit = format!("--nproc={threads}:{threads}");
-        let finished = run(&mut behind(&["prlimit", &limit], &site.config())).expect_code(71);
+        let finished = run(&mut executed_by(&["prlimit", &limit], &site.config())).expect_code(71);
         assert!(finished.stderr.contains("TasksMax"), "{threads} threads: {}", finished.stderr);
         assert!(!site.control().exists(), "a control socket is left of a start with {threads} threads");
     }
@@ -60,7 +60,7 @@ fn missing_disk_threads_are_199_until_available() {
     let Some((uid, settings)) = settings(&site, 2) else { return };
     settings.write(&site.config());
     let limit = format!("--nproc={THREADS}:{THREADS}");
-    let mut daemon = Daemon::spawn(&site, &mut behind(&["prlimit", &limit], &site.config()));
+    let mut daemon = Daemon::spawn(&site, &mut executed_by(&["prlimit", &limit], &site.config()));
     let others = OtherProcesses::of(uid, THREADS);
     let mut kept = expect_served(&daemon);
     for _ in 0..20 {

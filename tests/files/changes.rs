@@ -9,7 +9,7 @@ use crate::support::{
     Client, Daemon, Fault, Form, LARGE, Settings, Site, content, expect_whole, in_parallel, publish_large, put,
     set_mode, show, slow_clients,
 };
-use crate::{holds, not_found, unreadable};
+use crate::{expect_199, expect_content, expect_not_found};
 
 fn append(path: &Path, bytes: &[u8]) {
     OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(bytes)).expect("append");
@@ -26,20 +26,20 @@ fn file_changes_are_visible_to_the_next_request() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
     for round in 0..20 {
-        holds(&mut client, "f", "first");
+        expect_content(&mut client, "f", "first");
         put(&site.at("fresh"), b"renamed over");
         fs::rename(site.at("fresh"), &path).expect("rename");
-        holds(&mut client, "f", "renamed over");
+        expect_content(&mut client, "f", "renamed over");
         put(&path, format!("rewritten in place {round}").as_bytes());
-        holds(&mut client, "f", &format!("rewritten in place {round}"));
+        expect_content(&mut client, "f", &format!("rewritten in place {round}"));
         append(&path, b", and more");
-        holds(&mut client, "f", &format!("rewritten in place {round}, and more"));
+        expect_content(&mut client, "f", &format!("rewritten in place {round}, and more"));
         truncate(&path, 9);
-        holds(&mut client, "f", "rewritten");
+        expect_content(&mut client, "f", "rewritten");
         fs::remove_file(&path).expect("rm");
-        not_found(&mut client, "f");
+        expect_not_found(&mut client, "f");
         put(&path, b"");
-        holds(&mut client, "f", "");
+        expect_content(&mut client, "f", "");
         put(&path, b"first");
     }
 }
@@ -79,7 +79,7 @@ fn replaced_file_is_sent_whole() {
         put(&site.at("fresh"), b"another");
         fs::rename(site.at("fresh"), path).expect("rename");
     });
-    holds(&mut daemon.client(), "large", "another");
+    expect_content(&mut daemon.client(), "large", "another");
 }
 
 #[test]
@@ -91,14 +91,14 @@ fn growing_file_is_sent_with_its_old_size() {
 #[test]
 fn deleted_file_is_sent_whole() {
     let (_site, daemon) = change_while_sending(|_, path| fs::remove_file(path).expect("rm"));
-    not_found(&mut daemon.client(), "large");
+    expect_not_found(&mut daemon.client(), "large");
 }
 
 #[test]
 fn file_without_permission_is_sent_whole() {
     let (_site, daemon) = change_while_sending(|_, path| set_mode(path, 0o000));
     assert_eq!(daemon.client().size("large"), Ok(LARGE));
-    unreadable(&daemon, "get_slice large 0 1\r\n");
+    expect_199(&daemon, "get_slice large 0 1\r\n");
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn emptied_or_forbidden_root_does_not_affect_running_answers() {
         fs::remove_file(path).expect("rm");
         set_mode(&site.root(), 0o000);
     });
-    unreadable(&daemon, "get_file_listing\r\n");
-    unreadable(&daemon, "get_metadata large\r\n");
+    expect_199(&daemon, "get_file_listing\r\n");
+    expect_199(&daemon, "get_metadata large\r\n");
     set_mode(&site.root(), 0o755);
     assert!(daemon.client().listing().is_empty());
 }
@@ -134,7 +134,7 @@ fn truncated_file_leaves_the_answer_incomplete() {
         assert!(checker.offset < LARGE, "{form:?}: all {LARGE} bytes of a truncated file");
         assert_eq!(checker.wrong_at, None, "{form:?}: a wrong byte among {}", checker.offset);
     });
-    holds(&mut daemon.client(), "f0-false", "");
+    expect_content(&mut daemon.client(), "f0-false", "");
 }
 
 #[test]

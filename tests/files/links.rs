@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::support::{Daemon, Settings, Site, put, switch_link};
-use crate::{holds, not_found};
+use crate::{expect_content, expect_not_found};
 
 /// Links that are served, with their targets and the content of the file.
 const SERVED: [(&str, &str, &str); 5] = [
@@ -53,10 +53,10 @@ fn links_within_the_root_are_followed() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
     for (name, _, bytes) in SERVED {
-        holds(&mut client, name, bytes);
+        expect_content(&mut client, name, bytes);
     }
     for name in REFUSED.map(|(name, _)| name).into_iter().chain(["absolute-inside"]) {
-        not_found(&mut client, name);
+        expect_not_found(&mut client, name);
     }
 }
 
@@ -74,10 +74,10 @@ fn symlinks_never_follows_no_link() {
     let daemon = Daemon::start(&site, &Settings::new(&site).set("files.symlinks", "\"never\""));
     let mut client = daemon.client();
     for name in SERVED.map(|(name, ..)| name).into_iter().chain(REFUSED.map(|(name, _)| name)) {
-        not_found(&mut client, name);
+        expect_not_found(&mut client, name);
     }
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
-    holds(&mut client, "a10", "0123456789");
+    expect_content(&mut client, "a10", "0123456789");
 }
 
 #[test]
@@ -85,13 +85,13 @@ fn redirected_links_are_checked_again() {
     let site = site();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
-    holds(&mut client, "stays", "0123456789");
+    expect_content(&mut client, "stays", "0123456789");
     switch_link(&site.root().join("stays"), "../outside/secret");
-    not_found(&mut client, "stays");
+    expect_not_found(&mut client, "stays");
     switch_link(&site.root().join("stays"), "sub/inner");
-    holds(&mut client, "stays", "inner");
+    expect_content(&mut client, "stays", "inner");
     fs::remove_file(site.root().join("sub/inner")).expect("rm");
-    not_found(&mut client, "stays");
+    expect_not_found(&mut client, "stays");
 }
 
 #[test]
@@ -101,5 +101,5 @@ fn root_may_be_a_link_with_symlinks_never() {
     symlink("v1", site.at("current")).expect("a link");
     let settings = Settings::new(&site).root(&site.at("current")).set("files.symlinks", "\"never\"");
     let daemon = Daemon::start(&site, &settings);
-    holds(&mut daemon.client(), "f", "one");
+    expect_content(&mut daemon.client(), "f", "one");
 }

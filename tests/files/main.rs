@@ -20,7 +20,7 @@ const UNREADABLE: &str = "199 INTERNAL SERVER ERROR\r\n";
 
 /// Every request with this valid name is answered 202.
 #[track_caller]
-fn not_found(client: &mut Client, name: &str) {
+fn expect_not_found(client: &mut Client, name: &str) {
     client.ask(format!("get_metadata {name}\r\n"), NOT_FOUND);
     client.ask(format!("get_slice {name} 0 0\r\n"), NOT_FOUND);
     client.ask(format!("get_slice {name} 0 1 raw\r\n"), NOT_FOUND);
@@ -29,7 +29,7 @@ fn not_found(client: &mut Client, name: &str) {
 
 /// The file exists and has these bytes.
 #[track_caller]
-fn holds(client: &mut Client, name: &str, bytes: &str) {
+fn expect_content(client: &mut Client, name: &str, bytes: &str) {
     let size = bytes.len();
     client.ask(format!("get_metadata {name}\r\n"), format!("0 OK\r\n{size}\r\n"));
     let raw = format!("0 OK\r\nContent-Length: {size}\r\n\r\n{bytes}");
@@ -39,7 +39,7 @@ fn holds(client: &mut Client, name: &str, bytes: &str) {
 
 /// The request is answered 199, and the connection is closed.
 #[track_caller]
-fn unreadable(daemon: &support::daemon::Daemon, request: &str) {
+fn expect_199(daemon: &support::daemon::Daemon, request: &str) {
     let mut client = daemon.client();
     client.ask(request, UNREADABLE);
     client.expect_close();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::{Daemon, Settings, Site, put, set_mode};
-use crate::{INVALID, UNREADABLE, holds, not_found, unreadable};
+use crate::{INVALID, UNREADABLE, expect_199, expect_content, expect_not_found};
 
 fn site() -> Site {
     let site = Site::of_the_examples();
@@ -51,10 +51,10 @@ fn names_with_slashes_or_controls_are_invalid() {
         }
         for name in ["..", ".", "...", "sub", "secret", "root", "inner", "a10.", ".a10", "-", "--", "~root"] {
             if names == "printable" || !name.contains('~') {
-                not_found(&mut client, name);
+                expect_not_found(&mut client, name);
             }
         }
-        holds(&mut client, "a10", "0123456789");
+        expect_content(&mut client, "a10", "0123456789");
     }
 }
 
@@ -67,9 +67,9 @@ fn shell_and_url_syntax_has_no_meaning_in_names() {
     for name in
         ["..\\secret", "%2e%2e%2fsecret", "..%2fsecret", "$HOME", "`id`", "*", "a1?", "|id", "a10;id", "C:", "a10:s"]
     {
-        not_found(&mut client, name);
+        expect_not_found(&mut client, name);
         site.file(name, b"just a name");
-        holds(&mut client, name, "just a name");
+        expect_content(&mut client, name, "just a name");
     }
 }
 
@@ -124,7 +124,7 @@ fn unlistable_root_is_199_and_not_empty() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     assert_eq!(daemon.client().listing(), ["a10", "empty", "noread"]);
     set_mode(&site.root(), 0o311);
-    unreadable(&daemon, "get_file_listing\r\n");
+    expect_199(&daemon, "get_file_listing\r\n");
     set_mode(&site.root(), 0o755);
     assert_eq!(daemon.client().listing(), ["a10", "empty", "noread"]);
     fs::remove_file(site.root().join("a10")).expect("rm");

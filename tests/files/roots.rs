@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::support::{Daemon, HELP_ANSWER, Settings, Site, set_mode, switch_link};
-use crate::{INVALID, UNREADABLE, holds, not_found, unreadable};
+use crate::{INVALID, UNREADABLE, expect_199, expect_content, expect_not_found};
 
 #[test]
 fn recreated_root_is_visible_to_the_next_request() {
@@ -21,7 +21,7 @@ fn recreated_root_is_visible_to_the_next_request() {
         let bytes = format!("round {round}");
         site.file("f", bytes.as_bytes());
         site.file(format!("only-in-{round}"), b"");
-        holds(&mut client, "f", &bytes);
+        expect_content(&mut client, "f", &bytes);
         assert_eq!(client.listing(), ["f".to_owned(), format!("only-in-{round}")]);
     }
 }
@@ -31,7 +31,7 @@ fn missing_root_is_199_for_requests_that_need_it() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut before = daemon.client();
-    holds(&mut before, "a10", "0123456789");
+    expect_content(&mut before, "a10", "0123456789");
     let mut waiting = daemon.client();
     waiting.expect_alive();
     fs::rename(site.root(), site.at("away")).expect("rename");
@@ -41,7 +41,7 @@ fn missing_root_is_199_for_requests_that_need_it() {
     for request in
         ["get_file_listing\r\n", "get_metadata a10\r\n", "get_slice a10 0 1\r\n", "get_slice a10 0 1 raw\r\n"]
     {
-        unreadable(&daemon, request);
+        expect_199(&daemon, request);
     }
     let mut client = daemon.client();
     client.ask("verdura\r\n", "200 NO SUCH COMMAND\r\n");
@@ -49,8 +49,8 @@ fn missing_root_is_199_for_requests_that_need_it() {
     client.ask("help\r\n", HELP_ANSWER);
 
     fs::rename(site.at("away"), site.root()).expect("rename");
-    holds(&mut client, "a10", "0123456789");
-    holds(&mut waiting, "a10", "0123456789");
+    expect_content(&mut client, "a10", "0123456789");
+    expect_content(&mut waiting, "a10", "0123456789");
 }
 
 #[test]
@@ -59,11 +59,11 @@ fn root_replaced_by_a_file_is_199() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     fs::rename(site.root(), site.at("away")).expect("rename");
     fs::write(site.root(), b"a file where the root was").expect("a file");
-    unreadable(&daemon, "get_file_listing\r\n");
-    unreadable(&daemon, "get_metadata a10\r\n");
+    expect_199(&daemon, "get_file_listing\r\n");
+    expect_199(&daemon, "get_metadata a10\r\n");
     fs::remove_file(site.root()).expect("rm");
     fs::rename(site.at("away"), site.root()).expect("rename");
-    holds(&mut daemon.client(), "a10", "0123456789");
+    expect_content(&mut daemon.client(), "a10", "0123456789");
 }
 
 #[test]
@@ -74,12 +74,12 @@ fn exchanged_root_is_visible_to_the_next_request() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
     for _ in 0..10 {
-        holds(&mut client, "f", "one");
-        not_found(&mut client, "g");
+        expect_content(&mut client, "f", "one");
+        expect_not_found(&mut client, "g");
         assert_eq!(client.listing(), ["f"]);
         renameat_with(CWD, site.root(), CWD, site.at("next"), RenameFlags::EXCHANGE).expect("exchange");
-        holds(&mut client, "f", "the other");
-        holds(&mut client, "g", "");
+        expect_content(&mut client, "f", "the other");
+        expect_content(&mut client, "g", "");
         assert_eq!(client.listing(), ["f", "g"]);
         renameat_with(CWD, site.root(), CWD, site.at("next"), RenameFlags::EXCHANGE).expect("exchange");
     }
@@ -94,17 +94,17 @@ fn switched_root_link_is_visible_to_the_next_request() {
     let daemon = Daemon::start(&site, &Settings::new(&site).root(&site.at("current")));
     let mut client = daemon.client();
     for _ in 0..10 {
-        holds(&mut client, "f", "one");
+        expect_content(&mut client, "f", "one");
         assert_eq!(client.listing(), ["f"]);
         switch_link(&site.at("current"), "v2");
-        holds(&mut client, "f", "the other");
+        expect_content(&mut client, "f", "the other");
         assert_eq!(client.listing(), ["f", "g"]);
         switch_link(&site.at("current"), "v1");
     }
     switch_link(&site.at("current"), "nowhere");
-    unreadable(&daemon, "get_metadata f\r\n");
+    expect_199(&daemon, "get_metadata f\r\n");
     switch_link(&site.at("current"), "v2");
-    holds(&mut daemon.client(), "f", "the other");
+    expect_content(&mut daemon.client(), "f", "the other");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn switched_link_above_the_root_is_visible() {
     symlink("v1", site.at("current")).expect("a link");
     let daemon = Daemon::start(&site, &Settings::new(&site).root(&site.at("current/public")));
     let mut client = daemon.client();
-    holds(&mut client, "f", "one");
+    expect_content(&mut client, "f", "one");
     switch_link(&site.at("current"), "v2");
-    holds(&mut client, "f", "the other");
+    expect_content(&mut client, "f", "the other");
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::support::{Daemon, Settings, Site, eventually, proc, set_mode, skipped};
-use crate::{holds, not_found};
+use crate::{expect_content, expect_not_found};
 
 fn make_fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("mkfifo");
@@ -62,7 +62,7 @@ fn directories_and_sockets_are_not_served() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
     for name in ["socket", "to-socket", "dir", "sub"] {
-        not_found(&mut client, name);
+        expect_not_found(&mut client, name);
     }
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
 }
@@ -82,7 +82,7 @@ fn devices_are_not_served() {
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
     for name in ["null", "zero", "to-null"] {
-        not_found(&mut client, name);
+        expect_not_found(&mut client, name);
     }
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
 }
@@ -98,10 +98,10 @@ fn fifo_is_not_opened() {
     let writer = Writer::of(&fifo);
     let mut client = daemon.client();
     for name in ["fifo", "to-fifo"] {
-        not_found(&mut client, name);
+        expect_not_found(&mut client, name);
     }
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
-    holds(&mut client, "a10", "0123456789");
+    expect_content(&mut client, "a10", "0123456789");
     writer.expect_waiting();
 }
 
@@ -110,11 +110,11 @@ fn file_replaced_by_a_fifo_is_not_found() {
     let site = Site::of_the_examples();
     let daemon = Daemon::start(&site, &Settings::new(&site));
     let mut client = daemon.client();
-    holds(&mut client, "a10", "0123456789");
+    expect_content(&mut client, "a10", "0123456789");
     let fifo = site.at("fifo");
     make_fifo(&fifo);
     fs::rename(&fifo, site.root().join("a10")).expect("rename");
-    not_found(&mut client, "a10");
+    expect_not_found(&mut client, "a10");
     assert_eq!(client.listing(), ["empty", "noread"]);
 }
 
@@ -138,7 +138,7 @@ fn fifo_in_place_of_a_cached_file_is_not_opened() {
     }
     let writer = Writer::of(&fifo);
     fs::rename(&fifo, site.root().join("a10")).expect("rename");
-    not_found(&mut client, "a10");
-    holds(&mut client, "empty", "");
+    expect_not_found(&mut client, "a10");
+    expect_content(&mut client, "empty", "");
     Writer { fifo: site.root().join("a10"), ..writer }.expect_waiting();
 }

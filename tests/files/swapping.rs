@@ -62,50 +62,50 @@ fn seconds() -> Duration {
 }
 
 /// A directory in which names are swapped, and the number of swaps.
-struct Ground {
+struct Fixture {
     site: Site,
     swaps: AtomicU64,
 }
 
-impl Ground {
-    fn new() -> Ground {
-        Ground { site: Site::new(), swaps: AtomicU64::new(0) }
+impl Fixture {
+    fn new() -> Fixture {
+        Fixture { site: Site::new(), swaps: AtomicU64::new(0) }
     }
 
     /// Publishes all cases in `root`. `stage` holds what is swapped with them; everything else must not be served.
-    fn with_cases() -> Ground {
-        let ground = Ground::new();
+    fn with_cases() -> Fixture {
+        let fixture = Fixture::new();
         for name in ["outside", "outside/c", "away", "stage", "stage/directory"] {
-            ground.site.dir(name, &[]);
+            fixture.site.dir(name, &[]);
         }
         for name in ["root/dir", "root/a", "root/a/b", "root/a/b/c", "root/sub", "root/hill"] {
-            ground.site.dir(name, &[]);
+            fixture.site.dir(name, &[]);
         }
         for name in ["outside/secret", "outside/f", "outside/c/f", "away/inner", "inner"] {
-            put(&ground.at(name), &outside(SECRET));
+            put(&fixture.at(name), &outside(SECRET));
         }
         for (case, (_, file, _)) in CASES.iter().enumerate() {
-            put(&ground.at(file), &inside(case));
+            put(&fixture.at(file), &inside(case));
         }
-        let outside = ground.at("outside");
+        let outside = fixture.at("outside");
         let magic = Path::new("/proc/self/root").join(outside.strip_prefix("/").expect("absolute")).join("secret");
-        ground.link("../outside/secret", "stage/relative");
-        ground.link(outside.join("secret"), "stage/absolute");
-        ground.link(magic, "stage/magic");
+        fixture.link("../outside/secret", "stage/relative");
+        fixture.link(outside.join("secret"), "stage/absolute");
+        fixture.link(magic, "stage/magic");
         // The target of this link is within the root by one of its names, and outside by the other.
-        ground.link("../inner", "root/hill/link");
-        fs::hard_link(ground.at("root/hill/link"), ground.at("stage/hard")).expect("a hard link");
-        fs::hard_link(ground.at("stage/original"), ground.at("root/replaced")).expect("a hard link");
-        mknodat(CWD, ground.at("stage/fifo"), FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("mkfifo");
-        set_mode(&ground.at("stage/fifo"), 0o666);
-        ground.link("inner", "stage/turned");
-        ground.link("hill/link", "stage/turned-twice");
-        ground.link("dir/f", "root/through");
-        ground.link("../outside", "stage/dir");
-        ground.link("a/b/c/f", "root/deep");
-        ground.link(&outside, "stage/b");
-        ground.link("sub/../inner", "root/door");
-        ground
+        fixture.link("../inner", "root/hill/link");
+        fs::hard_link(fixture.at("root/hill/link"), fixture.at("stage/hard")).expect("a hard link");
+        fs::hard_link(fixture.at("stage/original"), fixture.at("root/replaced")).expect("a hard link");
+        mknodat(CWD, fixture.at("stage/fifo"), FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("mkfifo");
+        set_mode(&fixture.at("stage/fifo"), 0o666);
+        fixture.link("inner", "stage/turned");
+        fixture.link("hill/link", "stage/turned-twice");
+        fixture.link("dir/f", "root/through");
+        fixture.link("../outside", "stage/dir");
+        fixture.link("a/b/c/f", "root/deep");
+        fixture.link(&outside, "stage/b");
+        fixture.link("sub/../inner", "root/door");
+        fixture
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -229,13 +229,13 @@ fn under<T>(attacks: &[Attack<'_>], work: &dyn Fn() -> T) -> T {
 
 /// Sends requests in every form for all names until the time is over, under these attacks. Returns the outcomes.
 fn attack(
-    ground: &Ground,
+    fixture: &Fixture,
     settings: Settings,
     attacks: &[Attack<'_>],
     names: &[(&'static str, Vec<Vec<u8>>)],
     listed: &[&str],
 ) -> Counts {
-    let daemon = Daemon::start(&ground.site, &settings.listen_all());
+    let daemon = Daemon::start(&fixture.site, &settings.listen_all());
     let counts = Mutex::new(Counts::new());
     let end = Instant::now() + seconds();
     let request_all = |&(listener, form): &(usize, Form)| {
@@ -258,17 +258,17 @@ fn attack(
     };
     under(attacks, &|| in_parallel(5, &Form::ALL, request_all));
     let counts = counts.into_inner().expect("no panic");
-    println!("{} swaps: {counts:?}", ground.swaps.load(Ordering::Relaxed));
+    println!("{} swaps: {counts:?}", fixture.swaps.load(Ordering::Relaxed));
     counts
 }
 
 /// Attacks all cases.
 fn attack_cases(symlinks: &str) {
-    let ground = Ground::with_cases();
+    let fixture = Fixture::with_cases();
     let follows = symlinks == "inside";
     let inner = inside(CASES.iter().position(|case| case.1 == "root/inner").expect("a case"));
     let names = CASES.map(|(name, file, attacked)| {
-        let own = fs::read(ground.at(file)).expect("a file");
+        let own = fs::read(fixture.at(file)).expect("a file");
         let files = match attacked {
             Attacked::FileAndLink if follows => vec![own, inner.clone()],
             Attacked::Target if !follows => Vec::new(),
@@ -277,14 +277,14 @@ fn attack_cases(symlinks: &str) {
         (name, files)
     });
     let listed: Vec<&str> = CASES.iter().map(|case| case.0).chain(["inner"]).collect();
-    let settings = Settings::new(&ground.site).set("files.symlinks", &format!("{symlinks:?}"));
+    let settings = Settings::new(&fixture.site).set("files.symlinks", &format!("{symlinks:?}"));
     let attacks: [Attack<'_>; 4] = [
-        &|| ground.attack_names(),
-        &|| ground.attack_targets(),
-        &|| ground.move_and_return("root/sub", "away/sub"),
-        &|| ground.attack_replaced(),
+        &|| fixture.attack_names(),
+        &|| fixture.attack_targets(),
+        &|| fixture.move_and_return("root/sub", "away/sub"),
+        &|| fixture.attack_replaced(),
     ];
-    let counts = attack(&ground, settings, &attacks, &names, &listed);
+    let counts = attack(&fixture, settings, &attacks, &names, &listed);
     for (name, _, attacked) in CASES {
         let seen = |outcome| counts.contains_key(&(name, outcome));
         // Otherwise there were no swaps, or no request saw them.
@@ -305,36 +305,36 @@ fn swapped_names_follow_no_link_with_symlinks_never() {
 
 #[test]
 fn swapped_parents_never_expose_files_outside_the_root() {
-    let ground = Ground::new();
+    let fixture = Fixture::new();
     // Two parents of a root that are swapped, and one without a root. Their other files must not be served.
     for parent in ["here", "there", "nowhere"] {
-        ground.site.dir(parent, &[("f", &outside(SECRET)), ("secret", &outside(SECRET))]);
+        fixture.site.dir(parent, &[("f", &outside(SECRET)), ("secret", &outside(SECRET))]);
     }
     let files = [pattern(1, 0, 20_000), pattern(2, 0, 30_000)];
     for (parent, bytes) in ["here", "there"].iter().zip(&files) {
-        ground.site.dir(&format!("{parent}/public"), &[("f", bytes)]);
-        ground.site.dir(&format!("{parent}/public/sub"), &[]);
+        fixture.site.dir(&format!("{parent}/public"), &[("f", bytes)]);
+        fixture.site.dir(&format!("{parent}/public/sub"), &[]);
         for (name, target) in [("leaves", "../secret"), ("returns", "../public/f"), ("door", "sub/../f")] {
-            ground.link(target, &format!("{parent}/public/{name}"));
+            fixture.link(target, &format!("{parent}/public/{name}"));
         }
     }
-    ground.link("here", "link");
+    fixture.link("here", "link");
     let attack_link = || {
         for parent in ["there", "nowhere", "here"] {
-            switch_link(&ground.at("link"), parent);
-            ground.swaps.fetch_add(1, Ordering::Relaxed);
+            switch_link(&fixture.at("link"), parent);
+            fixture.swaps.fetch_add(1, Ordering::Relaxed);
         }
     };
     let attack_parents = || {
-        ground.exchange("here", "there");
-        ground.exchange("here", "nowhere");
-        ground.exchange("nowhere", "here");
+        fixture.exchange("here", "there");
+        fixture.exchange("here", "nowhere");
+        fixture.exchange("nowhere", "here");
         // Meanwhile `sub/..` is the parent.
-        ground.move_and_return("here/public/sub", "here/sub");
+        fixture.move_and_return("here/public/sub", "here/sub");
     };
     let names = [("f", files.to_vec()), ("door", files.to_vec()), ("leaves", Vec::new()), ("returns", Vec::new())];
-    let settings = Settings::new(&ground.site).root(&ground.at("link/public"));
-    let counts = attack(&ground, settings, &[&attack_link, &attack_parents], &names, &["f", "door"]);
+    let settings = Settings::new(&fixture.site).root(&fixture.at("link/public"));
+    let counts = attack(&fixture, settings, &[&attack_link, &attack_parents], &names, &["f", "door"]);
     for (name, files) in &names {
         let seen = |outcome| counts.contains_key(&(*name, outcome));
         assert_eq!(seen(Outcome::Served), !files.is_empty(), "{name}");

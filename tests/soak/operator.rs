@@ -24,13 +24,13 @@ pub(crate) fn operate(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
     }
 }
 
-/// Everything is as in the beginning again, which the clients of the listener that moves must not see.
+/// Restores the initial configuration.
 pub(crate) fn restore(world: &World, daemon: &mut Daemon) {
     daemon.reload(&world.settings()).expect_code(0);
     world.counters.add(Kind::Reloaded, 1);
 }
 
-/// What may change without anybody noticing.
+/// A configuration whose differences no client notices.
 fn variation(world: &World, dice: &mut Dice, place: usize) -> Settings {
     let per_address = dice.pick(&PER_ADDRESS).to_string();
     let mut any = |values: &[&'static str]| *dice.pick(values);
