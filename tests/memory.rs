@@ -4,9 +4,9 @@
 
 use support::client::Client;
 use support::daemon::Daemon;
-use support::decode::Form;
+use support::decode::ALL_ENCODINGS;
 use support::settings::Settings;
-use support::site::Site;
+use support::test_dir::TestDir;
 use support::{allow_open_files, in_parallel, proc, skipped};
 
 mod support;
@@ -28,8 +28,8 @@ fn peak_growth(daemon: &Daemon, work: impl FnOnce()) -> u64 {
 
 #[test]
 fn a_name_of_5_mib_costs_next_to_nothing() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let name = "n".repeat(5 * MIB);
     let growth = peak_growth(&daemon, || {
         in_parallel(8, &[(); 8], |()| {
@@ -49,9 +49,9 @@ fn an_idle_connection_costs_less_than_a_kib() {
     if !allow_open_files(CONNECTIONS as u64 * 2) {
         return skipped("not enough open files are allowed");
     }
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     // The queue of the log has its own bound, and fills when the machine is busy.
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("log.access", "false"));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("log.access", "false"));
     daemon.client().listing();
     daemon.wait_connections("total", 0);
     let before = proc::anonymous_kib(daemon.pid());
@@ -94,13 +94,13 @@ fn wait_until_quiet(daemon: &Daemon) {
 fn ten_thousand_requests_without_a_reader_are_held_back() {
     const REQUESTS: usize = 10_000;
     const NAMES: usize = 500;
-    let site = Site::new();
+    let dir = TestDir::new();
     let names: Vec<String> = (0..NAMES).map(|index| format!("a-file-of-many-{index:05}")).collect();
     for name in &names {
-        site.file(name, b"");
+        dir.file(name, b"");
     }
     let answer = format!("0 OK\r\n{}\r\n\r\n", names.join("\r\n")).into_bytes();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = Client::connect_narrow(daemon.address(0));
     let growth = std::thread::scope(|scope| {
         let stream = client.stream().try_clone().expect("a second descriptor");
@@ -130,18 +130,18 @@ fn a_client_that_reads_nothing_costs_less_than_2_kib_in_every_encoding() {
     if !allow_open_files(CLIENTS as u64 * 4) {
         return skipped("not enough open files are allowed");
     }
-    let site = Site::new();
-    site.file("small", &[7; 32 * 1024]);
-    site.file("large", &vec![7; 4 * MIB]);
-    let settings = Settings::new(&site).listen_all().set("log.access", "false");
+    let dir = TestDir::new();
+    dir.file("small", &[7; 32 * 1024]);
+    dir.file("large", &vec![7; 4 * MIB]);
+    let settings = Settings::new(&dir).listen_all().set("log.access", "false");
     let small = "get_slice small 0 32768\r\n".repeat(400);
     let raw = "get_slice small 0 32768 raw\r\n".repeat(400);
     let large = "get_slice large 0 4194304\r\n".repeat(4);
-    let listeners = Form::ALL.iter().map(|&(listener, _)| listener);
+    let listeners = ALL_ENCODINGS.iter().map(|&(listener, _)| listener);
     let mut asked: Vec<(usize, String)> = listeners.flat_map(|at| [(at, small.clone()), (at, large.clone())]).collect();
     asked.extend([(0, raw), (0, "help\r\n".repeat(100_000))]);
     for (listener, requests) in asked {
-        let daemon = Daemon::start(&site, &settings);
+        let daemon = Daemon::start(&dir, &settings);
         let crowd = |count| -> Vec<Client> {
             let client = |_| {
                 let mut client = Client::connect_narrow(daemon.address(listener));
@@ -171,14 +171,14 @@ fn a_client_that_reads_nothing_costs_less_than_2_kib_in_every_encoding() {
 fn large_listings_that_nobody_reads_cost_no_more_than_themselves() {
     const CLIENTS: usize = 20;
     const NAMES: usize = 20_000;
-    let site = Site::new();
+    let dir = TestDir::new();
     let padding = "x".repeat(52);
     let names: Vec<String> = (0..NAMES).map(|index| format!("file-{padding}-{index:05}")).collect();
     for name in &names {
-        site.file(name, b"");
+        dir.file(name, b"");
     }
     let answer = format!("0 OK\r\n{}\r\n\r\n", names.join("\r\n")).into_bytes();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::connect_narrow(daemon.address(0))).collect();
     let growth = peak_growth(&daemon, || {
         for client in &mut clients {

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use support::daemon::Daemon;
 use support::run::{hftpd, hftpd_with, run};
 use support::settings::Settings;
-use support::site::{Site, put};
 use support::skipped;
+use support::test_dir::{TestDir, put};
 
 const README: &str = include_str!("../README.md");
 
@@ -19,15 +19,15 @@ fn netcat_session_matches_the_daemon() {
     let [start] = block("$ cargo run").lines().collect::<Vec<_>>()[..] else { panic!("one command starts it") };
     let arguments = start.strip_prefix("$ cargo run --release -- ").expect("cargo run");
     let session = Session::read(block("$ nc"));
-    let site = Site::new();
+    let dir = TestDir::new();
     for name in &session.listed {
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         let bytes = std::fs::read(&original).unwrap_or_else(|error| panic!("the README lists {name}: {error}"));
-        site.file(name, &bytes);
+        dir.file(name, &bytes);
     }
     let mut command = hftpd();
-    command.args(arguments.split(' ')).args(["-a", "127.0.0.1:0"]).current_dir(site.root());
-    let daemon = Daemon::spawn(&site, &mut command);
+    command.args(arguments.split(' ')).args(["-a", "127.0.0.1:0"]).current_dir(dir.root());
+    let daemon = Daemon::spawn(&dir, &mut command);
 
     let mut client = daemon.client();
     for (request, answer) in &session.exchanges {
@@ -60,8 +60,8 @@ fn netcat_session_matches_the_daemon() {
 
 #[test]
 fn line_that_ends_in_lf_is_100() {
-    let site = Site::new();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::new();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     client.ask("help\n", "100 BAD EOL\r\n");
     client.expect_close();
@@ -70,28 +70,28 @@ fn line_that_ends_in_lf_is_100() {
 
 #[test]
 fn example_configuration_and_its_error_are_accurate() {
-    let site = Site::new();
+    let dir = TestDir::new();
     let example = block("root = ");
-    let file = example.replace("/srv/hftp", &site.root().to_string_lossy());
+    let file = example.replace("/srv/hftp", &dir.root().to_string_lossy());
     assert_ne!(file, example, "the example's root");
-    put(&site.config(), file.as_bytes());
-    run(&mut hftpd_with(&["check"], &site.config())).expect_code(0);
-    run(&mut hftpd_with(&["check", "--dump"], &site.config())).expect_code(0).expect_says("base64-line = ");
+    put(&dir.config(), file.as_bytes());
+    run(&mut hftpd_with(&["check"], &dir.config())).expect_code(0);
+    run(&mut hftpd_with(&["check", "--dump"], &dir.config())).expect_code(0).expect_says("base64-line = ");
 
-    put(&site.config(), file.replace("drain", "drian").as_bytes());
+    put(&dir.config(), file.replace("drain", "drian").as_bytes());
     let shown = block("$ hftpd check");
-    let printed = run(&mut hftpd_with(&["check"], &site.config())).expect_code(78).output();
-    assert_eq!(printed.replace(&*site.config().to_string_lossy(), "/etc/hftp.toml"), without_command(shown));
+    let printed = run(&mut hftpd_with(&["check"], &dir.config())).expect_code(78).output();
+    assert_eq!(printed.replace(&*dir.config().to_string_lossy(), "/etc/hftp.toml"), without_command(shown));
 }
 
 #[test]
 fn reload_message_is_accurate() {
-    let site = Site::new();
-    let settings = Settings::new(&site).listen("fragments").listen("base64");
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::new();
+    let settings = Settings::new(&dir).listen("fragments").listen("base64");
+    let mut daemon = Daemon::start(&dir, &settings);
     let printed = daemon.reload(&settings.set("timeouts.drain", "\"10s\"")).expect_code(0).output();
     let printed = printed
-        .replace(&*site.root().to_string_lossy(), "/srv/hftp")
+        .replace(&*dir.root().to_string_lossy(), "/srv/hftp")
         .replace(&daemon.address(0).to_string(), "[::]:19500")
         .replace(&daemon.address(1).to_string(), "127.0.0.1:19501");
     assert_eq!(printed, without_command(block("$ hftpd reload")));
@@ -99,11 +99,11 @@ fn reload_message_is_accurate() {
 
 #[test]
 fn status_lines_are_accurate() {
-    let site = Site::new();
-    let settings = Settings::new(&site);
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::new();
+    let settings = Settings::new(&dir);
+    let mut daemon = Daemon::start(&dir, &settings);
     daemon.reload(&settings).expect_code(0);
-    let printed = run(&mut hftpd_with(&["status"], &site.config())).expect_code(0).stdout;
+    let printed = run(&mut hftpd_with(&["status"], &dir.config())).expect_code(0).stdout;
     for line in without_command(block("$ hftpd status")).lines() {
         let name = line.split_inclusive(": ").next().unwrap_or_default();
         assert!(printed.lines().any(|line| line.starts_with(name)), "no {name:?} in the status:\n{printed}");

@@ -1,4 +1,4 @@
-//! Many bytes, in every form, to many clients at a time: what arrives is what is in the files.
+//! Many bytes, in every encoding, to many clients at a time: what arrives is what is in the files.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,24 +7,25 @@ use sha2::{Digest, Sha256};
 use support::client::Client;
 use support::content::{self, hex};
 use support::daemon::Daemon;
-use support::decode::Form;
+use support::decode::{ALL_ENCODINGS, Encoding, slice_request};
 use support::in_parallel;
 use support::settings::Settings;
-use support::site::{Site, put};
+use support::test_dir::{TestDir, put};
 
 mod support;
 
 /// Reads a slice as it comes and returns its SHA-256.
 #[track_caller]
-fn hash_of(client: &mut Client, form: Form, name: &str, offset: u64, size: u64) -> String {
+fn hash_of(client: &mut Client, encoding: Encoding, name: &str, offset: u64, size: u64) -> String {
     let mut hash = Sha256::new();
     let mut taken = 0;
-    client.send(form.request(name, offset, size));
-    let outcome = client.answer(form, size, &mut |bytes| {
+    client.send(slice_request(encoding, name, offset, size));
+    let outcome = client.answer(encoding, size, &mut |bytes| {
         hash.update(bytes);
         taken += bytes.len();
     });
-    outcome.unwrap_or_else(|fault| panic!("{form:?}, {size} bytes of {name} from {offset}, after {taken}: {fault}"));
+    outcome
+        .unwrap_or_else(|fault| panic!("{encoding:?}, {size} bytes of {name} from {offset}, after {taken}: {fault}"));
     hex(hash)
 }
 
@@ -33,27 +34,27 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Eight clients: each of the five forms at least once.
-fn eight_clients() -> Vec<(usize, Form)> {
-    Form::ALL.iter().copied().cycle().take(8).collect()
+fn eight_clients() -> Vec<(usize, Encoding)> {
+    ALL_ENCODINGS.iter().copied().cycle().take(8).collect()
 }
 
 #[test]
 fn a_large_file_arrives_whole_in_every_form() {
     let large = std::env::var("HFTPD_TEST_LARGE").as_deref() == Ok("1");
     let size: u64 = if large { 1 << 30 } else { 64 << 20 };
-    let site = Site::new();
-    let wanted = content::write(&site.root().join("large"), 7, size + 1);
-    let whole = content::write(&site.root().join("whole"), 7, size);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
-    in_parallel(8, &eight_clients(), |&(listener, form)| {
+    let dir = TestDir::new();
+    let wanted = content::write(&dir.root().join("large"), 7, size + 1);
+    let whole = content::write(&dir.root().join("whole"), 7, size);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
+    in_parallel(8, &eight_clients(), |&(listener, encoding)| {
         let mut client = daemon.client_of(listener);
         assert_eq!(client.size("large"), Ok(size + 1));
-        assert_eq!(hash_of(&mut client, form, "large", 0, size + 1), wanted, "{form:?}");
+        assert_eq!(hash_of(&mut client, encoding, "large", 0, size + 1), wanted, "{encoding:?}");
         client.expect_alive();
     });
     // What was a slice of one file is all of another.
     let mut client = daemon.client();
-    assert_eq!(hash_of(&mut client, Form::Raw, "large", 0, size), whole);
+    assert_eq!(hash_of(&mut client, Encoding::Raw, "large", 0, size), whole);
 }
 
 /// Sizes from 0 to 70,000, and those around the powers of two where buffers end.
@@ -67,22 +68,22 @@ fn small_sizes() -> Vec<usize> {
 
 #[test]
 fn a_thousand_small_files_arrive_whole_in_every_form() {
-    let site = Site::new();
+    let dir = TestDir::new();
     let files: Vec<_> = small_sizes()
         .into_iter()
         .enumerate()
         .map(|(index, size)| {
             let bytes = content::pattern(100 + index as u64, 0, size);
             let name = format!("file-{index:03}.bin");
-            put(&site.root().join(&name), &bytes);
+            put(&dir.root().join(&name), &bytes);
             (name, size as u64, sha256(&bytes))
         })
         .collect();
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
     let names: Vec<&str> = files.iter().map(|(name, ..)| name.as_str()).collect();
     assert_eq!(daemon.client().listing(), names);
     let transfers = AtomicUsize::new(0);
-    in_parallel(8, &eight_clients(), |&(listener, form)| {
+    in_parallel(8, &eight_clients(), |&(listener, encoding)| {
         let mut client = daemon.client_of(listener);
         for (index, (name, size, wanted)) in files.iter().enumerate() {
             // Some clients keep their connection for long, some do not.
@@ -90,7 +91,7 @@ fn a_thousand_small_files_arrive_whole_in_every_form() {
                 client = daemon.client_of(listener);
             }
             assert_eq!(client.size(name), Ok(*size), "{name}");
-            assert_eq!(&hash_of(&mut client, form, name, 0, *size), wanted, "{form:?}, all of {name}");
+            assert_eq!(&hash_of(&mut client, encoding, name, 0, *size), wanted, "{encoding:?}, all of {name}");
             transfers.fetch_add(1, Ordering::Relaxed);
         }
         client.expect_alive();
@@ -101,10 +102,10 @@ fn a_thousand_small_files_arrive_whole_in_every_form() {
 #[test]
 fn any_slice_is_the_bytes_at_its_offset() {
     const SIZE: u64 = 3_000_000;
-    let site = Site::new();
-    content::write(&site.root().join("f"), 9, SIZE);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
-    in_parallel(8, &eight_clients(), |&(listener, form)| {
+    let dir = TestDir::new();
+    content::write(&dir.root().join("f"), 9, SIZE);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
+    in_parallel(8, &eight_clients(), |&(listener, encoding)| {
         let mut client = daemon.client_of(listener);
         // Offsets and sizes that walk over the file without a pattern, the same in every run.
         let mut step = 12_345_u64;
@@ -112,28 +113,29 @@ fn any_slice_is_the_bytes_at_its_offset() {
             step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let offset = (step >> 33) % SIZE;
             let size = ((step >> 13) % 200_000).min(SIZE - offset);
-            let bytes = client.slice(form, "f", offset, size).unwrap_or_else(|fault| panic!("{form:?}: {fault}"));
+            let bytes =
+                client.slice(encoding, "f", offset, size).unwrap_or_else(|fault| panic!("{encoding:?}: {fault}"));
             let length = usize::try_from(size).expect("a small size");
-            assert!(bytes == content::pattern(9, offset, length), "{form:?}: wrong bytes, {size} from {offset}");
+            assert!(bytes == content::pattern(9, offset, length), "{encoding:?}: wrong bytes, {size} from {offset}");
         }
     });
 }
 
 #[test]
 fn one_byte_at_a_time_is_a_whole_file_in_the_end() {
-    let site = Site::new();
+    let dir = TestDir::new();
     let bytes = content::pattern(11, 0, 3000);
-    site.file("f", &bytes);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
-    in_parallel(5, &Form::ALL, |&(listener, form)| {
+    dir.file("f", &bytes);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
+    in_parallel(5, &ALL_ENCODINGS, |&(listener, encoding)| {
         let mut client = daemon.client_of(listener);
-        let requests: String = (0..3000).map(|offset| form.request("f", offset, 1)).collect();
+        let requests: String = (0..3000).map(|offset| slice_request(encoding, "f", offset, 1)).collect();
         client.send(requests);
         for (offset, wanted) in bytes.iter().enumerate() {
             let mut got = Vec::new();
-            let outcome = client.answer(form, 1, &mut |part| got.extend_from_slice(part));
-            outcome.unwrap_or_else(|fault| panic!("{form:?} at {offset}: {fault}"));
-            assert_eq!(got, [*wanted], "{form:?} at {offset}");
+            let outcome = client.answer(encoding, 1, &mut |part| got.extend_from_slice(part));
+            outcome.unwrap_or_else(|fault| panic!("{encoding:?} at {offset}: {fault}"));
+            assert_eq!(got, [*wanted], "{encoding:?} at {offset}");
         }
         client.expect_alive();
     });

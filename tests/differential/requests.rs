@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hftpd::wire::Encoding;
 
-use crate::sim::dice::Dice;
 use crate::sim::model::answer::Answer;
 use crate::sim::model::matching::Match;
 use crate::sim::model::request::{first_line, parse_request};
 use crate::sim::model::{Node, Rules, Tree};
+use crate::sim::rng::Rng;
 use crate::sim::script::Catalogue;
 use crate::support::content::pattern;
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
-use crate::support::site::{Site, put, set_mode};
+use crate::support::test_dir::{TestDir, put, set_mode};
 use crate::support::{in_parallel, show};
 
 /// Requests on one connection. What they take together fits into the socket's buffers.
@@ -36,26 +36,26 @@ fn wanted() -> usize {
 }
 
 /// A root with a bit of everything, and the model of it.
-fn publish(site: &Site) -> Tree {
+fn publish(dir: &TestDir) -> Tree {
     let mut tree = Tree::new();
     for (seed, size) in [0, 1, 2, 3, 4, 10, 100, 1459, 4096, 33_000, 70_000].into_iter().enumerate() {
         let (name, bytes) = (format!("f{size}"), pattern(seed as u64, 0, size));
-        site.file(&name, &bytes);
+        dir.file(&name, &bytes);
         tree.insert(name.into_bytes(), Node::File { bytes: Arc::new(bytes), size });
     }
     let long = [b'n'; 255];
     for name in
         [&b"A"[..], b"-", b"a.b-c_d", b".hidden", b"at@b", b"~", b"a:b", b"bad name", b"tab\tbed", b"\xff", &long]
     {
-        site.file_named(name, b"small");
+        dir.file_named(name, b"small");
         tree.insert(name.to_vec(), Node::File { bytes: Arc::new(b"small".to_vec()), size: 5 });
     }
-    set_mode(&site.file("noread", b"not to see"), 0o000);
+    set_mode(&dir.file("noread", b"not to see"), 0o000);
     tree.insert(b"noread".to_vec(), Node::Unreadable { size: 10 });
-    std::fs::create_dir(site.root().join("sub")).expect("a directory");
-    put(&site.at("outside"), b"secret");
+    std::fs::create_dir(dir.root().join("sub")).expect("a directory");
+    put(&dir.at("outside"), b"secret");
     for (name, target) in [("inside", "f100"), ("dangling", "nowhere"), ("out", "../outside"), ("up", "sub/../f10")] {
-        symlink(target, site.root().join(name)).expect("a symbolic link");
+        symlink(target, dir.root().join(name)).expect("a symbolic link");
     }
     for (name, linked) in [("inside", "f100"), ("up", "f10")] {
         let Some(Node::File { bytes, size }) = tree.get(linked.as_bytes()).cloned() else {
@@ -90,15 +90,15 @@ pub(super) struct Target {
 
 #[test]
 fn the_answers_are_those_of_the_model() {
-    let site = Site::new();
-    let tree = publish(&site);
+    let dir = TestDir::new();
+    let tree = publish(&dir);
     let catalogue = catalogue(&tree);
     let portable = Rules { printable: false, hidden: false, links: true, request_line: 2048 };
     let printable = Rules { printable: true, hidden: true, links: false, request_line: 512 };
-    let other = Site::new();
-    let settings = |site: &Site| Settings::new(site).listen_all().set("log.access", "false");
-    let first = Daemon::start(&site, &settings(&site).set("limits.request-line", "2048"));
-    let second = settings(&other).root(&site.root()).set("limits.request-line", "512");
+    let other = TestDir::new();
+    let settings = |dir: &TestDir| Settings::new(dir).listen_all().set("log.access", "false");
+    let first = Daemon::start(&dir, &settings(&dir).set("limits.request-line", "2048"));
+    let second = settings(&other).root(&dir.root()).set("limits.request-line", "512");
     let second = second.set("files.names", "\"printable\"").set("files.hidden", "true");
     let second = Daemon::start(&other, &second.set("files.symlinks", "\"never\""));
     let targets: Vec<Target> = [(&first, portable), (&second, printable)]
@@ -118,7 +118,7 @@ fn the_answers_are_those_of_the_model() {
     in_parallel(4, &seeds, |&seed| {
         if answered.load(Ordering::Relaxed) < wanted {
             let target = &targets[seed as usize % targets.len()];
-            let batch = batch(&mut Dice::seeded(seed), &catalogue);
+            let batch = batch(&mut Rng::seeded(seed), &catalogue);
             let said = converse(target.address, &batch);
             let found = compare(&batch, &said, target, &tree).unwrap_or_else(|error| {
                 let Target { encoding, rules, .. } = target;
@@ -137,15 +137,15 @@ fn the_answers_are_those_of_the_model() {
     assert_eq!(codes.keys().copied().collect::<Vec<u16>>(), [0, 100, 101, 199, 200, 201, 202, 203]);
 }
 
-fn batch(dice: &mut Dice, catalogue: &Catalogue) -> Vec<u8> {
+fn batch(rng: &mut Rng, catalogue: &Catalogue) -> Vec<u8> {
     // One fatal request in so many, for it is the last that is answered.
-    let fatal = usize::from(dice.chance(10));
+    let fatal = usize::from(rng.chance(10));
     let mut batch = Vec::new();
     for _ in 0..BATCH {
-        batch.extend_from_slice(&catalogue.request(dice, fatal));
+        batch.extend_from_slice(&catalogue.request(rng, fatal));
     }
-    if dice.chance(10) {
-        batch.truncate(batch.len() - dice.below(30));
+    if rng.chance(10) {
+        batch.truncate(batch.len() - rng.below(30));
     }
     batch
 }

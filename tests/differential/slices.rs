@@ -5,39 +5,39 @@ use std::sync::Arc;
 use hftpd::wire::Encoding;
 
 use super::requests::{ENCODINGS, Target, compare, converse};
-use crate::sim::dice::Dice;
 use crate::sim::model::{Node, Rules, Tree};
+use crate::sim::rng::Rng;
 use crate::support::content::pattern;
 use crate::support::daemon::Daemon;
 use crate::support::in_parallel;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::test_dir::TestDir;
 
 /// Sizes at which buffers, fragments and lines end, and what lies around them.
-fn size(dice: &mut Dice) -> usize {
-    let edge = *dice.pick(&[0, 3, 1024, 4096, 16_384, 32_768, 49_152, 65_536, 131_072, 1 << 20]);
-    match dice.below(3) {
-        0 => edge + dice.below(4),
-        1 => edge.saturating_sub(dice.below(4)),
-        _ => dice.below(2_500_000),
+fn size(rng: &mut Rng) -> usize {
+    let edge = *rng.pick(&[0, 3, 1024, 4096, 16_384, 32_768, 49_152, 65_536, 131_072, 1 << 20]);
+    match rng.below(3) {
+        0 => edge + rng.below(4),
+        1 => edge.saturating_sub(rng.below(4)),
+        _ => rng.below(2_500_000),
     }
 }
 
 #[test]
 fn a_slice_is_those_bytes_of_the_file() {
-    let site = Site::new();
-    let mut dice = Dice::seeded(1);
+    let dir = TestDir::new();
+    let mut rng = Rng::seeded(1);
     let mut tree = Tree::new();
     let mut files = Vec::new();
     for number in 0..40 {
-        let (name, size) = (format!("file-{number}"), size(&mut dice));
+        let (name, size) = (format!("file-{number}"), size(&mut rng));
         let bytes = pattern(number, 0, size);
-        site.file(&name, &bytes);
+        dir.file(&name, &bytes);
         tree.insert(name.clone().into_bytes(), Node::File { bytes: Arc::new(bytes), size });
         files.push((name, size));
     }
-    let settings = Settings::new(&site).listen_all().listen_base64_line("7").listen_base64_line("100000");
-    let daemon = Daemon::start(&site, &settings);
+    let settings = Settings::new(&dir).listen_all().listen_base64_line("7").listen_base64_line("100000");
+    let daemon = Daemon::start(&dir, &settings);
     let rules = Rules { printable: false, hidden: false, links: true, request_line: 8 << 20 };
     let encodings = ENCODINGS.into_iter().chain([Encoding::Base64 { line: 6 }, Encoding::Base64 { line: 99_999 }]);
     let target = |(at, encoding)| Target { address: daemon.address(at), encoding, rules };
@@ -45,15 +45,15 @@ fn a_slice_is_those_bytes_of_the_file() {
     let large = std::env::var("HFTPD_TEST_LARGE").as_deref() == Ok("1");
     let jobs: Vec<u64> = (0..if large { 400 } else { 40 }).collect();
     in_parallel(4, &jobs, |&job| {
-        let mut dice = Dice::seeded(1000 + job);
-        let target = dice.pick(&targets);
+        let mut rng = Rng::seeded(1000 + job);
+        let target = rng.pick(&targets);
         let mut batch = String::new();
         for _ in 0..25 {
-            let (name, whole) = dice.pick(&files);
-            let offset = dice.below(whole + 1);
+            let (name, whole) = rng.pick(&files);
+            let offset = rng.below(whole + 1);
             let rest = whole - offset;
-            let length = if dice.chance(20) { rest } else { rest.min(size(&mut dice)) };
-            let raw = if dice.chance(20) { " raw" } else { "" };
+            let length = if rng.chance(20) { rest } else { rest.min(size(&mut rng)) };
+            let raw = if rng.chance(20) { " raw" } else { "" };
             batch += &format!("get_slice {name} {offset} {length}{raw}\r\n");
         }
         let said = converse(target.address, batch.as_bytes());

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::expect_served;
 use crate::process::expect_no_spinning;
 use crate::shim::Shim;
-use crate::support::{Client, Settings, Site};
+use crate::support::{Client, Settings, TestDir};
 
 const ALWAYS: i64 = i64::MAX;
 
@@ -18,8 +18,8 @@ const SOON: Duration = Duration::from_secs(1);
 fn accept_errors_delay_clients_and_are_logged_once() {
     // EPERM is the answer of a security module.
     for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::PERM] {
-        let site = Site::of_the_examples();
-        let (shim, daemon) = Shim::start(&site, &Settings::new(&site).set("workers", "2"));
+        let dir = TestDir::of_the_examples();
+        let (shim, daemon) = Shim::start(&dir, &Settings::new(&dir).set("workers", "2"));
         let mut before = expect_served(&daemon);
         shim.fail_accepting(errno, ALWAYS);
         let mut waiting: Vec<Client> = (0..20).map(|_| daemon.client()).collect();
@@ -42,8 +42,8 @@ fn accept_errors_delay_clients_and_are_logged_once() {
 fn econnaborted_does_not_pause_accepting() {
     const ABORTED: usize = 50;
     const SERVED: usize = 100;
-    let site = Site::of_the_examples();
-    let (shim, daemon) = Shim::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let (shim, daemon) = Shim::start(&dir, &Settings::new(&dir));
     shim.fail_accepting(Errno::CONNABORTED, i64::try_from(ABORTED).expect("few"));
     let mut clients: Vec<Client> = (0..ABORTED + SERVED).map(|_| daemon.client()).collect();
     clients.iter_mut().for_each(|client| client.send_if_possible(b"quit\r\n"));

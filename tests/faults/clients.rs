@@ -4,27 +4,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::proc::anonymous_kib;
-use crate::support::{Client, Daemon, Form, Settings, Site, content, in_parallel, proc};
+use crate::support::{
+    ALL_ENCODINGS, Client, Daemon, Encoding, Settings, TestDir, content, in_parallel, proc, slice_request,
+};
 use crate::{expect_served, for_ten_thousand};
 
 const LARGE: u64 = 48 << 20;
 
 #[test]
 fn reset_during_an_answer_closes_only_that_connection() {
-    let site = Site::new();
-    content::write(&site.root().join("large"), 1, LARGE);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let dir = TestDir::new();
+    content::write(&dir.root().join("large"), 1, LARGE);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
     let mut other = daemon.client();
     for round in 0..4 {
-        for (listener, form) in Form::ALL {
+        for (listener, encoding) in ALL_ENCODINGS {
             let mut client = Client::connect_narrow(daemon.address(listener));
-            client.send(form.request("large", 0, LARGE));
+            client.send(slice_request(encoding, "large", 0, LARGE));
             if round % 2 == 0 {
                 client.expect("0 OK\r\n");
             }
             client.reset();
         }
-        let slice = other.slice(Form::Fragments, "large", 1000, 100_000);
+        let slice = other.slice(Encoding::Fragments, "large", 1000, 100_000);
         assert!(slice.as_deref() == Ok(&content::pattern(1, 1000, 100_000)), "wrong bytes");
     }
     daemon.wait_connections("total", 1);
@@ -33,23 +35,23 @@ fn reset_during_an_answer_closes_only_that_connection() {
 
 #[test]
 fn last_bytes_of_an_answer_are_sent_without_delay() {
-    let site = Site::new();
-    content::write(&site.root().join("f"), 1, 1 << 20);
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::new();
+    content::write(&dir.root().join("f"), 1, 1 << 20);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     for size in [65_536, 65_536 + 100, 2 * 65_536 + 100, 3 * 65_536 + 1, 7 * 65_536 + 100] {
-        for form in [Form::Raw, Form::Fragments] {
+        for encoding in [Encoding::Raw, Encoding::Fragments] {
             let times: Vec<Duration> = (0..30)
                 .map(|_| {
                     let mut client = daemon.client();
                     let begin = Instant::now();
-                    let bytes = client.slice(form, "f", 0, size).expect("a slice");
+                    let bytes = client.slice(encoding, "f", 0, size).expect("a slice");
                     assert_eq!(bytes.len() as u64, size);
                     begin.elapsed()
                 })
                 .collect();
             // With MSG_MORE set on the last bytes the kernel would delay them by 200 ms. A loaded machine may delay a few.
             let slow = times.iter().filter(|time| time.as_millis() >= 150).count();
-            assert!(slow < 4, "{size} bytes, {form:?}: {times:?}");
+            assert!(slow < 4, "{size} bytes, {encoding:?}: {times:?}");
         }
     }
 }
@@ -58,14 +60,14 @@ fn last_bytes_of_an_answer_are_sent_without_delay() {
 fn clients_that_never_read_do_not_delay_200_others() {
     const OTHERS: usize = 200;
     const SIZE: u64 = 300_000;
-    let site = Site::new();
-    content::write(&site.root().join("large"), 1, LARGE);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all().set("log.access", "false"));
-    let stuck: Vec<Client> = Form::ALL
+    let dir = TestDir::new();
+    content::write(&dir.root().join("large"), 1, LARGE);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all().set("log.access", "false"));
+    let stuck: Vec<Client> = ALL_ENCODINGS
         .iter()
-        .map(|&(listener, form)| {
+        .map(|&(listener, encoding)| {
             let mut client = Client::connect_narrow(daemon.address(listener));
-            client.send(form.request("large", 0, LARGE).repeat(100));
+            client.send(slice_request(encoding, "large", 0, LARGE).repeat(100));
             client
         })
         .collect();
@@ -76,7 +78,7 @@ fn clients_that_never_read_do_not_delay_200_others() {
         for round in 0..5 {
             let offset = round * 1_000_000;
             let begin = Instant::now();
-            let slice = client.slice(Form::Raw, "large", offset, SIZE).expect("a slice");
+            let slice = client.slice(Encoding::Raw, "large", offset, SIZE).expect("a slice");
             slowest.fetch_max(usize::try_from(begin.elapsed().as_millis()).expect("few"), Ordering::Relaxed);
             assert!(slice == content::pattern(1, offset, slice.len()), "wrong bytes");
         }
@@ -130,16 +132,16 @@ fn unfinished_lines_of_10000_clients_fit_into_64_mib() {
 #[test]
 fn client_that_never_reads_costs_less_than_128_kib() {
     const CLIENTS: usize = 100;
-    let site = Site::new();
-    content::write(&site.root().join("large"), 1, LARGE);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let dir = TestDir::new();
+    content::write(&dir.root().join("large"), 1, LARGE);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
     expect_served(&daemon);
     let before = anonymous_kib(daemon.pid());
     let stuck: Vec<Client> = (0..CLIENTS)
         .map(|number| {
-            let (listener, form) = Form::ALL[number % Form::ALL.len()];
+            let (listener, encoding) = ALL_ENCODINGS[number % ALL_ENCODINGS.len()];
             let mut client = Client::connect_narrow(daemon.address(listener));
-            client.send(form.request("large", 0, LARGE) + &"help\r\n".repeat(1000));
+            client.send(slice_request(encoding, "large", 0, LARGE) + &"help\r\n".repeat(1000));
             client
         })
         .collect();
@@ -155,13 +157,13 @@ fn client_that_never_reads_costs_less_than_128_kib() {
 fn slow_readers_share_listings_that_cannot_be_cached() {
     const NAMES: usize = 15_000;
     const CLIENTS: u64 = 30;
-    let site = Site::new();
+    let dir = TestDir::new();
     // The target of a link may change at any time, so each request reads the directory.
-    std::os::unix::fs::symlink(format!("{:0255}", 0), site.root().join("link")).expect("symlink");
+    std::os::unix::fs::symlink(format!("{:0255}", 0), dir.root().join("link")).expect("symlink");
     for number in 0..NAMES {
-        std::fs::File::create(site.root().join(format!("{number:0255}"))).expect("a file");
+        std::fs::File::create(dir.root().join(format!("{number:0255}"))).expect("a file");
     }
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut slow: Vec<Client> = (0..CLIENTS).map(|_| Client::connect_narrow(daemon.address(0))).collect();
     for client in &mut slow {
         client.send("get_file_listing\r\n");

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::expect_served;
 use crate::support::proc::anonymous_kib;
-use crate::support::{Client, Daemon, Settings, Site, am_root, eventually, proc, put, run, set_mode, skipped};
+use crate::support::{Client, Daemon, Settings, TestDir, am_root, eventually, proc, put, run, set_mode, skipped};
 
 const ENTRIES: usize = 1_000_000;
 
@@ -59,10 +59,10 @@ fn listing_a_million_names_does_not_delay_other_clients() {
     let begin = Instant::now();
     let files = ManyFiles::mount();
     println!("{ENTRIES} names created in {:?}", begin.elapsed());
-    let site = Site::new();
+    let dir = TestDir::new();
     // One event loop: no other could serve the clients that wait.
-    let settings = Settings::new(&site).root(files.root()).set("workers", "1").set("log.access", "false");
-    let daemon = Daemon::start(&site, &settings);
+    let settings = Settings::new(&dir).root(files.root()).set("workers", "1").set("log.access", "false");
+    let daemon = Daemon::start(&dir, &settings);
     expect_served(&daemon).ask("get_metadata 0000000000\r\n", "0 OK\r\n10\r\n");
     let before = anonymous_kib(daemon.pid());
     proc::reset_peak(daemon.pid());

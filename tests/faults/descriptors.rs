@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::expect_served;
 use crate::process::{expect_no_spinning, open_files, start_with_files};
 use crate::support::{
-    Client, Daemon, LONG, Settings, Site, eventually, eventually_refused, hftpd_with, own_address, run,
+    Client, Daemon, LONG, Settings, TestDir, eventually, eventually_refused, hftpd_with, own_address, run,
 };
 
 /// The limit of open files, and a number of clients that exceeds it.
@@ -68,8 +68,8 @@ fn reserves(daemon: &Daemon) -> usize {
 
 #[test]
 fn emfile_clients_are_answered_199_and_later_ones_served() {
-    let site = Site::of_the_examples();
-    let daemon = start_with_files(&site, &Settings::new(&site).set("workers", "8"), FILES);
+    let dir = TestDir::of_the_examples();
+    let daemon = start_with_files(&dir, &Settings::new(&dir).set("workers", "8"), FILES);
     let reserves = reserves(&daemon);
     for round in 0..20 {
         let (served, refused) = connect_clients(&daemon);
@@ -96,8 +96,8 @@ fn emfile_clients_are_answered_199_and_later_ones_served() {
 
 #[test]
 fn accepting_resumes_within_a_second_of_a_free_descriptor() {
-    let site = Site::of_the_examples();
-    let daemon = start_with_files(&site, &Settings::new(&site).set("workers", "2"), FILES);
+    let dir = TestDir::of_the_examples();
+    let daemon = start_with_files(&dir, &Settings::new(&dir).set("workers", "2"), FILES);
     for round in 0..10 {
         let mut served = use_all_descriptors(&daemon);
         let begin = Instant::now();
@@ -112,12 +112,12 @@ fn accepting_resumes_within_a_second_of_a_free_descriptor() {
 
 #[test]
 fn removed_listener_does_not_spin_on_emfile() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let [kept, removed, added] = [own_address(), own_address(), own_address()];
-    let one = Settings::new(&site).set("workers", "2").listen_on(kept, "fragments");
-    let daemon = start_with_files(&site, &one.clone().listen_on(removed, "fragments"), FILES);
+    let one = Settings::new(&dir).set("workers", "2").listen_on(kept, "fragments");
+    let daemon = start_with_files(&dir, &one.clone().listen_on(removed, "fragments"), FILES);
     let mut clients: Vec<Client> = (0..FILES / 2).map(|_| expect_served(&daemon)).collect();
-    one.listen_on(added, "fragments").write(&site.config());
+    one.listen_on(added, "fragments").write(&dir.config());
     let mark = daemon.stderr_mark();
     daemon.signal(Signal::HUP);
     eventually("the new listener accepts", || TcpStream::connect(added).map(drop).map_err(|error| error.to_string()));
@@ -138,8 +138,8 @@ fn removed_listener_does_not_spin_on_emfile() {
 
 #[test]
 fn status_works_on_emfile_and_reload_exits_71() {
-    let site = Site::of_the_examples();
-    let mut daemon = start_with_files(&site, &Settings::new(&site).set("workers", "2"), FILES);
+    let dir = TestDir::of_the_examples();
+    let mut daemon = start_with_files(&dir, &Settings::new(&dir).set("workers", "2"), FILES);
     for _ in 0..5 {
         let served = use_all_descriptors(&daemon);
         for _ in 0..10 {
@@ -155,10 +155,10 @@ fn status_works_on_emfile_and_reload_exits_71() {
 
 #[test]
 fn status_works_serially_on_emfile() {
-    let site = Site::of_the_examples();
-    let daemon = start_with_files(&site, &Settings::new(&site).set("workers", "2"), FILES);
+    let dir = TestDir::of_the_examples();
+    let daemon = start_with_files(&dir, &Settings::new(&dir).set("workers", "2"), FILES);
     let served = use_all_descriptors(&daemon);
-    let ask = || hftpd_with(&["status"], &site.config()).stdout(Stdio::null()).spawn().expect("hftpd status");
+    let ask = || hftpd_with(&["status"], &dir.config()).stdout(Stdio::null()).spawn().expect("hftpd status");
     let mut commands: Vec<_> = (0..20).map(|_| ask()).collect();
     for child in &mut commands {
         let status = run::wait(child, LONG);

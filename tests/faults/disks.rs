@@ -9,8 +9,8 @@ use crate::process::{freeze, open_files, start_with_files, thread_names, wait_fo
 use crate::starts::{Starting, wait_serving};
 use crate::support::slowfs::{BYTE, Hang, SIZE, SlowFs};
 use crate::support::{
-    Client, Daemon, Fault, Form, Settings, Site, content, eventually, eventually_refused, hftpd_with, own_address,
-    publish_large, put,
+    ALL_ENCODINGS, Client, Daemon, Fault, Settings, TestDir, content, eventually, eventually_refused, hftpd_with,
+    own_address, publish_large, put, slice_request,
 };
 
 const SIZE_ANSWER: &str = "0 OK\r\n4194304\r\n";
@@ -18,8 +18,8 @@ const SIZE_ANSWER: &str = "0 OK\r\n4194304\r\n";
 #[test]
 fn hanging_lookup_does_not_delay_another_lookup() {
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::new();
-    let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).set("workers", "1"));
+    let dir = TestDir::new();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).root(&fs.root()).set("workers", "1"));
     // Afterwards there is one disk thread, and it sleeps.
     let [mut waiting, mut other] = [daemon.client(), daemon.client()];
     for client in [&mut waiting, &mut other] {
@@ -39,8 +39,8 @@ fn hanging_lookup_does_not_delay_another_lookup() {
 #[test]
 fn hanging_small_read_does_not_delay_other_files() {
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::new();
-    let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).set("workers", "1"));
+    let dir = TestDir::new();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).root(&fs.root()).set("workers", "1"));
     let mut clients: Vec<Client> = (0..32).map(|_| daemon.client()).collect();
     let mut waiting: Vec<Client> = (0..4).map(|_| daemon.client()).collect();
     let hanging = fs.hang(Hang::Reads);
@@ -64,10 +64,10 @@ fn hanging_small_read_does_not_delay_other_files() {
 #[test]
 fn hanging_root_leaves_threads_for_the_next_root() {
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::new();
-    site.file("fast", b"good");
-    let settings = Settings::new(&site);
-    let mut daemon = Daemon::start(&site, &settings.clone().root(&fs.root()));
+    let dir = TestDir::new();
+    dir.file("fast", b"good");
+    let settings = Settings::new(&dir);
+    let mut daemon = Daemon::start(&dir, &settings.clone().root(&fs.root()));
     daemon.client().ask("get_metadata fast\r\n", SIZE_ANSWER);
     // Reads hang in all threads that a device may have, and look-ups in all that a root may have.
     let _reads = fs.hang(Hang::Reads);
@@ -100,10 +100,10 @@ fn hanging_root_leaves_threads_for_the_next_root() {
 #[test]
 fn hanging_root_path_delays_only_requests_for_files() {
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     put(&fs.target().join("f"), b"local");
-    let settings = Settings::new(&site).set("workers", "1");
-    let mut daemon = Daemon::start(&site, &settings.clone().root(&fs.root().join("link")));
+    let settings = Settings::new(&dir).set("workers", "1");
+    let mut daemon = Daemon::start(&dir, &settings.clone().root(&fs.root().join("link")));
     let mut client = daemon.client();
     for _ in 0..3 {
         client.ask("get_metadata f\r\n", "0 OK\r\n5\r\n");
@@ -122,9 +122,9 @@ fn hanging_root_path_delays_only_requests_for_files() {
 fn clients_that_leave_a_hanging_disk_leak_nothing() {
     const FILES: usize = 300;
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::new();
-    let settings = Settings::new(&site).root(&fs.root()).set("limits.connections", "100");
-    let daemon = start_with_files(&site, &settings, FILES);
+    let dir = TestDir::new();
+    let settings = Settings::new(&dir).root(&fs.root()).set("limits.connections", "100");
+    let daemon = start_with_files(&dir, &settings, FILES);
     let _hanging = fs.hang(Hang::Reads);
     for round in 0..12 {
         let clients: Vec<Client> = (0..30)
@@ -147,33 +147,33 @@ fn clients_that_leave_a_hanging_disk_leak_nothing() {
 #[test]
 fn read_error_leaves_the_answer_incomplete() {
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::new();
-    let daemon = Daemon::start(&site, &Settings::new(&site).root(&fs.root()).listen_all());
-    for (listener, form) in Form::ALL {
+    let dir = TestDir::new();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).root(&fs.root()).listen_all());
+    for (listener, encoding) in ALL_ENCODINGS {
         let mut client = daemon.client_of(listener);
-        client.send(form.request("eio", 0, SIZE as u64));
+        client.send(slice_request(encoding, "eio", 0, SIZE as u64));
         let mut came = 0;
-        let fault = client.answer(form, SIZE as u64, &mut |bytes| {
-            assert!(bytes.iter().all(|&byte| byte == BYTE), "{form:?}: a wrong byte");
+        let fault = client.answer(encoding, SIZE as u64, &mut |bytes| {
+            assert!(bytes.iter().all(|&byte| byte == BYTE), "{encoding:?}: a wrong byte");
             came += bytes.len();
         });
-        assert!(matches!(fault, Err(Fault::Ended { .. })), "{form:?}: {fault:?} after {came} bytes");
-        assert!(came < SIZE, "{form:?}: {came} bytes");
+        assert!(matches!(fault, Err(Fault::Ended { .. })), "{encoding:?}: {fault:?} after {came} bytes");
+        assert!(came < SIZE, "{encoding:?}: {came} bytes");
     }
-    daemon.wait_status("incomplete answers", |status| status["incomplete_answers"] == Form::ALL.len());
+    daemon.wait_status("incomplete answers", |status| status["incomplete_answers"] == ALL_ENCODINGS.len());
 }
 
 #[test]
 fn status_does_not_wait_for_a_hanging_reload() {
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site);
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir);
+    let mut daemon = Daemon::start(&dir, &settings);
     let hanging = fs.hang(Hang::Everything);
-    settings.clone().root(&fs.root()).write(&site.config());
+    settings.clone().root(&fs.root()).write(&dir.config());
     daemon.signal(Signal::HUP);
     wait_for_thread(daemon.pid(), "reload");
-    let ask = || hftpd_with(&["reload"], &site.config()).stderr(std::process::Stdio::null()).spawn().expect("hftpd");
+    let ask = || hftpd_with(&["reload"], &dir.config()).stderr(std::process::Stdio::null()).spawn().expect("hftpd");
     let mut commands: Vec<_> = (0..16).map(|_| ask()).collect();
     for _ in 0..5 {
         assert_eq!(daemon.status()["state"], "serving");
@@ -192,17 +192,17 @@ fn status_does_not_wait_for_a_hanging_reload() {
 #[test]
 fn shutdown_does_not_wait_for_a_hanging_reload() {
     let Some(fs) = SlowFs::mount() else { return };
-    let (site, address) = (Site::new(), own_address());
-    publish_large(&site);
-    let settings = Settings::new(&site).listen_on(address, "fragments").set("timeouts.drain", "\"5m\"");
-    settings.write(&site.config());
+    let (dir, address) = (TestDir::new(), own_address());
+    publish_large(&dir);
+    let settings = Settings::new(&dir).listen_on(address, "fragments").set("timeouts.drain", "\"5m\"");
+    settings.write(&dir.config());
     // Without a service manager, which would keep the listener open.
-    let mut daemon = Starting::spawn(&site, &mut hftpd_with(&[], &site.config()));
+    let mut daemon = Starting::spawn(&dir, &mut hftpd_with(&[], &dir.config()));
     wait_serving(address);
     let mut client = Client::connect_narrow(address);
     client.ask("get_slice large 0 50331648 raw\r\n", "0 OK\r\nContent-Length: 50331648\r\n\r\n");
     let hanging = fs.hang(Hang::Everything);
-    settings.root(&fs.root()).write(&site.config());
+    settings.root(&fs.root()).write(&dir.config());
     daemon.signal(Signal::HUP);
     wait_for_thread(daemon.pid(), "reload");
     daemon.signal(Signal::TERM);
@@ -222,9 +222,9 @@ fn shutdown_does_not_wait_for_a_hanging_reload() {
 #[test]
 fn drain_timeout_applies_while_a_disk_hangs() {
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::new();
-    let settings = Settings::new(&site).root(&fs.root()).set("timeouts.drain", "\"1s\"");
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::new();
+    let settings = Settings::new(&dir).root(&fs.root()).set("timeouts.drain", "\"1s\"");
+    let mut daemon = Daemon::start(&dir, &settings);
     let hanging = fs.hang(Hang::Reads);
     let mut client = daemon.client();
     client.send(format!("get_slice slow 0 {SIZE} raw\r\n"));
@@ -242,11 +242,11 @@ fn drain_timeout_applies_while_a_disk_hangs() {
 fn clients_of_a_hanging_disk_are_closed_after_stall_timeout() {
     const CLIENTS: u64 = 20;
     let Some(fs) = SlowFs::mount() else { return };
-    let site = Site::new();
-    let settings = (Settings::new(&site).root(&fs.root()))
+    let dir = TestDir::new();
+    let settings = (Settings::new(&dir).root(&fs.root()))
         .set("limits.connections", &CLIENTS.to_string())
         .set("timeouts.stall", "\"1s\"");
-    let daemon = Daemon::start(&site, &settings);
+    let daemon = Daemon::start(&dir, &settings);
     let hanging = fs.hang(Hang::Lookups);
     let mut patient = daemon.client();
     patient.send("get_metadata slow\r\n");

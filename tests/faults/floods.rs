@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::process::expect_no_spinning;
 use crate::support::proc::anonymous_kib;
 use crate::support::{
-    Client, Daemon, Form, Settings, Site, expect_whole, meanwhile, publish_large, slow_client, slow_clients,
+    ALL_ENCODINGS, Client, Daemon, Settings, TestDir, expect_whole, meanwhile, publish_large, slow_client, slow_clients,
 };
 use crate::{expect_served, for_ten_thousand};
 
@@ -35,12 +35,12 @@ fn idle_connection_of_10000_costs_less_than_1_kib() {
 #[test]
 fn flood_from_one_address_does_not_delay_others() {
     const LIMIT: usize = 16;
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site)
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir)
         .set("limits.connections", "1000")
         .set("limits.connections-per-address", &LIMIT.to_string())
         .set("log.access", "false");
-    let daemon = Daemon::start(&site, &settings);
+    let daemon = Daemon::start(&dir, &settings);
     let flooding = Ipv4Addr::new(127, 0, 0, 9);
     let mut clients: Vec<Client> = (0..LIMIT).map(|_| Client::connect_from(flooding, daemon.address(0))).collect();
     clients.iter_mut().for_each(Client::expect_alive);
@@ -75,11 +75,11 @@ fn flood_from_one_address_does_not_delay_others() {
 
 #[test]
 fn resets_during_a_drain_do_not_affect_other_transfers() {
-    let site = Site::new();
-    publish_large(&site);
-    let mut daemon = Daemon::start(&site, &Settings::new(&site).listen_all().set("timeouts.drain", "\"5m\""));
+    let dir = TestDir::new();
+    publish_large(&dir);
+    let mut daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all().set("timeouts.drain", "\"5m\""));
     let mut kept = slow_clients(&daemon);
-    let reset = Form::ALL.map(|(_, form)| slow_client(&daemon, form));
+    let reset = ALL_ENCODINGS.map(|(_, encoding)| slow_client(&daemon, encoding));
     daemon.wait_connections("sending", 2 * kept.len() as u64);
     daemon.drain();
     reset.into_iter().for_each(|(client, _)| client.reset());

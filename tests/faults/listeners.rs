@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::expect_served;
 use crate::process::{executed_by, freeze};
-use crate::support::{Client, Daemon, LONG, Settings, Site, eventually_refused, meanwhile, own_address};
+use crate::support::{Client, Daemon, LONG, Settings, TestDir, eventually_refused, meanwhile, own_address};
 
 /// A port that is free on every address, below the range from which the kernel assigns ports.
 fn free_port() -> u16 {
@@ -21,13 +21,13 @@ fn free_port() -> u16 {
 
 #[test]
 fn listener_changes_between_wildcard_and_one_address() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let port = free_port();
     let narrow = SocketAddr::from(([127, 0, 0, 1], port));
     let everywhere = if TcpListener::bind("[::]:0").is_ok() { "[::]" } else { "0.0.0.0" };
-    let narrowed = Settings::new(&site).listen_on(narrow, "plain");
-    let widened = Settings::new(&site).listen_on(format!("{everywhere}:{port}"), "fragments");
-    let mut daemon = Daemon::start(&site, &narrowed);
+    let narrowed = Settings::new(&dir).listen_on(narrow, "plain");
+    let widened = Settings::new(&dir).listen_on(format!("{everywhere}:{port}"), "fragments");
+    let mut daemon = Daemon::start(&dir, &narrowed);
     for _ in 0..2 {
         let mut before = Client::connect(narrow);
         before.ask("get_slice a10 3 4\r\n", "0 OK\r\n3456\r\n");
@@ -44,11 +44,11 @@ fn listener_changes_between_wildcard_and_one_address() {
 
 #[test]
 fn removing_a_listener_serves_its_queue() {
-    let site = Site::of_the_examples();
-    let one = Settings::new(&site).listen_on(own_address(), "fragments");
+    let dir = TestDir::of_the_examples();
+    let one = Settings::new(&dir).listen_on(own_address(), "fragments");
     let removed = own_address();
-    let mut daemon = Daemon::start(&site, &one.clone().listen_on(removed, "plain"));
-    one.write(&site.config());
+    let mut daemon = Daemon::start(&dir, &one.clone().listen_on(removed, "plain"));
+    one.write(&dir.config());
     freeze(&daemon);
     let mut waiting: Vec<Client> = (0..300).map(|_| Client::connect(removed)).collect();
     daemon.signal(Signal::HUP);
@@ -63,12 +63,12 @@ fn removing_a_listener_serves_its_queue() {
 /// answer or an error.
 #[test]
 fn removing_a_busy_listener_leaves_no_client_waiting() {
-    let site = Site::of_the_examples();
-    let one = Settings::new(&site).listen_on(own_address(), "fragments").set("log.access", "false");
+    let dir = TestDir::of_the_examples();
+    let one = Settings::new(&dir).listen_on(own_address(), "fragments").set("log.access", "false");
     let lost = Mutex::new(Vec::new());
     for _ in 0..3 {
         let removed = own_address();
-        let mut daemon = Daemon::start(&site, &one.clone().listen_on(removed, "fragments"));
+        let mut daemon = Daemon::start(&dir, &one.clone().listen_on(removed, "fragments"));
         let ask = || match ask_for_help(removed) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Err(error) => lost.lock().expect("no panic").push(error.to_string()),
@@ -100,19 +100,19 @@ fn ask_for_help(address: SocketAddr) -> std::io::Result<bool> {
 /// The service manager keeps the socket, so the daemon can never bind the address again.
 #[test]
 fn inherited_socket_is_released_and_adopted_again() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let socket = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = socket.local_addr().expect("its address");
-    let one = Settings::new(&site).listen_on(own_address(), "fragments");
+    let one = Settings::new(&dir).listen_on(own_address(), "fragments");
     let two = one.clone().listen_on(address, "plain");
-    two.write(&site.config());
+    two.write(&dir.config());
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).expect("FD_CLOEXEC");
     let script = format!(
         "exec 3<&{}; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=hftpd.socket; exec \"$@\"",
         socket.as_raw_fd()
     );
     let wrapper = ["bash", "-c", &script, "bash"];
-    let mut daemon = Daemon::spawn(&site, &mut executed_by(&wrapper, &site.config()));
+    let mut daemon = Daemon::spawn(&dir, &mut executed_by(&wrapper, &dir.config()));
     for _ in 0..2 {
         Client::connect(address).ask("get_slice a10 3 4\r\n", "0 OK\r\n3456\r\n");
         daemon.reload(&one).expect_code(0);
@@ -123,7 +123,7 @@ fn inherited_socket_is_released_and_adopted_again() {
         queued.expect("0 OK\r\n3456\r\n");
     }
     assert_eq!(daemon.stop(), Some(0));
-    let mut daemon = Daemon::spawn(&site, &mut executed_by(&wrapper, &site.config()));
+    let mut daemon = Daemon::spawn(&dir, &mut executed_by(&wrapper, &dir.config()));
     Client::connect(address).ask("get_slice a10 3 4\r\n", "0 OK\r\n3456\r\n");
     assert_eq!(daemon.stop(), Some(0));
 }
@@ -131,13 +131,13 @@ fn inherited_socket_is_released_and_adopted_again() {
 /// A failed reload must not have listened anywhere: a connection that a listener has taken is reset when it is closed.
 #[test]
 fn failed_reload_resets_no_client() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let port = free_port();
     let narrow = SocketAddr::from(([127, 0, 0, 1], port));
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let everywhere = Settings::new(&site).listen_on(format!("0.0.0.0:{port}"), "fragments").set("log.access", "false");
-    let mut daemon = Daemon::start(&site, &everywhere);
-    let failing = (Settings::new(&site).listen_on(narrow, "fragments"))
+    let everywhere = Settings::new(&dir).listen_on(format!("0.0.0.0:{port}"), "fragments").set("log.access", "false");
+    let mut daemon = Daemon::start(&dir, &everywhere);
+    let failing = (Settings::new(&dir).listen_on(narrow, "fragments"))
         .listen_on(taken.local_addr().expect("an address"), "fragments")
         .set("log.access", "false");
     let lost = Mutex::new(Vec::new());

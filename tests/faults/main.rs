@@ -23,21 +23,21 @@ mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use support::{Client, Daemon, HELP_ANSWER, Settings, Site, allow_open_files, skipped};
+use support::{Client, Daemon, HELP_ANSWER, Settings, TestDir, allow_open_files, skipped};
 
 /// A daemon for ten thousand clients, and a lock: two such tests at once could exceed the limit of open files. None if
 /// the limit is too low for one, and the test is skipped.
-fn for_ten_thousand() -> Option<(MutexGuard<'static, ()>, Site, Daemon)> {
+fn for_ten_thousand() -> Option<(MutexGuard<'static, ()>, TestDir, Daemon)> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !allow_open_files(11_000) {
         skipped("the limit of open files is too low");
         return None;
     }
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).set("limits.connections", "10100").set("log.access", "false");
-    let daemon = Daemon::start(&site, &settings);
-    Some((alone, site, daemon))
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).set("limits.connections", "10100").set("log.access", "false");
+    let daemon = Daemon::start(&dir, &settings);
+    Some((alone, dir, daemon))
 }
 
 /// A new client that needs no disk is served.

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::expect_served;
 use crate::process::{executed_by, freeze};
 use crate::shim::Shim;
-use crate::support::{Client, Daemon, Settings, Site, eventually, hftpd_with, run, set_mode};
+use crate::support::{Client, Daemon, Settings, TestDir, eventually, hftpd_with, run, set_mode};
 
 fn lines_with(daemon: &Daemon, text: &str) -> Vec<String> {
     daemon.stderr_lines().into_iter().filter(|line| line.contains(text)).collect()
@@ -22,13 +22,13 @@ fn expect_failure(daemon: &Daemon, request: &str) {
 
 #[test]
 fn root_outage_is_logged_once_by_all_workers() {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).set("workers", "2").set("log.access", "false");
-    let daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).set("workers", "2").set("log.access", "false");
+    let daemon = Daemon::start(&dir, &settings);
     // Clients of both workers. Each has used the root.
     let mut clients: Vec<Client> = (0..8).map(|_| daemon.client()).collect();
     clients.iter_mut().for_each(|client| client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n"));
-    fs::rename(site.root(), site.at("elsewhere")).expect("the root is renamed");
+    fs::rename(dir.root(), dir.at("elsewhere")).expect("the root is renamed");
     for _ in 0..20 {
         expect_failure(&daemon, "get_metadata a10\r\n");
         // This request needs no root, so its worker may not have noticed the outage.
@@ -37,7 +37,7 @@ fn root_outage_is_logged_once_by_all_workers() {
     daemon.wait_stderr(0, "is unavailable");
     let lost = lines_with(&daemon, "is unavailable");
     assert_eq!((lost.len(), lines_with(&daemon, "is available again").len()), (1, 0), "{:#?}", daemon.stderr_lines());
-    fs::rename(site.at("elsewhere"), site.root()).expect("the root is back");
+    fs::rename(dir.at("elsewhere"), dir.root()).expect("the root is back");
     for _ in 0..3 {
         clients.iter_mut().for_each(|client| client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n"));
     }
@@ -49,11 +49,11 @@ fn root_outage_is_logged_once_by_all_workers() {
 
 #[test]
 fn unreadable_file_does_not_hide_another() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     for name in ["noisy", "quiet"] {
-        set_mode(&site.file(name, b"not to see"), 0o000);
+        set_mode(&dir.file(name, b"not to see"), 0o000);
     }
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("workers", "1").set("log.access", "false"));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("workers", "1").set("log.access", "false"));
     for name in ["noisy", "noisy", "noisy", "quiet", "noisy"] {
         expect_failure(&daemon, &format!("get_slice {name} 0 1\r\n"));
     }
@@ -63,15 +63,15 @@ fn unreadable_file_does_not_hide_another() {
 
 #[test]
 fn foreign_inherited_descriptors_are_logged() {
-    let site = Site::of_the_examples();
-    Settings::new(&site).write(&site.config());
+    let dir = TestDir::of_the_examples();
+    Settings::new(&dir).write(&dir.config());
     for (variables, message) in [
         ("LISTEN_FDS=1 LISTEN_FDNAMES=strange", "ignoring inherited descriptor strange"),
         ("LISTEN_FDS=1 LISTEN_FDNAMES=one:two", "LISTEN_FDNAMES"),
         ("LISTEN_FDS=many", "LISTEN_FDS"),
     ] {
         let script = format!("exec 3</dev/null; export LISTEN_PID=$$ {variables}; exec \"$@\"");
-        let mut daemon = Daemon::spawn(&site, &mut executed_by(&["bash", "-c", &script, "bash"], &site.config()));
+        let mut daemon = Daemon::spawn(&dir, &mut executed_by(&["bash", "-c", &script, "bash"], &dir.config()));
         daemon.wait_stderr(0, message);
         assert_eq!(daemon.stop(), Some(0));
     }
@@ -79,13 +79,13 @@ fn foreign_inherited_descriptors_are_logged() {
 
 #[test]
 fn lost_readiness_message_is_logged() {
-    let site = Site::of_the_examples();
-    Settings::new(&site).write(&site.config());
-    let log = fs::File::create(site.at("log")).expect("a log");
-    let mut command = hftpd_with(&[], &site.config());
-    let mut daemon = command.env("NOTIFY_SOCKET", site.at("absent")).stderr(log).spawn().expect("the daemon");
+    let dir = TestDir::of_the_examples();
+    Settings::new(&dir).write(&dir.config());
+    let log = fs::File::create(dir.at("log")).expect("a log");
+    let mut command = hftpd_with(&[], &dir.config());
+    let mut daemon = command.env("NOTIFY_SOCKET", dir.at("absent")).stderr(log).spawn().expect("the daemon");
     eventually("the lost READY=1 is reported", || {
-        let log = fs::read_to_string(site.at("log")).expect("the log");
+        let log = fs::read_to_string(dir.at("log")).expect("the log");
         if log.contains("cannot report READY=1") { Ok(()) } else { Err(log) }
     });
     daemon.kill().and_then(|()| daemon.wait()).expect("the end");
@@ -93,10 +93,10 @@ fn lost_readiness_message_is_logged() {
 
 #[test]
 fn control_client_gives_up_on_a_frozen_daemon() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     freeze(&daemon);
-    let status: &mut Command = &mut hftpd_with(&["status"], &site.config());
+    let status: &mut Command = &mut hftpd_with(&["status"], &dir.config());
     run(status).expect_code(69).expect_says("no answer within");
     daemon.signal(rustix::process::Signal::CONT);
     expect_served(&daemon);
@@ -104,8 +104,8 @@ fn control_client_gives_up_on_a_frozen_daemon() {
 
 #[test]
 fn status_does_not_ask_the_name_service() {
-    let site = Site::of_the_examples();
-    let (shim, daemon) = Shim::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let (shim, daemon) = Shim::start(&dir, &Settings::new(&dir));
     let status = daemon.status();
     assert!(status["protection"]["user"].is_string(), "{status}");
     let before = shim.user_lookups();

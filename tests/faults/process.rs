@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Daemon, Settings, Site, eventually, hftpd_with, proc};
+use crate::support::{Daemon, Settings, TestDir, eventually, hftpd_with, proc};
 
 /// The command line of a program that executes the daemon.
 pub(crate) fn executed_by(wrapper: &[&str], config: &Path) -> Command {
@@ -25,10 +25,10 @@ pub(crate) fn executed_by(wrapper: &[&str], config: &Path) -> Command {
 
 /// A daemon with this limit of open files.
 #[track_caller]
-pub(crate) fn start_with_files(site: &Site, settings: &Settings, count: usize) -> Daemon {
-    settings.write(&site.config());
+pub(crate) fn start_with_files(dir: &TestDir, settings: &Settings, count: usize) -> Daemon {
+    settings.write(&dir.config());
     let limit = format!("--nofile={count}:{count}");
-    Daemon::spawn(site, executed_by(&["prlimit", &limit], &site.config()).current_dir(site.path()))
+    Daemon::spawn(dir, executed_by(&["prlimit", &limit], &dir.config()).current_dir(dir.path()))
 }
 
 /// The number of open files of the process.

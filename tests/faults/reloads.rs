@@ -3,7 +3,7 @@
 use crate::expect_served;
 use crate::process::{open_files, thread_names};
 use crate::support::proc::anonymous_kib;
-use crate::support::{Client, Daemon, Form, Settings, Site, content, eventually, meanwhile};
+use crate::support::{Client, Daemon, Encoding, Settings, TestDir, content, eventually, meanwhile};
 
 /// The threads except those for disk operations, which start and end as needed.
 fn lasting_threads(pid: u32) -> Vec<String> {
@@ -14,14 +14,14 @@ fn lasting_threads(pid: u32) -> Vec<String> {
 fn a_thousand_reloads_under_load_leak_nothing() {
     const RELOADS: usize = 1000;
     const FIRST: usize = 300;
-    let site = Site::new();
-    content::write(&site.root().join("f"), 1, 200_000);
-    let settings = Settings::new(&site).set("log.access", "false");
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::new();
+    content::write(&dir.root().join("f"), 1, 200_000);
+    let settings = Settings::new(&dir).set("log.access", "false");
+    let mut daemon = Daemon::start(&dir, &settings);
     let address = daemon.address(0);
     let take_slices = |client: &mut Client| {
         for offset in (0..100_000).step_by(10_000) {
-            let bytes = client.slice(Form::Fragments, "f", offset, 100_000).expect("a slice");
+            let bytes = client.slice(Encoding::Fragments, "f", offset, 100_000).expect("a slice");
             assert!(bytes == content::pattern(1, offset, 100_000), "wrong bytes");
         }
     };
@@ -46,7 +46,7 @@ fn a_thousand_reloads_under_load_leak_nothing() {
     let versions = ["\"4m\"", "7", "\"5m\"", "\"for ever\""].map(|idle| settings.clone().set("timeouts.idle", idle));
     let mut reload = |times: usize| {
         for version in versions.iter().cycle().take(times) {
-            version.write(&site.config());
+            version.write(&dir.config());
             daemon.hang_up();
         }
         anonymous_kib(pid)

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::io::Errno;
 
-use crate::support::{Daemon, Settings, Site, hftpd_with, put, run, set_mode};
+use crate::support::{Daemon, Settings, TestDir, hftpd_with, put, run, set_mode};
 
 /// Controls the calls of the daemon through a shared file.
 pub(crate) struct Shim {
@@ -27,18 +27,18 @@ enum Knob {
 impl Shim {
     /// A daemon whose calls pass through the shim.
     #[track_caller]
-    pub(crate) fn start(site: &Site, settings: &Settings) -> (Shim, Daemon) {
+    pub(crate) fn start(dir: &TestDir, settings: &Settings) -> (Shim, Daemon) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/shim.c");
-        let library = site.at("shim.so");
+        let library = dir.at("shim.so");
         run(Command::new("gcc").args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(source))
             .expect_code(0);
         set_mode(&library, 0o755);
-        let path = put(&site.at("knobs"), &[0; 40]);
+        let path = put(&dir.at("knobs"), &[0; 40]);
         let knobs = OpenOptions::new().read(true).write(true).open(&path).expect("the knobs");
-        settings.write(&site.config());
-        let mut command = hftpd_with(&[], &site.config());
-        command.env("LD_PRELOAD", library).env("HFTPD_SHIM", path).current_dir(site.path());
-        (Shim { knobs }, Daemon::spawn(site, &mut command))
+        settings.write(&dir.config());
+        let mut command = hftpd_with(&[], &dir.config());
+        command.env("LD_PRELOAD", library).env("HFTPD_SHIM", path).current_dir(dir.path());
+        (Shim { knobs }, Daemon::spawn(dir, &mut command))
     }
 
     /// The next calls of accept4(2) fail with this error.

@@ -12,17 +12,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::expect_served;
 use crate::process::executed_by;
 use crate::support::{
-    Client, Daemon, LONG, Settings, Site, am_root, eventually, eventually_refused, hftpd_with, own_address, proc,
+    Client, Daemon, LONG, Settings, TestDir, am_root, eventually, eventually_refused, hftpd_with, own_address, proc,
     publish_large, put, run, skipped,
 };
 
 const STARTS: u32 = 60;
 
 /// A configuration, and the address of its listener.
-fn configure() -> (Site, SocketAddr) {
-    let (site, address) = (Site::of_the_examples(), own_address());
-    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
-    (site, address)
+fn configure() -> (TestDir, SocketAddr) {
+    let (dir, address) = (TestDir::of_the_examples(), own_address());
+    Settings::new(&dir).listen_on(address, "fragments").write(&dir.config());
+    (dir, address)
 }
 
 /// Sends a signal at a moment of the start that depends on the round, once the daemon blocks or handles signal `after`.
@@ -43,8 +43,8 @@ fn signal_while_starting(pid: u32, after: Signal, signal: Signal, round: u32) {
 pub(crate) struct Starting(Child, PathBuf);
 
 impl Starting {
-    pub(crate) fn spawn(site: &Site, command: &mut Command) -> Starting {
-        let output = site.at("stderr");
+    pub(crate) fn spawn(dir: &TestDir, command: &mut Command) -> Starting {
+        let output = dir.at("stderr");
         let stderr = fs::File::create(&output).expect("a file for standard error");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         Starting(command.spawn().expect("the daemon"), output)
@@ -83,13 +83,13 @@ pub(crate) fn wait_serving(address: SocketAddr) {
 
 #[test]
 fn sighup_during_the_start_reloads_afterwards() {
-    let (site, address) = configure();
+    let (dir, address) = configure();
     for round in 0..STARTS {
-        let mut daemon = Starting::spawn(&site, &mut hftpd_with(&[], &site.config()));
+        let mut daemon = Starting::spawn(&dir, &mut hftpd_with(&[], &dir.config()));
         signal_while_starting(daemon.pid(), Signal::HUP, Signal::HUP, round);
         wait_serving(address);
         eventually("the reload is done", || {
-            let status = run(&mut hftpd_with(&["status", "--json"], &site.config())).stdout;
+            let status = run(&mut hftpd_with(&["status", "--json"], &dir.config())).stdout;
             if status.contains("\"succeeded\":1") { Ok(()) } else { Err(status) }
         });
         daemon.signal(Signal::TERM);
@@ -99,33 +99,33 @@ fn sighup_during_the_start_reloads_afterwards() {
 
 #[test]
 fn sigterm_during_the_start_stops_cleanly() {
-    let (site, address) = configure();
+    let (dir, address) = configure();
     for round in 0..STARTS {
-        let mut daemon = Starting::spawn(&site, &mut hftpd_with(&[], &site.config()));
+        let mut daemon = Starting::spawn(&dir, &mut hftpd_with(&[], &dir.config()));
         let signal = if round % 2 == 0 { Signal::TERM } else { Signal::INT };
         signal_while_starting(daemon.pid(), Signal::HUP, signal, round);
         let status = daemon.wait();
         // Before there is anything to clean up, the signal may end the process.
         let is_clean = status.code() == Some(0) || status.signal() == Some(signal.as_raw());
         assert!(is_clean, "round {round}: {status}");
-        assert!(!site.control().exists(), "round {round}: a control socket is left");
+        assert!(!dir.control().exists(), "round {round}: a control socket is left");
     }
     eventually_refused(address);
 }
 
 #[test]
 fn sigterm_during_a_background_start_stops_cleanly() {
-    let (site, _) = configure();
-    let pid_file = site.at("pid");
+    let (dir, _) = configure();
+    let pid_file = dir.at("pid");
     for round in 0..STARTS {
         put(&pid_file, b"");
-        let mut command = hftpd_with(&["--daemon"], &site.config());
-        let mut daemon = Starting::spawn(&site, command.arg("--pid-file").arg(&pid_file));
+        let mut command = hftpd_with(&["--daemon"], &dir.config());
+        let mut daemon = Starting::spawn(&dir, command.arg("--pid-file").arg(&pid_file));
         let pid = daemon_of(&pid_file, &mut daemon);
         signal_while_starting(pid, Signal::TERM, Signal::TERM, round);
         assert_eq!(daemon.wait().code(), Some(0), "round {round}");
         eventually("the daemon ends", || if proc::is_alive(pid) { Err(format!("{pid} lives")) } else { Ok(()) });
-        assert!(!site.control().exists(), "round {round}: a control socket is left");
+        assert!(!dir.control().exists(), "round {round}: a control socket is left");
     }
 }
 
@@ -149,8 +149,8 @@ fn full_disk_under_the_pid_file_is_71() {
     if !am_root() {
         return skipped("only root may mount a small disk");
     }
-    let (site, address) = configure();
-    let disk = site.dir("disk", &[]);
+    let (dir, address) = configure();
+    let disk = dir.create_dir("disk", &[]);
     // At the end it lists what is left on the disk.
     let script = format!(
         "mount -t tmpfs -o size=4k none {0} && head -c 4096 /dev/zero >{0}/fill && \"$@\" --daemon --pid-file {0}/pid; \
@@ -158,7 +158,7 @@ fn full_disk_under_the_pid_file_is_71() {
         disk.display()
     );
     let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
-    let finished = run(&mut executed_by(&wrapper, &site.config())).expect_code(71);
+    let finished = run(&mut executed_by(&wrapper, &dir.config())).expect_code(71);
     assert!(finished.stderr.contains("No space left on device"), "{}", finished.stderr);
     assert!(finished.stderr.contains("disk/pid"), "{}", finished.stderr);
     assert_eq!(finished.stdout, "fill\n", "an empty pid file is left");
@@ -167,17 +167,17 @@ fn full_disk_under_the_pid_file_is_71() {
 
 #[test]
 fn missing_control_dir_is_reported_and_tolerated() {
-    let site = Site::of_the_examples();
-    let absent = site.at("absent/control");
-    let settings = Settings::new(&site).set("control", &format!("{absent:?}"));
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::of_the_examples();
+    let absent = dir.at("absent/control");
+    let settings = Settings::new(&dir).set("control", &format!("{absent:?}"));
+    let mut daemon = Daemon::start(&dir, &settings);
     let line = daemon.wait_stderr(0, "no control socket at ");
     assert!(line.contains(&*absent.to_string_lossy()), "{line}");
     daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
     for command in ["status", "reload"] {
-        run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
+        run(&mut hftpd_with(&[command], &dir.config())).expect_code(69);
     }
-    settings.set("limits.request-line", "2048").write(&site.config());
+    settings.set("limits.request-line", "2048").write(&dir.config());
     daemon.hang_up();
     daemon.wait_stderr(0, "reloaded: limits.request-line");
     assert_eq!(daemon.stop(), Some(0));
@@ -185,28 +185,28 @@ fn missing_control_dir_is_reported_and_tolerated() {
 
 #[test]
 fn serving_survives_removed_control_dir() {
-    let site = Site::of_the_examples();
-    let mut daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let mut daemon = Daemon::start(&dir, &Settings::new(&dir));
     daemon.status();
-    fs::rename(site.at("run"), site.at("gone")).expect("rename");
+    fs::rename(dir.at("run"), dir.at("gone")).expect("rename");
     for command in ["status", "reload"] {
-        run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
+        run(&mut hftpd_with(&[command], &dir.config())).expect_code(69);
     }
     daemon.client().ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
     daemon.hang_up();
     expect_served(&daemon).reset();
-    put(&site.at("run"), b"a file");
+    put(&dir.at("run"), b"a file");
     assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
 fn control_path_that_is_no_socket_is_left_alone() {
-    let site = Site::of_the_examples();
-    let precious = put(&site.at("precious"), b"a thesis");
-    let settings = Settings::new(&site).set("control", &format!("{precious:?}"));
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::of_the_examples();
+    let precious = put(&dir.at("precious"), b"a thesis");
+    let settings = Settings::new(&dir).set("control", &format!("{precious:?}"));
+    let mut daemon = Daemon::start(&dir, &settings);
     daemon.wait_stderr(0, "not a socket");
-    let checked = run(&mut hftpd_with(&["check"], &site.config())).expect_code(78);
+    let checked = run(&mut hftpd_with(&["check"], &dir.config())).expect_code(78);
     assert!(checked.stderr.contains("not a socket"), "{}", checked.stderr);
     assert_eq!(daemon.stop(), Some(0));
     assert_eq!(fs::read(&precious).expect("the file"), b"a thesis");
@@ -214,15 +214,15 @@ fn control_path_that_is_no_socket_is_left_alone() {
 
 #[test]
 fn restart_during_a_drain_gets_the_control_socket() {
-    let site = Site::new();
-    publish_large(&site);
-    let control = site.at("run/control");
-    let settings = Settings::new(&site).set("control", &format!("{control:?}")).set("timeouts.drain", "\"5m\"");
-    let mut old = Daemon::start(&site, &settings);
+    let dir = TestDir::new();
+    publish_large(&dir);
+    let control = dir.at("run/control");
+    let settings = Settings::new(&dir).set("control", &format!("{control:?}")).set("timeouts.drain", "\"5m\"");
+    let mut old = Daemon::start(&dir, &settings);
     let mut client = Client::connect_narrow(old.address(0));
     client.ask("get_slice large 0 50331648 raw\r\n", "0 OK\r\nContent-Length: 50331648\r\n\r\n");
     old.drain();
-    let new = Daemon::spawn(&site, &mut hftpd_with(&[], &site.config()));
+    let new = Daemon::spawn(&dir, &mut hftpd_with(&[], &dir.config()));
     new.wait_stderr(0, "another daemon");
     client.exactly(48 << 20);
     assert_eq!(old.wait_exit().code(), Some(0));

@@ -5,31 +5,31 @@ use std::process::{Child, Command};
 
 use crate::expect_served;
 use crate::process::executed_by;
-use crate::support::{Daemon, Settings, Site, am_root, run, set_mode, skipped};
+use crate::support::{Daemon, Settings, TestDir, am_root, run, set_mode, skipped};
 
 /// RLIMIT_NPROC counts the threads of a user, so each test needs a user without other threads.
-fn settings(site: &Site, number: u32) -> Option<(u32, Settings)> {
+fn settings(dir: &TestDir, number: u32) -> Option<(u32, Settings)> {
     if !am_root() {
         skipped("only root can start the daemon as another user");
         return None;
     }
-    set_mode(&site.at("run"), 0o777);
+    set_mode(&dir.at("run"), 0o777);
     let uid = 20_000 + std::process::id() % 4000 * 10 + number;
     let user = format!("\"{uid}\"");
-    Some((uid, Settings::new(site).set("user", &user).set("group", &user).set("workers", "2")))
+    Some((uid, Settings::new(dir).set("user", &user).set("group", &user).set("workers", "2")))
 }
 
 #[test]
 fn start_without_threads_is_71_and_names_the_limit() {
-    let site = Site::of_the_examples();
-    let Some((_, settings)) = settings(&site, 1) else { return };
-    settings.write(&site.config());
+    let dir = TestDir::of_the_examples();
+    let Some((_, settings)) = settings(&dir, 1) else { return };
+    settings.write(&dir.config());
     // There are the main thread, that of the log, and those of two event loops.
     for threads in 1..=3 {
         let limit = format!("--nproc={threads}:{threads}");
-        let finished = run(&mut executed_by(&["prlimit", &limit], &site.config())).expect_code(71);
+        let finished = run(&mut executed_by(&["prlimit", &limit], &dir.config())).expect_code(71);
         assert!(finished.stderr.contains("TasksMax"), "{threads} threads: {}", finished.stderr);
-        assert!(!site.control().exists(), "a control socket is left of a start with {threads} threads");
+        assert!(!dir.control().exists(), "a control socket is left of a start with {threads} threads");
     }
 }
 
@@ -56,11 +56,11 @@ impl Drop for OtherProcesses {
 #[test]
 fn missing_disk_threads_are_199_until_available() {
     const THREADS: usize = 10;
-    let site = Site::of_the_examples();
-    let Some((uid, settings)) = settings(&site, 2) else { return };
-    settings.write(&site.config());
+    let dir = TestDir::of_the_examples();
+    let Some((uid, settings)) = settings(&dir, 2) else { return };
+    settings.write(&dir.config());
     let limit = format!("--nproc={THREADS}:{THREADS}");
-    let mut daemon = Daemon::spawn(&site, &mut executed_by(&["prlimit", &limit], &site.config()));
+    let mut daemon = Daemon::spawn(&dir, &mut executed_by(&["prlimit", &limit], &dir.config()));
     let others = OtherProcesses::of(uid, THREADS);
     let mut kept = expect_served(&daemon);
     for _ in 0..20 {

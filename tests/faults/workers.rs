@@ -9,13 +9,13 @@ use rustix::io::Errno;
 
 use crate::expect_served;
 use crate::shim::Shim;
-use crate::support::{Client, Daemon, LONG, Settings, Site, content, eventually, meanwhile, own_address, proc};
+use crate::support::{Client, Daemon, LONG, Settings, TestDir, content, eventually, meanwhile, own_address, proc};
 
-fn start(workers: usize) -> (Site, Daemon) {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).set("workers", &workers.to_string()).set("log.access", "false");
-    let daemon = Daemon::start(&site, &settings);
-    (site, daemon)
+fn start(workers: usize) -> (TestDir, Daemon) {
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).set("workers", &workers.to_string()).set("log.access", "false");
+    let daemon = Daemon::start(&dir, &settings);
+    (dir, daemon)
 }
 
 /// The threads of the workers, as paths in `/proc`.
@@ -117,11 +117,11 @@ fn long_connections_are_spread_evenly() {
 
 #[test]
 fn only_some_workers_poll_the_listeners() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let [first, second] = [own_address(), own_address()];
-    let one = Settings::new(&site).set("workers", "64").listen_on(first, "fragments");
+    let one = Settings::new(&dir).set("workers", "64").listen_on(first, "fragments");
     let two = one.clone().listen_on(second, "plain");
-    let mut daemon = Daemon::start(&site, &one);
+    let mut daemon = Daemon::start(&dir, &one);
     let most = std::thread::available_parallelism().map_or(1, usize::from).max(2);
     let expect = |daemon: &Daemon, listeners: usize| {
         eventually(&format!("workers poll {listeners} listeners"), || {
@@ -146,8 +146,8 @@ fn connection_bursts_are_served_by_busy_workers() {
     const LARGE: u64 = 8 << 20;
     const BURST: usize = 400;
     for workers in [1, 2, 4, 8] {
-        let (site, daemon) = start(workers);
-        content::write(&site.root().join("f"), 1, LARGE);
+        let (dir, daemon) = start(workers);
+        content::write(&dir.root().join("f"), 1, LARGE);
         let transfer = || {
             let mut client = daemon.client();
             client.send(format!("get_slice f 0 {LARGE} raw\r\nquit\r\n"));
@@ -168,8 +168,8 @@ fn connection_bursts_are_served_by_busy_workers() {
 
 #[test]
 fn paused_workers_do_not_poll_the_listener() {
-    let site = Site::of_the_examples();
-    let (shim, daemon) = Shim::start(&site, &Settings::new(&site).set("workers", "2"));
+    let dir = TestDir::of_the_examples();
+    let (shim, daemon) = Shim::start(&dir, &Settings::new(&dir).set("workers", "2"));
     let listening = || polls(&daemon).iter().filter(|poll| poll.listeners > 0).count();
     for _ in 0..10 {
         eventually("both workers poll the listener", || match listening() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::{Daemon, Settings, Site, put, switch_link};
+use crate::support::{Daemon, Settings, TestDir, put, switch_link};
 use crate::{expect_content, expect_not_found};
 
 /// Links that are served, with their targets and the content of the file.
@@ -33,24 +33,24 @@ const REFUSED: [(&str, &str); 13] = [
 ];
 
 /// A root with all these links.
-fn site() -> Site {
-    let site = Site::of_the_examples();
-    let inner = site.root().join("sub");
+fn dir() -> TestDir {
+    let dir = TestDir::of_the_examples();
+    let inner = dir.root().join("sub");
     put(&inner.join("inner"), b"inner");
-    site.dir("outside", &[("secret", b"secret")]);
-    symlink("../root/a10", site.at("outside/return")).expect("a link");
+    dir.create_dir("outside", &[("secret", b"secret")]);
+    symlink("../root/a10", dir.at("outside/return")).expect("a link");
     symlink("../a10", inner.join("back")).expect("a link");
     symlink("../../outside/secret", inner.join("out")).expect("a link");
-    SERVED.iter().for_each(|(name, target, _)| site.link(name, target));
-    REFUSED.iter().for_each(|(name, target)| site.link(name, target));
-    site.link("absolute-inside", site.root().join("a10"));
-    site
+    SERVED.iter().for_each(|(name, target, _)| dir.link(name, target));
+    REFUSED.iter().for_each(|(name, target)| dir.link(name, target));
+    dir.link("absolute-inside", dir.root().join("a10"));
+    dir
 }
 
 #[test]
 fn links_within_the_root_are_followed() {
-    let site = site();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = dir();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     for (name, _, bytes) in SERVED {
         expect_content(&mut client, name, bytes);
@@ -62,16 +62,16 @@ fn links_within_the_root_are_followed() {
 
 #[test]
 fn listing_contains_only_links_that_are_served() {
-    let site = site();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = dir();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let wanted = ["a10", "chain-inside", "dotted", "empty", "noread", "round-trip", "stays", "to-sub"];
     assert_eq!(daemon.client().listing(), wanted);
 }
 
 #[test]
 fn symlinks_never_follows_no_link() {
-    let site = site();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("files.symlinks", "\"never\""));
+    let dir = dir();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("files.symlinks", "\"never\""));
     let mut client = daemon.client();
     for name in SERVED.map(|(name, ..)| name).into_iter().chain(REFUSED.map(|(name, _)| name)) {
         expect_not_found(&mut client, name);
@@ -82,24 +82,24 @@ fn symlinks_never_follows_no_link() {
 
 #[test]
 fn redirected_links_are_checked_again() {
-    let site = site();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = dir();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     expect_content(&mut client, "stays", "0123456789");
-    switch_link(&site.root().join("stays"), "../outside/secret");
+    switch_link(&dir.root().join("stays"), "../outside/secret");
     expect_not_found(&mut client, "stays");
-    switch_link(&site.root().join("stays"), "sub/inner");
+    switch_link(&dir.root().join("stays"), "sub/inner");
     expect_content(&mut client, "stays", "inner");
-    fs::remove_file(site.root().join("sub/inner")).expect("rm");
+    fs::remove_file(dir.root().join("sub/inner")).expect("rm");
     expect_not_found(&mut client, "stays");
 }
 
 #[test]
 fn root_may_be_a_link_with_symlinks_never() {
-    let site = site();
-    site.dir("v1", &[("f", b"one")]);
-    symlink("v1", site.at("current")).expect("a link");
-    let settings = Settings::new(&site).root(&site.at("current")).set("files.symlinks", "\"never\"");
-    let daemon = Daemon::start(&site, &settings);
+    let dir = dir();
+    dir.create_dir("v1", &[("f", b"one")]);
+    symlink("v1", dir.at("current")).expect("a link");
+    let settings = Settings::new(&dir).root(&dir.at("current")).set("files.symlinks", "\"never\"");
+    let daemon = Daemon::start(&dir, &settings);
     expect_content(&mut daemon.client(), "f", "one");
 }

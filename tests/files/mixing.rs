@@ -6,7 +6,9 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::support::content::pattern;
-use crate::support::{Client, Daemon, Fault, Form, Settings, Site, in_parallel, meanwhile, put, switch_link};
+use crate::support::{
+    ALL_ENCODINGS, Client, Daemon, Encoding, Fault, Settings, TestDir, in_parallel, meanwhile, put, switch_link,
+};
 
 /// A version of the root. The two have common names, different sizes, and bytes that differ at every offset.
 struct Version {
@@ -29,22 +31,22 @@ fn make(path: &Path, version: &Version) {
     }
 }
 
-/// Switches continuously while clients send requests in every form, until each has seen both versions often enough.
+/// Switches continuously while clients send requests in every encoding, until each has seen both versions often enough.
 fn ask_while_switching(daemon: &Daemon, switch: impl Fn() + Sync) {
     meanwhile(1, switch, || {
-        in_parallel(5, &Form::ALL, |&(listener, form)| {
-            let counts = ask(&mut daemon.client_of(listener), form);
-            println!("{form:?}: {counts:?} answers of the two versions");
+        in_parallel(5, &ALL_ENCODINGS, |&(listener, encoding)| {
+            let counts = ask(&mut daemon.client_of(listener), encoding);
+            println!("{encoding:?}: {counts:?} answers of the two versions");
         });
     });
 }
 
 /// Checks answers until both versions were seen often enough; returns the numbers of both.
-fn ask(client: &mut Client, form: Form) -> [usize; 2] {
+fn ask(client: &mut Client, encoding: Encoding) -> [usize; 2] {
     let mut counts = [0; 2];
     for round in 0.. {
         let version = match round % 3 {
-            0 => slice(client, form, round),
+            0 => slice(client, encoding, round),
             1 => metadata(client),
             _ => listing(client),
         };
@@ -52,26 +54,26 @@ fn ask(client: &mut Client, form: Form) -> [usize; 2] {
         if counts.iter().all(|&count| count >= ENOUGH) {
             break;
         }
-        assert!(round < 200_000, "{form:?}: only one version was seen: {counts:?}");
+        assert!(round < 200_000, "{encoding:?}: only one version was seen: {counts:?}");
     }
     counts
 }
 
 /// Reads a slice that both versions have, or one that only the larger has. Returns the version.
-fn slice(client: &mut Client, form: Form, round: usize) -> usize {
+fn slice(client: &mut Client, encoding: Encoding, round: usize) -> usize {
     let [smaller, larger] = &VERSIONS;
     let (offset, size) = if round.is_multiple_of(2) { (round % 1000, smaller.size - 1000) } else { (0, larger.size) };
-    match client.slice(form, "f", offset as u64, size as u64) {
+    match client.slice(encoding, "f", offset as u64, size as u64) {
         Ok(bytes) => {
             let of = |version: &Version| bytes == pattern(version.seed, offset as u64, size);
             let version = VERSIONS.iter().position(of);
-            version.unwrap_or_else(|| panic!("{form:?}: {size} bytes from {offset} are of neither version"))
+            version.unwrap_or_else(|| panic!("{encoding:?}: {size} bytes from {offset} are of neither version"))
         }
         Err(Fault::Refused(line)) if size == larger.size => {
             assert_eq!(line, "203 OFFSET EXCEEDS FILE SIZE");
             0
         }
-        Err(fault) => panic!("{form:?}: {fault}"),
+        Err(fault) => panic!("{encoding:?}: {fault}"),
     }
 }
 
@@ -93,12 +95,12 @@ fn listing(client: &mut Client) -> usize {
 
 #[test]
 fn no_answer_mixes_two_roots_behind_a_link() {
-    let site = Site::new();
-    make(&site.dir("v1", &[]), &VERSIONS[0]);
-    make(&site.dir("v2", &[]), &VERSIONS[1]);
-    let current = site.at("current");
+    let dir = TestDir::new();
+    make(&dir.create_dir("v1", &[]), &VERSIONS[0]);
+    make(&dir.create_dir("v2", &[]), &VERSIONS[1]);
+    let current = dir.at("current");
     symlink("v1", &current).expect("a link");
-    let daemon = Daemon::start(&site, &Settings::new(&site).root(&current).listen_all());
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).root(&current).listen_all());
     ask_while_switching(&daemon, || {
         switch_link(&current, "v2");
         std::thread::yield_now();
@@ -109,33 +111,33 @@ fn no_answer_mixes_two_roots_behind_a_link() {
 
 #[test]
 fn no_answer_mixes_two_roots_that_are_exchanged() {
-    let site = Site::new();
-    make(&site.root(), &VERSIONS[0]);
-    make(&site.dir("other", &[]), &VERSIONS[1]);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let dir = TestDir::new();
+    make(&dir.root(), &VERSIONS[0]);
+    make(&dir.create_dir("other", &[]), &VERSIONS[1]);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
     ask_while_switching(&daemon, || {
-        renameat_with(CWD, site.root(), CWD, site.at("other"), RenameFlags::EXCHANGE).expect("exchange");
+        renameat_with(CWD, dir.root(), CWD, dir.at("other"), RenameFlags::EXCHANGE).expect("exchange");
         std::thread::yield_now();
     });
 }
 
 #[test]
 fn no_answer_mixes_two_files_renamed_over_each_other() {
-    let site = Site::new();
-    make(&site.root(), &VERSIONS[0]);
+    let dir = TestDir::new();
+    make(&dir.root(), &VERSIONS[0]);
     let [first, second] = VERSIONS.map(|version| pattern(version.seed, 0, version.size));
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
     let publish = || {
         for bytes in [&second, &first] {
-            put(&site.at("fresh"), bytes);
-            std::fs::rename(site.at("fresh"), site.root().join("f")).expect("rename");
+            put(&dir.at("fresh"), bytes);
+            std::fs::rename(dir.at("fresh"), dir.root().join("f")).expect("rename");
         }
     };
     meanwhile(1, publish, || {
-        in_parallel(5, &Form::ALL, |&(listener, form)| {
+        in_parallel(5, &ALL_ENCODINGS, |&(listener, encoding)| {
             let mut client = daemon.client_of(listener);
             for round in 0..ENOUGH {
-                slice(&mut client, form, round);
+                slice(&mut client, encoding, round);
             }
         });
     });
@@ -143,37 +145,37 @@ fn no_answer_mixes_two_files_renamed_over_each_other() {
 
 #[test]
 fn no_answer_is_wrong_while_the_root_comes_and_goes() {
-    let site = Site::new();
-    make(&site.root(), &VERSIONS[0]);
-    make(&site.dir("other", &[]), &VERSIONS[1]);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let dir = TestDir::new();
+    make(&dir.root(), &VERSIONS[0]);
+    make(&dir.create_dir("other", &[]), &VERSIONS[1]);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
     let switch = || {
         for (from, to) in [("root", "away"), ("other", "root"), ("away", "other")] {
-            std::fs::rename(site.at(from), site.at(to)).expect("rename");
+            std::fs::rename(dir.at(from), dir.at(to)).expect("rename");
             std::thread::yield_now();
         }
     };
     meanwhile(1, switch, || {
-        in_parallel(5, &Form::ALL, |&(listener, form)| {
+        in_parallel(5, &ALL_ENCODINGS, |&(listener, encoding)| {
             let (mut client, mut counts, mut missing) = (daemon.client_of(listener), [0; 2], 0);
             while counts.iter().any(|&count| count < ENOUGH) {
-                let answer = client.slice(form, "f", 1, VERSIONS[0].size as u64 - 1);
+                let answer = client.slice(encoding, "f", 1, VERSIONS[0].size as u64 - 1);
                 match answer {
                     Ok(bytes) => {
                         let of = |version: &Version| bytes == pattern(version.seed, 1, bytes.len());
                         let version = VERSIONS.iter().position(of);
-                        counts[version.unwrap_or_else(|| panic!("{form:?}: bytes of neither version"))] += 1;
+                        counts[version.unwrap_or_else(|| panic!("{encoding:?}: bytes of neither version"))] += 1;
                     }
                     Err(fault) => {
-                        assert_eq!(fault, Fault::Refused("199 INTERNAL SERVER ERROR".to_owned()), "{form:?}");
+                        assert_eq!(fault, Fault::Refused("199 INTERNAL SERVER ERROR".to_owned()), "{encoding:?}");
                         client.expect_close();
                         client = daemon.client_of(listener);
                         missing += 1;
                     }
                 }
-                assert!(missing < 200_000, "{form:?}: {counts:?} answers of the two versions, all others were 199");
+                assert!(missing < 200_000, "{encoding:?}: {counts:?} answers of the two versions, all others were 199");
             }
-            println!("{form:?}: {counts:?} answers of the two versions, {missing} while there was no root");
+            println!("{encoding:?}: {counts:?} answers of the two versions, {missing} while there was no root");
         });
     });
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::{
-    Daemon, Form, Settings, Site, am_root, content, eventually, expect_whole, proc, publish_large, put, run, set_mode,
-    skipped, slow_clients,
+    Daemon, Encoding, Settings, TestDir, am_root, content, eventually, expect_whole, proc, publish_large, put, run,
+    set_mode, skipped, slow_clients,
 };
 
 /// A file system mounted on a directory. Dropped, it is unmounted.
@@ -37,19 +37,19 @@ fn root_can_be_unmounted_and_mounted_again() {
     if !am_root() {
         return skipped("only root may mount");
     }
-    let site = Site::new();
-    site.file("beneath", b"");
+    let dir = TestDir::new();
+    dir.file("beneath", b"");
     let daemon = {
-        let _mount = Mount::tmpfs(site.root());
-        Daemon::start(&site, &Settings::new(&site))
+        let _mount = Mount::tmpfs(dir.root());
+        Daemon::start(&dir, &Settings::new(&dir))
     };
     let mut client = daemon.client();
     assert_eq!(client.listing(), ["beneath"]);
     for round in 0..2 {
-        let mount = Mount::tmpfs(site.root());
-        content::write(&site.root().join("f"), 1, 1000);
+        let mount = Mount::tmpfs(dir.root());
+        content::write(&dir.root().join("f"), 1, 1000);
         assert_eq!(client.listing(), ["f"]);
-        let bytes = client.slice(Form::Fragments, "f", 0, 1000).expect("a slice");
+        let bytes = client.slice(Encoding::Fragments, "f", 0, 1000).expect("a slice");
         assert!(bytes == content::pattern(1, 0, 1000), "round {round}");
         eventually("the daemon holds nothing open", || mount.unmount(&[]));
         client.ask("get_metadata f\r\n", "202 FILE NOT FOUND\r\n");
@@ -73,9 +73,9 @@ fn cached_lookups_in_an_overlay_use_no_thread() {
     if !am_root() {
         return skipped("only root may mount");
     }
-    let site = Site::new();
-    let lower = site.dir("lower", &[]);
-    let upper = Mount::tmpfs(site.dir("disk", &[]));
+    let dir = TestDir::new();
+    let lower = dir.create_dir("lower", &[]);
+    let upper = Mount::tmpfs(dir.create_dir("disk", &[]));
     for name in ["upper", "work"] {
         fs::create_dir(upper.0.join(name)).expect("mkdir");
     }
@@ -85,13 +85,13 @@ fn cached_lookups_in_an_overlay_use_no_thread() {
     }
     let disk = upper.0.display();
     let options = format!("lowerdir={},upperdir={disk}/upper,workdir={disk}/work", lower.display());
-    let mounted = run(Command::new("mount").args(["-t", "overlay", "-o", &options, "none"]).arg(site.root()));
+    let mounted = run(Command::new("mount").args(["-t", "overlay", "-o", &options, "none"]).arg(dir.root()));
     if mounted.code != Some(0) {
         return skipped(&format!("cannot mount an overlay: {}", mounted.stderr));
     }
-    let _overlay = Mount(site.root());
-    set_mode(&site.root(), 0o755);
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("workers", "1"));
+    let _overlay = Mount(dir.root());
+    set_mode(&dir.root(), 0o755);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("workers", "1"));
     let mut client = daemon.client();
     let mut ask_for_all = || {
         for number in 0..FILES {
@@ -114,10 +114,10 @@ fn lazy_unmount_does_not_affect_running_answers() {
     if !am_root() {
         return skipped("only root may mount");
     }
-    let site = Site::new();
-    let mount = Mount::tmpfs(site.root());
-    publish_large(&site);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let dir = TestDir::new();
+    let mount = Mount::tmpfs(dir.root());
+    publish_large(&dir);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
     let mut clients = slow_clients(&daemon);
     mount.unmount(&["--lazy"]).expect("umount");
     let mut client = daemon.client();

@@ -2,23 +2,23 @@
 
 use std::fs;
 
-use crate::support::{Daemon, Settings, Site, put, set_mode};
+use crate::support::{Daemon, Settings, TestDir, put, set_mode};
 use crate::{INVALID, UNREADABLE, expect_199, expect_content, expect_not_found};
 
-fn site() -> Site {
-    let site = Site::of_the_examples();
-    put(&site.root().join("sub/inner"), b"inner");
-    put(&site.at("secret"), b"secret");
-    site
+fn dir() -> TestDir {
+    let dir = TestDir::of_the_examples();
+    put(&dir.root().join("sub/inner"), b"inner");
+    put(&dir.at("secret"), b"secret");
+    dir
 }
 
 #[test]
 fn names_with_slashes_or_controls_are_invalid() {
-    let site = site();
-    let outside = site.at("secret");
+    let dir = dir();
+    let outside = dir.at("secret");
     for names in ["portable", "printable"] {
-        let settings = Settings::new(&site).set("files.names", &format!("{names:?}")).set("files.hidden", "true");
-        let daemon = Daemon::start(&site, &settings);
+        let settings = Settings::new(&dir).set("files.names", &format!("{names:?}")).set("files.hidden", "true");
+        let daemon = Daemon::start(&dir, &settings);
         let mut client = daemon.client();
         for name in [
             "../secret",
@@ -60,22 +60,22 @@ fn names_with_slashes_or_controls_are_invalid() {
 
 #[test]
 fn shell_and_url_syntax_has_no_meaning_in_names() {
-    let site = site();
-    let settings = Settings::new(&site).set("files.names", "\"printable\"").set("files.hidden", "true");
-    let daemon = Daemon::start(&site, &settings);
+    let dir = dir();
+    let settings = Settings::new(&dir).set("files.names", "\"printable\"").set("files.hidden", "true");
+    let daemon = Daemon::start(&dir, &settings);
     let mut client = daemon.client();
     for name in
         ["..\\secret", "%2e%2e%2fsecret", "..%2fsecret", "$HOME", "`id`", "*", "a1?", "|id", "a10;id", "C:", "a10:s"]
     {
         expect_not_found(&mut client, name);
-        site.file(name, b"just a name");
+        dir.file(name, b"just a name");
         expect_content(&mut client, name, "just a name");
     }
 }
 
 #[test]
 fn invalid_names_are_not_listed() {
-    let site = site();
+    let dir = dir();
     for name in [
         b"two words".as_slice(),
         b" leading",
@@ -92,20 +92,20 @@ fn invalid_names_are_not_listed() {
         b"escape\x1b[31m",
         b"star*",
     ] {
-        site.file_named(name, b"x");
+        dir.file_named(name, b"x");
     }
-    site.file(".hidden", b"x");
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    dir.file(".hidden", b"x");
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     daemon.client().ask("get_file_listing\r\n", "0 OK\r\na10\r\nempty\r\nnoread\r\n\r\n");
 
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("files.names", "\"printable\""));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("files.names", "\"printable\""));
     daemon.client().ask("get_file_listing\r\n", "0 OK\r\na10\r\nat@b\r\nempty\r\nnoread\r\nstar*\r\n\r\n");
 }
 
 #[test]
 fn unreadable_file_has_metadata_but_no_slices() {
-    let site = site();
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all());
+    let dir = dir();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
     let mut client = daemon.client();
     client.ask("get_metadata noread\r\n", "0 OK\r\n10\r\n");
     client.ask("get_slice noread 10 1\r\n", "203 OFFSET EXCEEDS FILE SIZE\r\n");
@@ -120,13 +120,13 @@ fn unreadable_file_has_metadata_but_no_slices() {
 
 #[test]
 fn unlistable_root_is_199_and_not_empty() {
-    let site = site();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = dir();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     assert_eq!(daemon.client().listing(), ["a10", "empty", "noread"]);
-    set_mode(&site.root(), 0o311);
+    set_mode(&dir.root(), 0o311);
     expect_199(&daemon, "get_file_listing\r\n");
-    set_mode(&site.root(), 0o755);
+    set_mode(&dir.root(), 0o755);
     assert_eq!(daemon.client().listing(), ["a10", "empty", "noread"]);
-    fs::remove_file(site.root().join("a10")).expect("rm");
+    fs::remove_file(dir.root().join("a10")).expect("rm");
     assert_eq!(daemon.client().listing(), ["empty", "noread"]);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::support::{Daemon, Settings, Site, eventually, proc, set_mode, skipped};
+use crate::support::{Daemon, Settings, TestDir, eventually, proc, set_mode, skipped};
 use crate::{expect_content, expect_not_found};
 
 fn make_fifo(path: &Path) {
@@ -54,12 +54,12 @@ impl Writer {
 
 #[test]
 fn directories_and_sockets_are_not_served() {
-    let site = Site::of_the_examples();
-    let _socket = UnixListener::bind(site.root().join("socket")).expect("a socket");
-    set_mode(&site.root().join("socket"), 0o666);
-    fs::create_dir(site.root().join("dir")).expect("a directory");
-    site.link("to-socket", "socket");
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let _socket = UnixListener::bind(dir.root().join("socket")).expect("a socket");
+    set_mode(&dir.root().join("socket"), 0o666);
+    fs::create_dir(dir.root().join("dir")).expect("a directory");
+    dir.link("to-socket", "socket");
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     for name in ["socket", "to-socket", "dir", "sub"] {
         expect_not_found(&mut client, name);
@@ -69,17 +69,17 @@ fn directories_and_sockets_are_not_served() {
 
 #[test]
 fn devices_are_not_served() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     for (name, minor) in [("null", 3), ("zero", 5)] {
-        let path = site.root().join(name);
+        let path = dir.root().join(name);
         let device = rustix::fs::makedev(1, minor);
         if let Err(error) = mknodat(CWD, &path, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device) {
             return skipped(&format!("cannot make a device: {error}"));
         }
         set_mode(&path, 0o666);
     }
-    site.link("to-null", "null");
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    dir.link("to-null", "null");
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     for name in ["null", "zero", "to-null"] {
         expect_not_found(&mut client, name);
@@ -89,11 +89,11 @@ fn devices_are_not_served() {
 
 #[test]
 fn fifo_is_not_opened() {
-    let site = Site::of_the_examples();
-    let fifo = site.root().join("fifo");
+    let dir = TestDir::of_the_examples();
+    let fifo = dir.root().join("fifo");
     make_fifo(&fifo);
-    site.link("to-fifo", "fifo");
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    dir.link("to-fifo", "fifo");
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
 
     let writer = Writer::of(&fifo);
     let mut client = daemon.client();
@@ -107,27 +107,27 @@ fn fifo_is_not_opened() {
 
 #[test]
 fn file_replaced_by_a_fifo_is_not_found() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     expect_content(&mut client, "a10", "0123456789");
-    let fifo = site.at("fifo");
+    let fifo = dir.at("fifo");
     make_fifo(&fifo);
-    fs::rename(&fifo, site.root().join("a10")).expect("rename");
+    fs::rename(&fifo, dir.root().join("a10")).expect("rename");
     expect_not_found(&mut client, "a10");
     assert_eq!(client.listing(), ["empty", "noread"]);
 }
 
 #[test]
 fn fifo_in_place_of_a_cached_file_is_not_opened() {
-    let site = Site::of_the_examples();
-    let fifo = site.at("fifo");
+    let dir = TestDir::of_the_examples();
+    let fifo = dir.at("fifo");
     make_fifo(&fifo);
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     // The daemon caches the type of a name only in a directory that has not changed for 2 s.
     eventually("the directory has settled", || {
-        let changed = fs::metadata(site.root()).and_then(|root| root.modified()).expect("the root");
+        let changed = fs::metadata(dir.root()).and_then(|root| root.modified()).expect("the root");
         match changed.elapsed() {
             Ok(age) if age > Duration::from_millis(2100) => Ok(()),
             age => Err(format!("{age:?}")),
@@ -137,8 +137,8 @@ fn fifo_in_place_of_a_cached_file_is_not_opened() {
         client.ask(format!("get_slice {name} 0 0 raw\r\n"), "0 OK\r\nContent-Length: 0\r\n\r\n");
     }
     let writer = Writer::of(&fifo);
-    fs::rename(&fifo, site.root().join("a10")).expect("rename");
+    fs::rename(&fifo, dir.root().join("a10")).expect("rename");
     expect_not_found(&mut client, "a10");
     expect_content(&mut client, "empty", "");
-    Writer { fifo: site.root().join("a10"), ..writer }.expect_waiting();
+    Writer { fifo: dir.root().join("a10"), ..writer }.expect_waiting();
 }

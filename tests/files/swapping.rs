@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 
 use crate::support::content::pattern;
-use crate::support::{Client, Daemon, Fault, Form, Settings, Site, in_parallel, meanwhile, put, set_mode, switch_link};
+use crate::support::{
+    ALL_ENCODINGS, Client, Daemon, Encoding, Fault, Settings, TestDir, in_parallel, meanwhile, put, set_mode,
+    switch_link,
+};
 
 /// The size of every file outside; none inside has it.
 const SECRET: usize = 54_321;
@@ -63,23 +66,23 @@ fn seconds() -> Duration {
 
 /// A directory in which names are swapped, and the number of swaps.
 struct Fixture {
-    site: Site,
+    dir: TestDir,
     swaps: AtomicU64,
 }
 
 impl Fixture {
     fn new() -> Fixture {
-        Fixture { site: Site::new(), swaps: AtomicU64::new(0) }
+        Fixture { dir: TestDir::new(), swaps: AtomicU64::new(0) }
     }
 
     /// Publishes all cases in `root`. `stage` holds what is swapped with them; everything else must not be served.
     fn with_cases() -> Fixture {
         let fixture = Fixture::new();
         for name in ["outside", "outside/c", "away", "stage", "stage/directory"] {
-            fixture.site.dir(name, &[]);
+            fixture.dir.create_dir(name, &[]);
         }
         for name in ["root/dir", "root/a", "root/a/b", "root/a/b/c", "root/sub", "root/hill"] {
-            fixture.site.dir(name, &[]);
+            fixture.dir.create_dir(name, &[]);
         }
         for name in ["outside/secret", "outside/f", "outside/c/f", "away/inner", "inner"] {
             put(&fixture.at(name), &outside(SECRET));
@@ -109,7 +112,7 @@ impl Fixture {
     }
 
     fn at(&self, path: &str) -> PathBuf {
-        self.site.at(path)
+        self.dir.at(path)
     }
 
     fn link(&self, target: impl AsRef<Path>, path: &str) {
@@ -174,8 +177,8 @@ fn refused(what: &str, fault: &Fault) -> Outcome {
 }
 
 /// Requests the size of a name, or bytes of it. An answer must be of one of these files.
-fn ask(client: &mut Client, form: Form, name: &str, files: &[Vec<u8>], round: usize) -> Outcome {
-    let what = format!("{form:?}, {name}");
+fn ask(client: &mut Client, encoding: Encoding, name: &str, files: &[Vec<u8>], round: usize) -> Outcome {
+    let what = format!("{encoding:?}, {name}");
     if round.is_multiple_of(3) {
         return match client.size(name) {
             Ok(size) => {
@@ -191,7 +194,7 @@ fn ask(client: &mut Client, form: Form, name: &str, files: &[Vec<u8>], round: us
         5 | 7 => 1 + round % 20_000,
         _ => SECRET,
     };
-    match client.slice(form, name, 0, size as u64) {
+    match client.slice(encoding, name, 0, size as u64) {
         Ok(bytes) => {
             let from = if bytes == outside(size) { "FROM OUTSIDE THE ROOT" } else { "of no such file" };
             assert!(files.iter().any(|file| file.get(..size) == Some(&bytes)), "{what}: {size} bytes {from}");
@@ -227,7 +230,7 @@ fn under<T>(attacks: &[Attack<'_>], work: &dyn Fn() -> T) -> T {
     }
 }
 
-/// Sends requests in every form for all names until the time is over, under these attacks. Returns the outcomes.
+/// Sends requests in every encoding for all names until the time is over, under these attacks. Returns the outcomes.
 fn attack(
     fixture: &Fixture,
     settings: Settings,
@@ -235,14 +238,14 @@ fn attack(
     names: &[(&'static str, Vec<Vec<u8>>)],
     listed: &[&str],
 ) -> Counts {
-    let daemon = Daemon::start(&fixture.site, &settings.listen_all());
+    let daemon = Daemon::start(&fixture.dir, &settings.listen_all());
     let counts = Mutex::new(Counts::new());
     let end = Instant::now() + seconds();
-    let request_all = |&(listener, form): &(usize, Form)| {
+    let request_all = |&(listener, encoding): &(usize, Encoding)| {
         let (mut client, mut own) = (daemon.client_of(listener), Counts::new());
         for round in (0..).take_while(|_| Instant::now() < end) {
             for (name, files) in names {
-                let outcome = ask(&mut client, form, name, files, round);
+                let outcome = ask(&mut client, encoding, name, files, round);
                 *own.entry((name, outcome)).or_default() += 1;
                 if outcome == Outcome::Failed {
                     client.expect_close();
@@ -256,7 +259,7 @@ fn attack(
         let mut counts = counts.lock().expect("no panic");
         own.into_iter().for_each(|(key, count)| *counts.entry(key).or_default() += count);
     };
-    under(attacks, &|| in_parallel(5, &Form::ALL, request_all));
+    under(attacks, &|| in_parallel(5, &ALL_ENCODINGS, request_all));
     let counts = counts.into_inner().expect("no panic");
     println!("{} swaps: {counts:?}", fixture.swaps.load(Ordering::Relaxed));
     counts
@@ -277,7 +280,7 @@ fn attack_cases(symlinks: &str) {
         (name, files)
     });
     let listed: Vec<&str> = CASES.iter().map(|case| case.0).chain(["inner"]).collect();
-    let settings = Settings::new(&fixture.site).set("files.symlinks", &format!("{symlinks:?}"));
+    let settings = Settings::new(&fixture.dir).set("files.symlinks", &format!("{symlinks:?}"));
     let attacks: [Attack<'_>; 4] = [
         &|| fixture.attack_names(),
         &|| fixture.attack_targets(),
@@ -308,12 +311,12 @@ fn swapped_parents_never_expose_files_outside_the_root() {
     let fixture = Fixture::new();
     // Two parents of a root that are swapped, and one without a root. Their other files must not be served.
     for parent in ["here", "there", "nowhere"] {
-        fixture.site.dir(parent, &[("f", &outside(SECRET)), ("secret", &outside(SECRET))]);
+        fixture.dir.create_dir(parent, &[("f", &outside(SECRET)), ("secret", &outside(SECRET))]);
     }
     let files = [pattern(1, 0, 20_000), pattern(2, 0, 30_000)];
     for (parent, bytes) in ["here", "there"].iter().zip(&files) {
-        fixture.site.dir(&format!("{parent}/public"), &[("f", bytes)]);
-        fixture.site.dir(&format!("{parent}/public/sub"), &[]);
+        fixture.dir.create_dir(&format!("{parent}/public"), &[("f", bytes)]);
+        fixture.dir.create_dir(&format!("{parent}/public/sub"), &[]);
         for (name, target) in [("leaves", "../secret"), ("returns", "../public/f"), ("door", "sub/../f")] {
             fixture.link(target, &format!("{parent}/public/{name}"));
         }
@@ -333,7 +336,7 @@ fn swapped_parents_never_expose_files_outside_the_root() {
         fixture.move_and_return("here/public/sub", "here/sub");
     };
     let names = [("f", files.to_vec()), ("door", files.to_vec()), ("leaves", Vec::new()), ("returns", Vec::new())];
-    let settings = Settings::new(&fixture.site).root(&fixture.at("link/public"));
+    let settings = Settings::new(&fixture.dir).root(&fixture.at("link/public"));
     let counts = attack(&fixture, settings, &[&attack_link, &attack_parents], &names, &["f", "door"]);
     for (name, files) in &names {
         let seen = |outcome| counts.contains_key(&(*name, outcome));

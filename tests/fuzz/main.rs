@@ -13,7 +13,7 @@ mod sim;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sim::dice::Dice;
+use sim::rng::Rng;
 
 fn seconds() -> Duration {
     let text = std::env::var("HFTPD_FUZZ_SECONDS").unwrap_or_else(|_| "1".to_owned());
@@ -38,16 +38,16 @@ fn fuzz(name: &str, beginnings: &[&[u8]], target: impl Fn(&[u8])) {
         corpus.push(input);
     }
     let seed = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);
-    let mut dice = Dice::seeded(seed);
+    let mut rng = Rng::seeded(seed);
     let end = Instant::now() + seconds();
     let mut count = 0_u64;
     while Instant::now() < end {
-        let input = mutation::mutate(&mut dice, &corpus);
+        let input = mutation::mutate(&mut rng, &corpus);
         attempt(name, &input, &target);
         count += 1;
         // A few are kept, so that changes add up.
-        if dice.chance(2) {
-            let place = dice.below(corpus.len().max(200));
+        if rng.chance(2) {
+            let place = rng.below(corpus.len().max(200));
             if place < corpus.len() && place >= beginnings.len() {
                 corpus[place] = input;
             } else if corpus.len() < 200 {

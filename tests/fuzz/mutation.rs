@@ -1,6 +1,6 @@
 //! Changes to inputs.
 
-use crate::sim::dice::Dice;
+use crate::sim::rng::Rng;
 
 /// What is worth putting in: words of the protocol and of the configuration, and the bytes around which things turn.
 const WORDS: &[&[u8]] = &[
@@ -60,30 +60,30 @@ const WORDS: &[&[u8]] = &[
 ];
 
 /// One of the inputs, changed in a few places.
-pub(crate) fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn mutate(rng: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
     const LONGEST: usize = 6000;
-    let mut input = dice.pick(corpus).clone();
-    for _ in 0..dice.between(1, 8) {
-        let at = dice.below(input.len() + 1);
-        let end = at + dice.below(input.len() + 1 - at);
-        match dice.below(8) {
-            0 => drop(input.splice(at..at, dice.pick(WORDS).iter().copied())),
-            1 => drop(input.splice(at..end.min(at + 8), dice.pick(WORDS).iter().copied())),
-            2 if at < input.len() => input[at] ^= 1 << dice.below(8),
-            3 if at < input.len() => input[at] = dice.below(256) as u8,
+    let mut input = rng.pick(corpus).clone();
+    for _ in 0..rng.between(1, 8) {
+        let at = rng.below(input.len() + 1);
+        let end = at + rng.below(input.len() + 1 - at);
+        match rng.below(8) {
+            0 => drop(input.splice(at..at, rng.pick(WORDS).iter().copied())),
+            1 => drop(input.splice(at..end.min(at + 8), rng.pick(WORDS).iter().copied())),
+            2 if at < input.len() => input[at] ^= 1 << rng.below(8),
+            3 if at < input.len() => input[at] = rng.below(256) as u8,
             4 => drop(input.drain(at..end)),
             5 => {
                 let piece = input[at..end].to_vec();
                 drop(input.splice(at..at, piece));
             }
             6 => {
-                let other = dice.pick(corpus);
-                let start = dice.below(other.len() + 1);
+                let other = rng.pick(corpus);
+                let start = rng.below(other.len() + 1);
                 drop(input.splice(at..at, other[start..].iter().copied()));
             }
             _ => {
-                let length = dice.below(600);
-                let byte = *dice.pick(b"a0 \"\n\xff");
+                let length = rng.below(600);
+                let byte = *rng.pick(b"a0 \"\n\xff");
                 drop(input.splice(at..at, std::iter::repeat_n(byte, length)));
             }
         }

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::process::Command;
 
 use super::limits::expect_refused;
-use crate::support::{Client, Daemon, Settings, Site, am_root, run, skipped};
+use crate::support::{Client, Daemon, Settings, TestDir, am_root, run, skipped};
 
 /// Set when this binary runs in the namespace.
 const INSIDE: &str = "HFTPD_TEST_ADDRESSES";
@@ -45,9 +45,9 @@ fn ipv6_clients_count_by_their_64_prefix() {
     if std::env::var_os(INSIDE).is_none() {
         return run_inside("addresses::ipv6_clients_count_by_their_64_prefix");
     }
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).listen_on("[::]:0", "fragments");
-    let mut daemon = Daemon::start(&site, &settings.clone().set("limits.connections-per-address", "2"));
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).listen_on("[::]:0", "fragments");
+    let mut daemon = Daemon::start(&dir, &settings.clone().set("limits.connections-per-address", "2"));
     let mut clients = ["fd00:0:0:1::1", "fd00:0:0:1:8000::2"].map(|source| from(source, &daemon));
     clients.iter_mut().for_each(Client::expect_alive);
     for source in ["fd00:0:0:1::1", "fd00:0:0:1::3"] {

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::run::{Finished, hftpd};
-use crate::support::{Client, Settings, Site, eventually, hftpd_with, own_address, proc, run};
+use crate::support::{Client, Settings, TestDir, eventually, hftpd_with, own_address, proc, run};
 
 /// A daemon that is not a child of the test. Dropped, it is killed if it still runs.
 struct Background {
@@ -50,21 +50,21 @@ impl Drop for Background {
 }
 
 /// `hftpd -c CONFIG --daemon --pid-file FILE`
-fn start(site: &Site) -> Finished {
-    run(hftpd_with(&["--daemon"], &site.config()).arg("--pid-file").arg(site.at("pid")))
+fn start(dir: &TestDir) -> Finished {
+    run(hftpd_with(&["--daemon"], &dir.config()).arg("--pid-file").arg(dir.at("pid")))
 }
 
 #[test]
 fn daemon_option_returns_when_serving_and_writes_the_pid() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let address = own_address();
-    Settings::new(&site).listen_on(address, "fragments").write(&site.config());
-    start(&site).expect_code(0);
+    Settings::new(&dir).listen_on(address, "fragments").write(&dir.config());
+    start(&dir).expect_code(0);
     // Without a wait: exit code 0 means that it serves.
     let mut client = Client::connect(address);
     client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
-    let background = Background::from_pid_file(&site.at("pid"));
-    let status = run(&mut hftpd_with(&["status", "--json"], &site.config())).expect_code(0);
+    let background = Background::from_pid_file(&dir.at("pid"));
+    let status = run(&mut hftpd_with(&["status", "--json"], &dir.config())).expect_code(0);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
     assert_eq!(status["pid"], background.pid);
     background.stop();
@@ -73,33 +73,33 @@ fn daemon_option_returns_when_serving_and_writes_the_pid() {
 
 #[test]
 fn failed_background_start_has_its_exit_code() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let taken = TcpListener::bind(own_address()).expect("an address of our own");
     let taken = (taken.local_addr().expect("its address"), taken);
-    let settings = Settings::new(&site);
+    let settings = Settings::new(&dir);
     let cases = [
-        (settings.clone().root(&site.at("absent")), 66, "absent".to_owned()),
+        (settings.clone().root(&dir.at("absent")), 66, "absent".to_owned()),
         (settings.clone().listen_on(taken.0, "plain"), 71, taken.0.to_string()),
         (settings.clone().set("colour", "\"red\""), 78, "colour".to_owned()),
     ];
     for (settings, code, word) in cases {
-        settings.write(&site.config());
-        start(&site).expect_code(code).expect_says(&word);
+        settings.write(&dir.config());
+        start(&dir).expect_code(code).expect_says(&word);
     }
 }
 
 #[test]
 fn relative_configuration_path_works_for_reloads() {
-    let site = Site::of_the_examples();
-    site.dir("next", &[("f", b"next")]);
+    let dir = TestDir::of_the_examples();
+    dir.create_dir("next", &[("f", b"next")]);
     let address = own_address();
-    let settings = Settings::new(&site).listen_on(address, "fragments");
-    settings.write(&site.config());
+    let settings = Settings::new(&dir).listen_on(address, "fragments");
+    settings.write(&dir.config());
     let arguments = ["-c", "hftp.toml", "--daemon", "--pid-file", "pid"];
-    run(hftpd().args(arguments).current_dir(site.path())).expect_code(0);
-    let background = Background::from_pid_file(&site.at("pid"));
-    settings.root(&site.at("next")).write(&site.config());
-    run(&mut hftpd_with(&["reload"], &site.config())).expect_code(0);
+    run(hftpd().args(arguments).current_dir(dir.path())).expect_code(0);
+    let background = Background::from_pid_file(&dir.at("pid"));
+    settings.root(&dir.at("next")).write(&dir.config());
+    run(&mut hftpd_with(&["reload"], &dir.config())).expect_code(0);
     assert_eq!(Client::connect(address).listing(), ["f"]);
     background.stop();
 }

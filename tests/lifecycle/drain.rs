@@ -5,32 +5,32 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::{
-    Client, Daemon, Form, Settings, Site, eventually_refused, expect_incomplete, expect_whole, publish_large,
+    Client, Daemon, Encoding, Settings, TestDir, eventually_refused, expect_incomplete, expect_whole, publish_large,
     slow_client, slow_clients,
 };
 
 /// A daemon with a large file and this drain timeout.
-fn start(drain: &str) -> (Site, Daemon) {
-    let site = Site::new();
-    publish_large(&site);
-    let settings = Settings::new(&site).listen_all().set("timeouts.drain", &format!("{drain:?}"));
-    let daemon = Daemon::start(&site, &settings);
-    (site, daemon)
+fn start(drain: &str) -> (TestDir, Daemon) {
+    let dir = TestDir::new();
+    publish_large(&dir);
+    let settings = Settings::new(&dir).listen_all().set("timeouts.drain", &format!("{drain:?}"));
+    let daemon = Daemon::start(&dir, &settings);
+    (dir, daemon)
 }
 
 /// A daemon that drains, and the client that it waits for, which has sent these requests as well.
-fn start_draining(requests: &str) -> (Site, Daemon, (Client, Form)) {
-    let (site, daemon) = start("5m");
-    let mut client = slow_client(&daemon, Form::Raw);
+fn start_draining(requests: &str) -> (TestDir, Daemon, (Client, Encoding)) {
+    let (dir, daemon) = start("5m");
+    let mut client = slow_client(&daemon, Encoding::Raw);
     client.0.send(requests);
     daemon.wait_connections("sending", 1);
     daemon.drain();
-    (site, daemon, client)
+    (dir, daemon, client)
 }
 
 /// The client receives its answer and nothing else, and the daemon exits with 0.
 #[track_caller]
-fn expect_finished(mut daemon: Daemon, clients: &mut [(Client, Form)]) {
+fn expect_finished(mut daemon: Daemon, clients: &mut [(Client, Encoding)]) {
     expect_whole(clients);
     clients.iter_mut().for_each(|(client, _)| client.expect_close());
     assert_eq!(daemon.wait_exit().code(), Some(0));

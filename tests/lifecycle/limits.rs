@@ -4,7 +4,10 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::time::Instant;
 
-use crate::support::{Client, Daemon, Form, PROBE, Settings, Site, content, eventually, in_parallel, skipped};
+use crate::support::{
+    ALL_ENCODINGS, Client, Daemon, Encoding, PROBE, Settings, TestDir, content, eventually, in_parallel, skipped,
+    slice_request,
+};
 
 /// Reads a 199 line and the close.
 #[track_caller]
@@ -37,8 +40,8 @@ fn wait_admitted(daemon: &Daemon) -> Client {
 
 #[test]
 fn connections_limit() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.connections", "3"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.connections", "3"));
     let mut clients: Vec<_> = (0..3).map(|_| admitted(&daemon)).collect();
     for _ in 0..5 {
         expect_refused(&mut daemon.client());
@@ -56,8 +59,8 @@ fn connections_limit() {
 
 #[test]
 fn connections_per_address_limit() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.connections-per-address", "2"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.connections-per-address", "2"));
     let mut clients = [admitted(&daemon), admitted(&daemon)];
     expect_refused(&mut daemon.client());
     let other = Ipv4Addr::new(127, 0, 0, 9);
@@ -73,16 +76,16 @@ fn connections_per_address_limit() {
 
 #[test]
 fn allow_and_deny_lists() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let allowed = Ipv4Addr::new(127, 0, 1, 1);
     let denied = Ipv4Addr::new(127, 0, 1, 2);
     let settings =
-        Settings::new(&site).set("limits.allow", "[\"127.0.1.0/24\"]").set("limits.deny", "[\"127.0.1.2/32\"]");
-    let daemon = Daemon::start(&site, &settings);
+        Settings::new(&dir).set("limits.allow", "[\"127.0.1.0/24\"]").set("limits.deny", "[\"127.0.1.2/32\"]");
+    let daemon = Daemon::start(&dir, &settings);
     Client::connect_from(allowed, daemon.address(0)).expect_alive();
     expect_refused(&mut Client::connect_from(denied, daemon.address(0)));
     expect_refused(&mut daemon.client());
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.deny", "[\"127.0.1.2/32\"]"));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.deny", "[\"127.0.1.2/32\"]"));
     Client::connect_from(allowed, daemon.address(0)).expect_alive();
     expect_refused(&mut Client::connect_from(denied, daemon.address(0)));
 }
@@ -92,12 +95,12 @@ fn dual_stack_listener_sees_ipv4_clients_as_ipv4() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         return skipped("there is no IPv6");
     }
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).listen_on("[::]:0", "fragments");
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).listen_on("[::]:0", "fragments");
     let of = |last| Ipv4Addr::new(127, 0, 1, last);
 
     let lists = settings.clone().set("limits.allow", "[\"127.0.1.0/24\"]").set("limits.deny", "[\"127.0.1.2\"]");
-    let daemon = Daemon::start(&site, &lists);
+    let daemon = Daemon::start(&dir, &lists);
     let port = daemon.address(0).port();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     Client::connect_from(of(1), address).expect_alive();
@@ -107,7 +110,7 @@ fn dual_stack_listener_sees_ipv4_clients_as_ipv4() {
     drop(daemon);
 
     // As mapped IPv6 addresses they would all be in one /64.
-    let daemon = Daemon::start(&site, &settings.set("limits.connections-per-address", "1"));
+    let daemon = Daemon::start(&dir, &settings.set("limits.connections-per-address", "1"));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, daemon.address(0).port()));
     let mut clients = [1, 2, 3].map(|last| Client::connect_from(of(last), address));
     clients.iter_mut().for_each(Client::expect_alive);
@@ -140,21 +143,21 @@ fn slowness(address: SocketAddr, rate: u64, request: &str) -> f64 {
 fn rate_limit_is_exact_within_five_percent() {
     const RATES: [(&str, u64); 3] = [("1 KiB", 1 << 10), ("200 KiB", 200 << 10), ("20 MiB", 20 << 20)];
     const SIZE: u64 = 250 << 20;
-    let site = Site::new();
-    content::write(&site.root().join("f"), 1, SIZE);
-    let sites = RATES.map(|_| Site::new());
+    let dir = TestDir::new();
+    content::write(&dir.root().join("f"), 1, SIZE);
+    let sites = RATES.map(|_| TestDir::new());
     let daemons: Vec<Daemon> = std::iter::zip(&sites, RATES)
         .map(|(own, (rate, _))| {
-            let settings = Settings::new(own).root(&site.root()).listen_all();
+            let settings = Settings::new(own).root(&dir.root()).listen_all();
             Daemon::start(own, &settings.set("limits.rate-per-connection", &format!("{rate:?}")))
         })
         .collect();
-    let whole = |form: Form| form.request("f", 0, SIZE);
+    let whole = |encoding: Encoding| slice_request(encoding, "f", 0, SIZE);
     let small = "get_metadata f\r\n".repeat(200_000);
     let mut jobs: Vec<(usize, usize, String)> =
-        Form::ALL.into_iter().map(|(listener, form)| (1, listener, whole(form))).collect();
-    jobs.extend([(0, 0, whole(Form::Raw)), (0, 3, whole(Form::Base64 { line: 0 })), (1, 0, small)]);
-    jobs.push((2, 0, whole(Form::Raw)));
+        ALL_ENCODINGS.into_iter().map(|(listener, encoding)| (1, listener, whole(encoding))).collect();
+    jobs.extend([(0, 0, whole(Encoding::Raw)), (0, 3, whole(Encoding::Base64 { line: 0 })), (1, 0, small)]);
+    jobs.push((2, 0, whole(Encoding::Raw)));
     in_parallel(jobs.len(), &jobs, |(daemon, listener, request)| {
         let (text, rate) = RATES[*daemon];
         let what = format!("{text}/s of {:?}, listener {listener}", request.lines().next().unwrap_or_default());

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use super::limits::{admitted, expect_refused};
 use crate::support::{
-    Client, Daemon, Form, LARGE, LONG, PROBE, PROBE_ANSWER, Settings, Site, expect_incomplete, expect_whole,
-    publish_large, slow_client,
+    Client, Daemon, Encoding, LARGE, LONG, PROBE, PROBE_ANSWER, Settings, TestDir, expect_incomplete, expect_whole,
+    publish_large, slice_request, slow_client,
 };
 
 /// A daemon with this setting.
-fn start(key: &str, value: &str) -> (Site, Settings, Daemon) {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).set(key, value);
-    let daemon = Daemon::start(&site, &settings);
-    (site, settings, daemon)
+fn start(key: &str, value: &str) -> (TestDir, Settings, Daemon) {
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).set(key, value);
+    let daemon = Daemon::start(&dir, &settings);
+    (dir, settings, daemon)
 }
 
 #[test]
@@ -84,22 +84,22 @@ fn reload_changes_request_line_limit() {
 
 #[test]
 fn reload_changes_rate_of_running_answers() {
-    let (site, settings, mut daemon) = start("limits.rate-per-connection", "0");
-    publish_large(&site);
-    let running = slow_client(&daemon, Form::Raw);
+    let (dir, settings, mut daemon) = start("limits.rate-per-connection", "0");
+    publish_large(&dir);
+    let running = slow_client(&daemon, Encoding::Raw);
     let mut limited = daemon.client();
     daemon.wait_connections("sending", 1);
     daemon.reload(&settings.clone().set("limits.rate-per-connection", "\"100 KiB\"")).expect_code(0);
     let start = Instant::now();
-    let outcome = limited.slice(Form::Raw, "large", 0, 300 << 10);
+    let outcome = limited.slice(Encoding::Raw, "large", 0, 300 << 10);
     assert_eq!(outcome.map(|bytes| bytes.len()), Ok(300 << 10));
     assert!(start.elapsed() > Duration::from_millis(2700), "300 KiB in {:?}", start.elapsed());
     // At the limited rate this takes eight minutes.
-    limited.send(Form::Raw.request("large", 0, LARGE));
+    limited.send(slice_request(Encoding::Raw, "large", 0, LARGE));
     daemon.wait_connections("sending", 2);
     daemon.reload(&settings).expect_code(0);
     let start = Instant::now();
-    expect_whole(&mut [running, (limited, Form::Raw)]);
+    expect_whole(&mut [running, (limited, Encoding::Raw)]);
     assert!(start.elapsed() < LONG, "twice {LARGE} bytes in {:?}", start.elapsed());
 }
 
@@ -132,10 +132,10 @@ fn reload_changes_request_timeout() {
 
 #[test]
 fn reload_lowers_stall_timeout() {
-    let (site, settings, mut daemon) = start("timeouts.stall", "\"5m\"");
-    publish_large(&site);
+    let (dir, settings, mut daemon) = start("timeouts.stall", "\"5m\"");
+    publish_large(&dir);
     daemon.reload(&settings.set("timeouts.stall", "\"1s\"")).expect_code(0);
-    let client = slow_client(&daemon, Form::Fragments);
+    let client = slow_client(&daemon, Encoding::Fragments);
     daemon.wait_connections("sending", 1);
     daemon.wait_connections("total", 0);
     expect_incomplete(&mut [client]);
@@ -143,9 +143,9 @@ fn reload_lowers_stall_timeout() {
 
 #[test]
 fn reload_changes_drain_timeout() {
-    let (site, settings, mut daemon) = start("timeouts.drain", "\"5m\"");
-    publish_large(&site);
-    let client = slow_client(&daemon, Form::Raw);
+    let (dir, settings, mut daemon) = start("timeouts.drain", "\"5m\"");
+    publish_large(&dir);
+    let client = slow_client(&daemon, Encoding::Raw);
     daemon.wait_connections("sending", 1);
     daemon.reload(&settings.set("timeouts.drain", "\"1s\"")).expect_code(0);
     let start = Instant::now();
@@ -156,9 +156,9 @@ fn reload_changes_drain_timeout() {
 
 #[test]
 fn reload_changes_file_settings_of_open_connections() {
-    let (site, settings, mut daemon) = start("files.hidden", "false");
-    site.file(".hidden", b"h");
-    site.link("link", "a10");
+    let (dir, settings, mut daemon) = start("files.hidden", "false");
+    dir.file(".hidden", b"h");
+    dir.link("link", "a10");
     let mut client = daemon.client();
     assert_eq!(client.listing(), ["a10", "empty", "link", "noread"]);
     client.ask("get_metadata at@b\r\n", "201 INVALID ARGUMENTS FOR COMMAND\r\n");

@@ -1,15 +1,15 @@
 //! Started as root, the daemon drops all privileges.
 
 use crate::support::daemon::refused_config;
-use crate::support::{Daemon, Settings, Site, am_root, nobody, proc, skipped};
+use crate::support::{Daemon, Settings, TestDir, am_root, nobody, proc, skipped};
 
 #[test]
 fn all_threads_drop_user_groups_and_capabilities() {
     if !am_root() {
         return skipped("only root has privileges to drop");
     }
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("workers", "3"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("workers", "3"));
     // The threads of the pool may be started by the first request that needs them.
     daemon.client().listing();
     let (uid, gid) = nobody();
@@ -30,8 +30,8 @@ fn all_threads_drop_user_groups_and_capabilities() {
 
 #[test]
 fn status_reports_the_actual_protection() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let status = daemon.status();
     let protection = &status["protection"];
     let own = |name: &str| proc::status_line(&daemon.pid().to_string(), name);
@@ -47,8 +47,8 @@ fn status_reports_the_actual_protection() {
 
 /// A start as root with these settings is refused with a message that contains this word.
 #[track_caller]
-fn expect_refused(site: &Site, settings: &Settings, word: &str) {
-    let finished = refused_config(site, settings).expect_says(word);
+fn expect_refused(dir: &TestDir, settings: &Settings, word: &str) {
+    let finished = refused_config(dir, settings).expect_says(word);
     assert!([Some(77), Some(78)].contains(&finished.code), "exit code {:?}: {}", finished.code, finished.stderr);
 }
 
@@ -57,8 +57,8 @@ fn serving_as_root_is_refused() {
     if !am_root() {
         return skipped("only root can serve as root");
     }
-    let site = Site::of_the_examples();
-    expect_refused(&site, &Settings::new(&site).set("user", "\"root\"").set("group", "\"root\""), "root");
+    let dir = TestDir::of_the_examples();
+    expect_refused(&dir, &Settings::new(&dir).set("user", "\"root\"").set("group", "\"root\""), "root");
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn unknown_user_or_group_is_refused() {
     if !am_root() {
         return skipped("only root can change its user");
     }
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     for key in ["user", "group"] {
-        expect_refused(&site, &Settings::new(&site).set(key, "\"no-such-one\""), "no-such-one");
+        expect_refused(&dir, &Settings::new(&dir).set(key, "\"no-such-one\""), "no-such-one");
     }
 }

@@ -3,16 +3,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{
-    Client, Daemon, LARGE, Settings, Site, content, eventually_refused, expect_whole, meanwhile, own_address,
+    Client, Daemon, LARGE, Settings, TestDir, content, eventually_refused, expect_whole, meanwhile, own_address,
     publish_large, slow_clients,
 };
 
 #[test]
 fn reload_moves_a_listener_and_keeps_connections() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let (old, new) = (own_address(), own_address());
-    let settings = Settings::new(&site);
-    let mut daemon = Daemon::start(&site, &settings.clone().listen_on(old, "fragments"));
+    let settings = Settings::new(&dir);
+    let mut daemon = Daemon::start(&dir, &settings.clone().listen_on(old, "fragments"));
     let mut before = daemon.client();
     before.expect_alive();
     daemon.reload(&settings.listen_on(new, "fragments")).expect_code(0);
@@ -25,11 +25,11 @@ fn reload_moves_a_listener_and_keeps_connections() {
 
 #[test]
 fn reload_adds_and_removes_a_listener() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let (first, second) = (own_address(), own_address());
-    let one = Settings::new(&site).listen_on(first, "fragments");
+    let one = Settings::new(&dir).listen_on(first, "fragments");
     let two = one.clone().listen_on(second, "plain");
-    let mut daemon = Daemon::start(&site, &two);
+    let mut daemon = Daemon::start(&dir, &two);
     for round in 0..4 {
         daemon.reload(&one).expect_code(0);
         Client::connect(first).expect_alive();
@@ -45,10 +45,10 @@ fn reload_adds_and_removes_a_listener() {
 
 #[test]
 fn reload_changes_encoding_of_a_listener() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let address = own_address();
-    let settings = Settings::new(&site);
-    let mut daemon = Daemon::start(&site, &settings.clone().listen_on(address, "fragments"));
+    let settings = Settings::new(&dir);
+    let mut daemon = Daemon::start(&dir, &settings.clone().listen_on(address, "fragments"));
     let mut before = daemon.client();
     before.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
     daemon.reload(&settings.clone().listen_on(address, "base64")).expect_code(0);
@@ -63,11 +63,11 @@ fn reload_changes_encoding_of_a_listener() {
 
 #[test]
 fn reloads_refuse_no_connection() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let address = own_address();
-    let settings = Settings::new(&site);
+    let settings = Settings::new(&dir);
     let versions = ["fragments", "plain"].map(|encoding| settings.clone().listen_on(address, encoding));
-    let mut daemon = Daemon::start(&site, &versions[0]);
+    let mut daemon = Daemon::start(&dir, &versions[0]);
     let answered = AtomicUsize::new(0);
     let ask = || {
         let mut client = Client::connect(address);
@@ -87,29 +87,29 @@ fn reloads_refuse_no_connection() {
 
 #[test]
 fn reload_changes_root_and_running_answers_finish() {
-    let site = Site::new();
-    publish_large(&site);
-    content::write(&site.dir("next", &[]).join("large"), 2, LARGE / 2);
-    let settings = Settings::new(&site).listen_all();
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::new();
+    publish_large(&dir);
+    content::write(&dir.create_dir("next", &[]).join("large"), 2, LARGE / 2);
+    let settings = Settings::new(&dir).listen_all();
+    let mut daemon = Daemon::start(&dir, &settings);
     let mut clients = slow_clients(&daemon);
-    daemon.reload(&settings.root(&site.at("next"))).expect_code(0);
+    daemon.reload(&settings.root(&dir.at("next"))).expect_code(0);
     assert_eq!(daemon.client().size("large"), Ok(LARGE / 2));
     expect_whole(&mut clients);
-    for (client, form) in &mut clients {
-        assert_eq!(client.size("large"), Ok(LARGE / 2), "{form:?}: the next request sees the new root");
+    for (client, encoding) in &mut clients {
+        assert_eq!(client.size("large"), Ok(LARGE / 2), "{encoding:?}: the next request sees the new root");
     }
-    assert_eq!(daemon.status()["root"], site.at("next").to_string_lossy().as_ref());
+    assert_eq!(daemon.status()["root"], dir.at("next").to_string_lossy().as_ref());
 }
 
 #[test]
 fn sighup_reloads() {
-    let site = Site::of_the_examples();
-    site.dir("next", &[("f", b"next")]);
+    let dir = TestDir::of_the_examples();
+    dir.create_dir("next", &[("f", b"next")]);
     let (old, new) = (own_address(), own_address());
-    let settings = Settings::new(&site);
-    let mut daemon = Daemon::start(&site, &settings.clone().listen_on(old, "fragments"));
-    settings.root(&site.at("next")).listen_on(new, "plain").write(&site.config());
+    let settings = Settings::new(&dir);
+    let mut daemon = Daemon::start(&dir, &settings.clone().listen_on(old, "fragments"));
+    settings.root(&dir.at("next")).listen_on(new, "plain").write(&dir.config());
     daemon.hang_up();
     assert_eq!(daemon.listeners(), [(new, "plain".to_owned())]);
     daemon.client().ask("get_slice f 0 4\r\n", "0 OK\r\nnext\r\n");
@@ -119,9 +119,9 @@ fn sighup_reloads() {
 
 #[test]
 fn reload_without_changes_reports_that() {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site);
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir);
+    let mut daemon = Daemon::start(&dir, &settings);
     let mut client = daemon.client();
     client.expect_alive();
     let address = daemon.address(0);
@@ -134,11 +134,11 @@ fn reload_without_changes_reports_that() {
 
 #[test]
 fn reload_names_settings_that_need_a_restart() {
-    let site = Site::of_the_examples();
-    site.dir("next", &[("f", b"next")]);
-    let settings = Settings::new(&site).set("workers", "1");
-    let mut daemon = Daemon::start(&site, &settings);
-    let changed = settings.set("workers", "2").root(&site.at("next"));
+    let dir = TestDir::of_the_examples();
+    dir.create_dir("next", &[("f", b"next")]);
+    let settings = Settings::new(&dir).set("workers", "1");
+    let mut daemon = Daemon::start(&dir, &settings);
+    let changed = settings.set("workers", "2").root(&dir.at("next"));
     daemon.reload(&changed).expect_code(0).expect_says("workers").expect_says("restart");
     assert_eq!(daemon.client().listing(), ["f"]);
     assert_eq!(daemon.status()["workers"], 1);

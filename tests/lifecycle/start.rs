@@ -7,17 +7,17 @@ use std::process::Command;
 
 use crate::support::daemon::{refused, refused_config, refused_file};
 use crate::support::{
-    Client, Daemon, Settings, Site, am_root, hftpd_with, nobody, own_address, put, run, set_mode, skipped,
+    Client, Daemon, Settings, TestDir, am_root, hftpd_with, nobody, own_address, put, run, set_mode, skipped,
 };
 
 #[test]
 fn start_logs_root_and_listeners() {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).listen("fragments").listen("plain").listen("base64");
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).listen("fragments").listen("plain").listen("base64");
+    let mut daemon = Daemon::start(&dir, &settings);
     let line = daemon.wait_stderr(0, "serving ");
     assert!(line.starts_with("hftpd: "), "{line:?}");
-    assert!(line.contains(&format!("serving {} on ", site.root().display())), "{line:?}");
+    assert!(line.contains(&format!("serving {} on ", dir.root().display())), "{line:?}");
     let encodings: Vec<&str> = daemon.listeners().iter().map(|(_, encoding)| encoding.as_str()).collect();
     assert_eq!(encodings, ["fragments", "plain", "base64"]);
     for (address, encoding) in daemon.listeners() {
@@ -30,8 +30,8 @@ fn start_logs_root_and_listeners() {
 
 #[test]
 fn requests_are_logged_and_escaped() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     let local = client.local();
     client.ask("get_slice a10 0 5 raw\r\n", "0 OK\r\nContent-Length: 5\r\n\r\n01234");
@@ -47,8 +47,8 @@ fn requests_are_logged_and_escaped() {
 
 #[test]
 fn status_reports_state_listeners_and_connections() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen("fragments").listen("base64").set("workers", "2"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen("fragments").listen("base64").set("workers", "2"));
     let mut client = daemon.client();
     client.expect_alive();
     daemon.wait_connections("total", 1);
@@ -56,7 +56,7 @@ fn status_reports_state_listeners_and_connections() {
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"), "{status}");
     assert_eq!(status["pid"], daemon.pid(), "{status}");
     assert_eq!(status["state"], "serving", "{status}");
-    assert_eq!(status["root"], site.root().to_string_lossy().as_ref(), "{status}");
+    assert_eq!(status["root"], dir.root().to_string_lossy().as_ref(), "{status}");
     assert_eq!(status["workers"], 2, "{status}");
     assert!(status["uptime_seconds"].is_number(), "{status}");
     assert!(status["last_reload"].is_null(), "{status}");
@@ -71,14 +71,14 @@ fn status_reports_state_listeners_and_connections() {
     daemon.wait_connections("idle", 1);
     drop(client);
     daemon.wait_connections("total", 0);
-    let text = run(&mut hftpd_with(&["status"], &site.config())).expect_code(0);
-    assert!(text.stdout.contains(&*site.root().to_string_lossy()), "{}", text.stdout);
+    let text = run(&mut hftpd_with(&["status"], &dir.config())).expect_code(0);
+    assert!(text.stdout.contains(&*dir.root().to_string_lossy()), "{}", text.stdout);
 }
 
 #[test]
 fn missing_or_broken_configuration_is_78() {
-    let site = Site::of_the_examples();
-    refused_file(&site.at("absent.toml")).expect_code(78).expect_says("absent.toml");
+    let dir = TestDir::of_the_examples();
+    refused_file(&dir.at("absent.toml")).expect_code(78).expect_says("absent.toml");
     for (text, places) in [
         ("root = \"/srv\"\n\nport = 19500\ncolour = \"red\"\n", ["bad.toml:4:", "colour"]),
         ("root = \"/srv\nport = 1\n", ["bad.toml:1:", "root"]),
@@ -86,31 +86,31 @@ fn missing_or_broken_configuration_is_78() {
         ("port = 0\n", ["bad.toml", "root"]),
         ("root = \"/srv\"\n[timeouts]\nidle = \"5 fortnights\"\n", ["bad.toml:3:", "5 fortnights"]),
     ] {
-        let file = put(&site.at("bad.toml"), text.as_bytes());
+        let file = put(&dir.at("bad.toml"), text.as_bytes());
         refused_file(&file).expect_code(78).expect_says(places[0]).expect_says(places[1]);
     }
 }
 
 #[test]
 fn missing_root_is_66() {
-    let site = Site::of_the_examples();
-    for (root, name) in [(site.at("absent"), "absent"), (site.root().join("a10"), "a10")] {
-        refused_config(&site, &Settings::new(&site).root(&root)).expect_code(66).expect_says(name);
+    let dir = TestDir::of_the_examples();
+    for (root, name) in [(dir.at("absent"), "absent"), (dir.root().join("a10"), "a10")] {
+        refused_config(&dir, &Settings::new(&dir).root(&root)).expect_code(66).expect_says(name);
     }
 }
 
 #[test]
 fn port_in_use_is_71() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let listener = TcpListener::bind(own_address()).expect("an unused address");
     let address = listener.local_addr().expect("its address");
-    let settings = Settings::new(&site).listen("plain").listen_on(address, "fragments");
-    refused_config(&site, &settings).expect_code(71).expect_says(&address.to_string());
+    let settings = Settings::new(&dir).listen("plain").listen_on(address, "fragments");
+    refused_config(&dir, &settings).expect_code(71).expect_says(&address.to_string());
 }
 
 #[test]
 fn invalid_command_line_is_64() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     for arguments in [
         ["--bogus"].as_slice(),
         &["frobnicate"],
@@ -121,7 +121,7 @@ fn invalid_command_line_is_64() {
         &["-a", "not an address", "-d", ".", "-p", "0"],
         &["reload", "--json"],
     ] {
-        let finished = refused(&site, arguments).expect_code(64);
+        let finished = refused(&dir, arguments).expect_code(64);
         assert!(finished.stdout.is_empty(), "{arguments:?} wrote to standard output: {}", finished.stdout);
         assert!(finished.stderr.starts_with("hftpd: "), "{arguments:?}: {}", finished.stderr);
     }
@@ -129,39 +129,39 @@ fn invalid_command_line_is_64() {
 
 #[test]
 fn commands_without_a_daemon_are_69() {
-    let site = Site::of_the_examples();
-    Settings::new(&site).write(&site.config());
+    let dir = TestDir::of_the_examples();
+    Settings::new(&dir).write(&dir.config());
     let expect_69 = || {
         for command in ["reload", "status"] {
-            run(&mut hftpd_with(&[command], &site.config())).expect_code(69);
+            run(&mut hftpd_with(&[command], &dir.config())).expect_code(69);
         }
     };
     expect_69();
-    let mut daemon = Daemon::start(&site, &Settings::new(&site));
+    let mut daemon = Daemon::start(&dir, &Settings::new(&dir));
     assert_eq!(daemon.stop(), Some(0));
     expect_69();
 }
 
 #[test]
 fn start_succeeds_after_sigkill_of_the_previous_daemon() {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).listen_on(own_address(), "fragments");
-    let mut daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).listen_on(own_address(), "fragments");
+    let mut daemon = Daemon::start(&dir, &settings);
     let mut client = daemon.client();
     client.expect_alive();
     daemon.signal(rustix::process::Signal::KILL);
     daemon.wait_exit();
-    let daemon = Daemon::start(&site, &settings);
+    let daemon = Daemon::start(&dir, &settings);
     daemon.client().expect_alive();
     daemon.status();
 }
 
 #[test]
 fn version_and_help_go_to_standard_output() {
-    let site = Site::new();
-    let version = refused(&site, &["--version"]).expect_code(0);
+    let dir = TestDir::new();
+    let version = refused(&dir, &["--version"]).expect_code(0);
     assert_eq!(version.stdout, format!("hftpd {}\n", env!("CARGO_PKG_VERSION")));
-    let help = refused(&site, &["--help"]).expect_code(0);
+    let help = refused(&dir, &["--help"]).expect_code(0);
     for word in ["-c", "-d", "-a", "-p", "--daemon", "--pid-file", "check", "reload", "status", "--version"] {
         assert!(help.stdout.contains(word), "no {word} in --help:\n{}", help.stdout);
     }
@@ -169,12 +169,12 @@ fn version_and_help_go_to_standard_output() {
 }
 
 /// Starts a daemon without a configuration file, as a user other than root.
-fn start_without_configuration(site: &Site, arguments: &[&str]) -> Option<Daemon> {
+fn start_without_configuration(dir: &TestDir, arguments: &[&str]) -> Option<Daemon> {
     if Path::new("/etc/hftp.toml").exists() {
         skipped("there is an /etc/hftp.toml here");
         return None;
     }
-    let binary = site.at("hftpd");
+    let binary = dir.at("hftpd");
     // Copied by another process: if this one did it, a child forked by another test could hold the copy open for
     // writing, and it could not be executed.
     run(Command::new("cp").arg(env!("CARGO_BIN_EXE_hftpd")).arg(&binary)).expect_code(0);
@@ -184,14 +184,14 @@ fn start_without_configuration(site: &Site, arguments: &[&str]) -> Option<Daemon
         let (uid, gid) = nobody();
         command.uid(uid).gid(gid);
     }
-    Some(Daemon::spawn(site, command.args(arguments).current_dir(site.at("run"))))
+    Some(Daemon::spawn(dir, command.args(arguments).current_dir(dir.at("run"))))
 }
 
 #[test]
 fn directory_option_works_without_a_configuration() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let arguments = ["-a", "127.0.0.1", "-p", "0", "-d", "../root"];
-    let Some(daemon) = start_without_configuration(&site, &arguments) else { return };
+    let Some(daemon) = start_without_configuration(&dir, &arguments) else { return };
     let mut client = daemon.client();
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
     client.ask("get_slice a10 3 4\r\n", "0 OK\r\n4 3456\r\n0 \r\n");
@@ -199,8 +199,8 @@ fn directory_option_works_without_a_configuration() {
 
 #[test]
 fn port_option_listens_on_ipv4_and_ipv6() {
-    let site = Site::of_the_examples();
-    let Some(daemon) = start_without_configuration(&site, &["-p", "0", "-d", "../root"]) else { return };
+    let dir = TestDir::of_the_examples();
+    let Some(daemon) = start_without_configuration(&dir, &["-p", "0", "-d", "../root"]) else { return };
     let port = daemon.address(0).port();
     Client::connect((Ipv4Addr::LOCALHOST, port).into()).expect_alive();
     if TcpListener::bind("[::1]:0").is_err() {

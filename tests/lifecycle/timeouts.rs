@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Client, Daemon, Form, LARGE, LONG, Settings, Site, expect_incomplete, in_parallel, publish_large, slow_clients,
+    ALL_ENCODINGS, Client, Daemon, LARGE, LONG, Settings, TestDir, expect_incomplete, in_parallel, publish_large,
+    slice_request, slow_clients,
 };
 
 #[test]
 fn idle_connection_is_closed_silently() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("timeouts.idle", "\"2s\""));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("timeouts.idle", "\"2s\""));
     let mut silent = daemon.client();
     let mut active = daemon.client();
     for _ in 0..12 {
@@ -25,8 +26,8 @@ fn idle_connection_is_closed_silently() {
 
 #[test]
 fn slow_request_is_101_even_if_bytes_keep_coming() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("timeouts.request", "\"1s\""));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("timeouts.request", "\"1s\""));
     in_parallel(3, &["g", "get_metadata a10\r\nhel", "get_metadata a"], |start| {
         let mut client = daemon.client();
         client.send(start);
@@ -47,9 +48,9 @@ fn slow_request_is_101_even_if_bytes_keep_coming() {
 
 #[test]
 fn stalled_client_is_closed() {
-    let site = Site::new();
-    publish_large(&site);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all().set("timeouts.stall", "\"1s\""));
+    let dir = TestDir::new();
+    publish_large(&dir);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all().set("timeouts.stall", "\"1s\""));
     let mut clients = slow_clients(&daemon);
     daemon.wait_connections("total", 0);
     expect_incomplete(&mut clients);
@@ -57,12 +58,12 @@ fn stalled_client_is_closed() {
 
 #[test]
 fn slow_reader_is_not_closed() {
-    let site = Site::new();
-    publish_large(&site);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen_all().set("timeouts.stall", "\"2s\""));
-    in_parallel(5, &Form::ALL, |&(listener, form)| {
+    let dir = TestDir::new();
+    publish_large(&dir);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all().set("timeouts.stall", "\"2s\""));
+    in_parallel(5, &ALL_ENCODINGS, |&(listener, encoding)| {
         let mut client = Client::connect_narrow(daemon.address(listener));
-        client.send(form.request("large", 0, LARGE));
+        client.send(slice_request(encoding, "large", 0, LARGE));
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(5) {
             client.exactly(32 << 10);

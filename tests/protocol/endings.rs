@@ -6,17 +6,17 @@ use socket2::SockRef;
 
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::test_dir::TestDir;
 use crate::support::{content, eventually};
 
-fn started(site: &Site) -> Daemon {
-    Daemon::start(site, &Settings::new(site))
+fn started(dir: &TestDir) -> Daemon {
+    Daemon::start(dir, &Settings::new(dir))
 }
 
 #[test]
 fn after_a_half_close_whole_requests_are_answered_and_the_rest_is_dropped() {
-    let site = Site::of_the_examples();
-    let daemon = started(&site);
+    let dir = TestDir::of_the_examples();
+    let daemon = started(&dir);
     let cases = [
         ("", ""),
         ("help", ""),
@@ -41,9 +41,9 @@ fn after_a_half_close_whole_requests_are_answered_and_the_rest_is_dropped() {
 #[test]
 fn a_large_answer_is_finished_after_a_half_close() {
     const SIZE: usize = 20 << 20;
-    let site = Site::new();
-    content::write(&site.root().join("large"), 1, SIZE as u64);
-    let daemon = started(&site);
+    let dir = TestDir::new();
+    content::write(&dir.root().join("large"), 1, SIZE as u64);
+    let daemon = started(&dir);
     let mut client = daemon.client();
     client.send(format!("get_slice large 0 {SIZE} raw\r\nget_metadata large\r\nget_meta"));
     client.finish();
@@ -55,8 +55,8 @@ fn a_large_answer_is_finished_after_a_half_close() {
 
 #[test]
 fn what_follows_quit_is_ignored() {
-    let site = Site::of_the_examples();
-    let daemon = started(&site);
+    let dir = TestDir::of_the_examples();
+    let daemon = started(&dir);
     for rest in ["\n\n\n", "\r\n", "get_metadata a10\r\n", "quit\r\nquit\r\n", "\u{0}\u{1}"] {
         let mut client = daemon.client();
         client.send(format!("quit\r\n{rest}"));
@@ -67,8 +67,8 @@ fn what_follows_quit_is_ignored() {
 
 #[test]
 fn a_fatal_answer_is_not_lost_however_much_the_client_still_sends() {
-    let site = Site::of_the_examples();
-    let daemon = started(&site);
+    let dir = TestDir::of_the_examples();
+    let daemon = started(&dir);
     let garbage = vec![b'x'; 256 << 10];
     let cases: [(&[u8], &str); 4] = [
         (b"\r\n", "101 BAD REQUEST\r\n"),
@@ -92,9 +92,9 @@ fn a_fatal_answer_is_not_lost_however_much_the_client_still_sends() {
 
 #[test]
 fn clients_that_come_and_go_do_no_harm() {
-    let site = Site::of_the_examples();
-    content::write(&site.root().join("large"), 1, 8 << 20);
-    let daemon = started(&site);
+    let dir = TestDir::of_the_examples();
+    content::write(&dir.root().join("large"), 1, 8 << 20);
+    let daemon = started(&dir);
     let mut held = Vec::new();
     for index in 0..100 {
         let mut client = daemon.client();
@@ -119,9 +119,9 @@ fn clients_that_come_and_go_do_no_harm() {
 
 #[test]
 fn an_answer_to_one_does_not_wait_for_another() {
-    let site = Site::of_the_examples();
-    content::write(&site.root().join("large"), 1, 64 << 20);
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("workers", "1"));
+    let dir = TestDir::of_the_examples();
+    content::write(&dir.root().join("large"), 1, 64 << 20);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("workers", "1"));
     let mut slow: Vec<_> = (0..20)
         .map(|_| {
             let mut client = crate::support::client::Client::connect_narrow(daemon.address(0));

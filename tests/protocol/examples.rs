@@ -3,7 +3,7 @@
 use crate::row::{On, Row, closes, open, replay};
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::test_dir::TestDir;
 
 const EXAMPLES: &[Row] = &[
     open(b"get_file_listing\r\n", b"0 OK\r\na10\r\nempty\r\nnoread\r\n\r\n"),
@@ -38,7 +38,7 @@ const EXAMPLES: &[Row] = &[
 
 #[test]
 fn the_examples_hold_however_they_arrive() {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).listen("fragments").listen("plain").listen("base64");
-    replay(&Daemon::start(&site, &settings), EXAMPLES);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).listen("fragments").listen("plain").listen("base64");
+    replay(&Daemon::start(&dir, &settings), EXAMPLES);
 }

@@ -3,7 +3,7 @@
 use crate::row::{On, Row, closes, open, replay};
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::test_dir::TestDir;
 
 const BAD_EOL: &[u8] = b"100 BAD EOL\r\n";
 const BAD_REQUEST: &[u8] = b"101 BAD REQUEST\r\n";
@@ -166,9 +166,9 @@ const SEVERAL: &[Row] = &[
 ];
 
 fn replayed(rows: &[Row]) {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).listen("fragments").listen("plain").listen("base64");
-    replay(&Daemon::start(&site, &settings), rows);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).listen("fragments").listen("plain").listen("base64");
+    replay(&Daemon::start(&dir, &settings), rows);
 }
 
 #[test]

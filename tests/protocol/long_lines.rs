@@ -3,7 +3,7 @@
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::test_dir::TestDir;
 
 const MIB: usize = 1 << 20;
 const TOO_LONG: &str = "101 BAD REQUEST\r\n";
@@ -41,8 +41,8 @@ fn closes(daemon: &Daemon, send: &[u8], answer: &str) {
 
 #[test]
 fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.request-line", "1024"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.request-line", "1024"));
 
     goes_on(&daemon, &with_end(line("", 1024), "\r\n"), NO_SUCH_COMMAND);
     goes_on(&daemon, &with_end(line("get_metadata ", 1024), "\r\n"), NOT_FOUND);
@@ -57,8 +57,8 @@ fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
 
 #[test]
 fn a_line_that_is_too_long_is_answered_before_it_ends() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.request-line", "1024"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.request-line", "1024"));
     closes(&daemon, &line("", 1025), TOO_LONG);
     closes(&daemon, &line("get_metadata ", 5000), TOO_LONG);
     closes(
@@ -70,8 +70,8 @@ fn a_line_that_is_too_long_is_answered_before_it_ends() {
 
 #[test]
 fn whichever_fault_comes_first_decides() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.request-line", "1024"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.request-line", "1024"));
     closes(&daemon, &with_end(line("", 1024), "\n"), BAD_EOL);
     closes(&daemon, &with_end(line("", 1025), "\n"), TOO_LONG);
     closes(&daemon, &with_end(with_end(line("", 500), "\n"), &"x".repeat(2000)), BAD_EOL);
@@ -80,8 +80,8 @@ fn whichever_fault_comes_first_decides() {
 
 #[test]
 fn the_limit_is_of_a_line_not_of_a_packet() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("limits.request-line", "1024"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.request-line", "1024"));
     goes_on(&daemon, "get_metadata a10\r\n".repeat(300).as_bytes(), &"0 OK\r\n10\r\n".repeat(300));
     let long = with_end(line("get_metadata ", 1024), "\r\n");
     goes_on(&daemon, &long.repeat(50), &NOT_FOUND.repeat(50));
@@ -89,18 +89,18 @@ fn the_limit_is_of_a_line_not_of_a_packet() {
 
 #[test]
 fn a_limit_of_8_mib_is_the_default() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     goes_on(&daemon, &with_end(line("get_metadata ", 8 * MIB), "\r\n"), NOT_FOUND);
     closes(&daemon, &line("get_metadata ", 8 * MIB + 1), TOO_LONG);
 }
 
 #[test]
 fn a_name_may_be_as_long_as_the_file_system_allows() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let longest = "n".repeat(255);
-    site.file(&longest, b"here");
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    dir.file(&longest, b"here");
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     client.ask(format!("get_metadata {longest}\r\n"), "0 OK\r\n4\r\n");
     client.ask(format!("get_slice {longest} 1 2 raw\r\n"), "0 OK\r\nContent-Length: 2\r\n\r\ner");
@@ -112,8 +112,8 @@ fn a_name_may_be_as_long_as_the_file_system_allows() {
 
 #[test]
 fn a_name_of_5_mib_is_a_name() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let name = "n".repeat(5 * MIB);
     let mut client = daemon.client();
     let mut ask = |request: String, answer: &str| answers(&mut client, &request, answer);
@@ -134,8 +134,8 @@ fn a_name_of_5_mib_is_a_name() {
 
 #[test]
 fn any_part_of_a_line_may_be_long() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     let mut ask = |request: String, answer: &str| answers(&mut client, &request, answer);
     ask(format!("{}\r\n", "help".repeat(MIB)), NO_SUCH_COMMAND);

@@ -4,26 +4,26 @@ use std::fs;
 
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::test_dir::TestDir;
 
 const INVALID: &str = "201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const NOT_FOUND: &str = "202 FILE NOT FOUND\r\n";
 
 #[test]
 fn a_listing_is_sorted_by_bytes() {
-    let site = Site::new();
+    let dir = TestDir::new();
     for name in ["b", "a", "B", "_", "-", "0", "10", "9", "a.b", "a-b", "a_b", "ab", "Z", "zz", "a0"] {
-        site.file(name, b"");
+        dir.file(name, b"");
     }
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let wanted = "- 0 10 9 B Z _ a a-b a.b a0 a_b ab b zz";
     assert_eq!(daemon.client().listing().join(" "), wanted);
 }
 
 #[test]
 fn a_listing_of_nothing_is_an_empty_line() {
-    let site = Site::new();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::new();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     client.ask("get_file_listing\r\n", "0 OK\r\n\r\n");
     client.expect_alive();
@@ -31,8 +31,8 @@ fn a_listing_of_nothing_is_an_empty_line() {
 
 #[test]
 fn portable_names_hold_letters_digits_dot_hyphen_and_underscore() {
-    let site = Site::new();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::new();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     for byte in (0..=255_u8).filter(|byte| ![b' ', b'\n'].contains(byte)) {
         let allowed = byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
@@ -43,8 +43,8 @@ fn portable_names_hold_letters_digits_dot_hyphen_and_underscore() {
 
 #[test]
 fn printable_names_hold_every_visible_byte_but_the_slash() {
-    let site = Site::new();
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("files.names", "\"printable\""));
+    let dir = TestDir::new();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("files.names", "\"printable\""));
     let mut client = daemon.client();
     for byte in (0..=255_u8).filter(|byte| ![b' ', b'\n'].contains(byte)) {
         let allowed = byte.is_ascii_graphic() && byte != b'/';
@@ -55,9 +55,9 @@ fn printable_names_hold_every_visible_byte_but_the_slash() {
 
 #[test]
 fn printable_names_are_served_and_listed_when_asked_for() {
-    let site = Site::of_the_examples();
-    site.file("~!\"#$%&'()*+,:;<=>?@[\\]^`{|}", b"twelve bytes");
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("files.names", "\"printable\""));
+    let dir = TestDir::of_the_examples();
+    dir.file("~!\"#$%&'()*+,:;<=>?@[\\]^`{|}", b"twelve bytes");
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("files.names", "\"printable\""));
     let mut client = daemon.client();
     assert_eq!(client.listing(), ["a10", "at@b", "empty", "noread", "~!\"#$%&'()*+,:;<=>?@[\\]^`{|}"]);
     client.ask("get_metadata at@b\r\n", "0 OK\r\n2\r\n");
@@ -70,10 +70,10 @@ fn printable_names_are_served_and_listed_when_asked_for() {
 
 #[test]
 fn hidden_names_are_neither_listed_nor_served() {
-    let site = Site::of_the_examples();
-    site.file(".hidden", b"secret");
-    site.file("..hidden", b"secret");
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    dir.file(".hidden", b"secret");
+    dir.file("..hidden", b"secret");
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
     assert_eq!(client.listing(), ["a10", "empty", "noread"]);
     for name in [".hidden", "..hidden", ".", "..", "...", ".absent"] {
@@ -84,11 +84,11 @@ fn hidden_names_are_neither_listed_nor_served() {
 
 #[test]
 fn hidden_names_are_served_when_asked_for() {
-    let site = Site::of_the_examples();
-    site.file(".hidden", b"secret");
-    site.file("..hidden", b"secret too");
-    fs::create_dir(site.root().join(".dir")).expect("a directory");
-    let daemon = Daemon::start(&site, &Settings::new(&site).set("files.hidden", "true"));
+    let dir = TestDir::of_the_examples();
+    dir.file(".hidden", b"secret");
+    dir.file("..hidden", b"secret too");
+    fs::create_dir(dir.root().join(".dir")).expect("a directory");
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("files.hidden", "true"));
     let mut client = daemon.client();
     assert_eq!(client.listing(), ["..hidden", ".hidden", "a10", "empty", "noread"]);
     client.ask("get_metadata .hidden\r\n", "0 OK\r\n6\r\n");

@@ -3,7 +3,7 @@
 use crate::row::{On, Row, closes, open, replay};
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::test_dir::TestDir;
 
 const INVALID: &[u8] = b"201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const BEYOND: &[u8] = b"203 OFFSET EXCEEDS FILE SIZE\r\n";
@@ -68,16 +68,16 @@ const NUMBERS: &[Row] = &[
 
 #[test]
 fn numbers_are_digits_and_never_overflow() {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).listen("fragments").listen("plain").listen("base64");
-    replay(&Daemon::start(&site, &settings), NUMBERS);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).listen("fragments").listen("plain").listen("base64");
+    replay(&Daemon::start(&dir, &settings), NUMBERS);
 }
 
 #[test]
 fn base64_lines_are_of_the_length_that_was_set() {
-    let site = Site::of_the_examples();
-    let settings = Settings::new(&site).listen_base64_line("4").listen_base64_line("9");
-    let daemon = Daemon::start(&site, &settings);
+    let dir = TestDir::of_the_examples();
+    let settings = Settings::new(&dir).listen_base64_line("4").listen_base64_line("9");
+    let daemon = Daemon::start(&dir, &settings);
 
     let mut client = daemon.client_of(0);
     client.ask("get_slice a10 0 10\r\n", "0 OK\r\nMDEy\r\nMzQ1\r\nNjc4\r\nOQ==\r\n");

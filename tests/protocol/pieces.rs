@@ -2,13 +2,13 @@
 
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
-use crate::support::site::Site;
+use crate::support::test_dir::TestDir;
 use crate::support::{content, in_parallel};
 
 #[test]
 fn a_thousand_requests_in_one_write_are_answered_in_order() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen("fragments").listen("plain").listen("base64"));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen("fragments").listen("plain").listen("base64"));
     let (mut requests, mut answers) = (String::new(), String::new());
     for index in 0..1000 {
         let (digit, size) = (index % 10, index % 4);
@@ -37,10 +37,10 @@ fn a_thousand_requests_in_one_write_are_answered_in_order() {
 
 #[test]
 fn a_short_answer_leaves_in_one_piece() {
-    let site = Site::of_the_examples();
+    let dir = TestDir::of_the_examples();
     let body = content::pattern(1, 0, 1000);
-    site.file("body", &body);
-    let daemon = Daemon::start(&site, &Settings::new(&site).listen("fragments").listen("plain").listen("base64"));
+    dir.file("body", &body);
+    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen("fragments").listen("plain").listen("base64"));
     let raw = [b"0 OK\r\nContent-Length: 1000\r\n\r\n", body.as_slice()].concat();
     let fragments = [b"0 OK\r\n1000 ", body.as_slice(), b"\r\n0 \r\n"].concat();
     let plain = [b"0 OK\r\n", body.as_slice(), b"\r\n"].concat();
@@ -67,8 +67,8 @@ fn a_short_answer_leaves_in_one_piece() {
 
 #[test]
 fn a_fatal_answer_leaves_in_one_piece_too() {
-    let site = Site::of_the_examples();
-    let daemon = Daemon::start(&site, &Settings::new(&site));
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
     for (request, answer) in [("\r\n", "101 BAD REQUEST\r\n"), ("\n", "100 BAD EOL\r\n"), ("quit\r\n", "0 OK\r\n")] {
         let mut client = daemon.client();
         client.send(request);

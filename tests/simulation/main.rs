@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hftpd::connection::CloseReason;
-use sim::dice::Dice;
+use sim::rng::Rng;
 use sim::steps::run_connection;
 use sim::world::Store;
 
@@ -41,9 +41,9 @@ fn run(seed: u64, stores: &[Store]) -> CloseReason {
         }
     }
     let seed_printer = PrintOnPanic(seed);
-    let mut dice = Dice::seeded(seed);
-    let store = &stores[usize::from(!dice.chance(70)) % stores.len()];
-    let reason = run_connection(dice, store);
+    let mut rng = Rng::seeded(seed);
+    let store = &stores[usize::from(!rng.chance(70)) % stores.len()];
+    let reason = run_connection(rng, store);
     drop(seed_printer);
     reason
 }

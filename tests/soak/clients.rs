@@ -4,37 +4,37 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::counters::Kind;
-use crate::dice::Dice;
 use crate::files;
-use crate::support::{Client, Form, HELP_ANSWER};
+use crate::rng::Rng;
+use crate::support::{Client, Encoding, HELP_ANSWER, slice_request};
 use crate::world::{Blob, World};
 
 /// Offset and size of the whole file or of a slice.
-fn part(dice: &mut Dice, blob: &Blob) -> (usize, usize) {
-    if dice.chance(50) {
+fn part(rng: &mut Rng, blob: &Blob) -> (usize, usize) {
+    if rng.chance(50) {
         return (0, blob.bytes.len());
     }
-    let offset = dice.between(0, blob.bytes.len());
-    (offset, dice.between(0, blob.bytes.len() - offset))
+    let offset = rng.between(0, blob.bytes.len());
+    (offset, rng.between(0, blob.bytes.len() - offset))
 }
 
 /// Transfers of a few files over one connection.
-pub(crate) fn transfers(world: &World, dice: &mut Dice) {
-    let (mut client, form) = world.client(dice);
-    for _ in 0..dice.between(1, 8) {
-        let blob = world.blob(dice);
-        let (offset, size) = part(dice, blob);
-        let slow = dice.chance(5) && size < 2_000_000;
-        client.send(form.request(&blob.name, offset as u64, size as u64));
-        let wait = if slow { Duration::from_millis(dice.between(1, 40) as u64) } else { Duration::ZERO };
-        world.verify(&mut client, form, blob, offset, size, wait);
+pub(crate) fn transfers(world: &World, rng: &mut Rng) {
+    let (mut client, encoding) = world.client(rng);
+    for _ in 0..rng.between(1, 8) {
+        let blob = world.blob(rng);
+        let (offset, size) = part(rng, blob);
+        let slow = rng.chance(5) && size < 2_000_000;
+        client.send(slice_request(encoding, &blob.name, offset as u64, size as u64));
+        let wait = if slow { Duration::from_millis(rng.between(1, 40) as u64) } else { Duration::ZERO };
+        world.verify(&mut client, encoding, blob, offset, size, wait);
         world.counters.add(Kind::SlowReader, u64::from(slow));
         if world.is_over() {
             return;
         }
     }
-    world.rest(dice, 0, 10);
-    if dice.chance(30) {
+    world.rest(rng, 0, 10);
+    if rng.chance(30) {
         client.ask("quit\r\n", "0 OK\r\n");
         client.expect_close();
         world.counters.answered(1, 0);
@@ -50,24 +50,24 @@ enum Wanted<'a> {
 }
 
 /// A random small request.
-fn request<'a>(world: &'a World, dice: &mut Dice, form: Form) -> (String, Wanted<'a>) {
+fn request<'a>(world: &'a World, rng: &mut Rng, encoding: Encoding) -> (String, Wanted<'a>) {
     let exactly = |request: &str, answer: &str| (request.to_owned(), Wanted::Exactly(answer.into()));
-    match dice.below(20) {
+    match rng.below(20) {
         0..8 => {
-            let blob = world.blob(dice);
+            let blob = world.blob(rng);
             exactly(&format!("get_metadata {}\r\n", blob.name), &format!("0 OK\r\n{}\r\n", blob.bytes.len()))
         }
         8..16 => {
-            let blob = world.blob(dice);
-            let offset = dice.between(0, blob.bytes.len());
-            let size = dice.between(0, 3000).min(blob.bytes.len() - offset);
-            (form.request(&blob.name, offset as u64, size as u64), Wanted::Slice(blob, offset, size))
+            let blob = world.blob(rng);
+            let offset = rng.between(0, blob.bytes.len());
+            let size = rng.between(0, 3000).min(blob.bytes.len() - offset);
+            (slice_request(encoding, &blob.name, offset as u64, size as u64), Wanted::Slice(blob, offset, size))
         }
         16 => exactly("help\r\n", HELP_ANSWER),
         17 => exactly("verdura\r\n", "200 NO SUCH COMMAND\r\n"),
-        18 if dice.chance(30) => ("get_file_listing\r\n".to_owned(), Wanted::Listing),
+        18 if rng.chance(30) => ("get_file_listing\r\n".to_owned(), Wanted::Listing),
         _ => {
-            let blob = world.blob(dice);
+            let blob = world.blob(rng);
             let request = format!("get_slice {} {} 1\r\n", blob.name, blob.bytes.len());
             exactly(&request, "203 OFFSET EXCEEDS FILE SIZE\r\n")
         }
@@ -75,15 +75,15 @@ fn request<'a>(world: &'a World, dice: &mut Dice, form: Form) -> (String, Wanted
 }
 
 /// Many requests in random pieces before the first answer is read, then a random end of the connection.
-pub(crate) fn pipelines(world: &World, dice: &mut Dice) {
-    let (mut client, form) = world.client(dice);
-    let count = dice.between(1, 150);
-    let (requests, wanted): (Vec<String>, Vec<Wanted<'_>>) = (0..count).map(|_| request(world, dice, form)).unzip();
-    let (last, answer, kind) = match dice.below(4) {
+pub(crate) fn pipelines(world: &World, rng: &mut Rng) {
+    let (mut client, encoding) = world.client(rng);
+    let count = rng.between(1, 150);
+    let (requests, wanted): (Vec<String>, Vec<Wanted<'_>>) = (0..count).map(|_| request(world, rng, encoding)).unzip();
+    let (last, answer, kind) = match rng.below(4) {
         0 => ("", "", Kind::HalfClosed),
         1 => ("get_metadata unfinished", "", Kind::HalfClosed),
         2 => ("quit\r\nhelp\r\n", "0 OK\r\n", Kind::Quit),
-        _ => *dice.pick(&[
+        _ => *rng.pick(&[
             ("get_meta\nhelp\r\n", "100 BAD EOL\r\n", Kind::Fatal),
             (" \t \r\n", "101 BAD REQUEST\r\n", Kind::Fatal),
         ]),
@@ -91,8 +91,8 @@ pub(crate) fn pipelines(world: &World, dice: &mut Dice) {
     let bytes = (requests.concat() + last).into_bytes();
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
-        let most = if dice.chance(30) { 7 } else { 2000 };
-        let (piece, after) = rest.split_at(dice.between(1, most).min(rest.len()));
+        let most = if rng.chance(30) { 7 } else { 2000 };
+        let (piece, after) = rest.split_at(rng.between(1, most).min(rest.len()));
         client.send(piece);
         rest = after;
     }
@@ -106,7 +106,7 @@ pub(crate) fn pipelines(world: &World, dice: &mut Dice) {
                 world.counters.answered(1, 0);
             }
             Wanted::Slice(blob, offset, size) => {
-                world.verify(&mut client, form, blob, *offset, *size, Duration::ZERO);
+                world.verify(&mut client, encoding, blob, *offset, *size, Duration::ZERO);
             }
             Wanted::Listing => {
                 client.expect("0 OK\r\n");
@@ -121,7 +121,7 @@ pub(crate) fn pipelines(world: &World, dice: &mut Dice) {
     world.counters.answered(u64::from(!answer.is_empty()), 0);
     world.counters.add(kind, 1);
     world.counters.add(Kind::Pipelined, wanted.len() as u64);
-    world.rest(dice, 0, 20);
+    world.rest(rng, 0, 20);
 }
 
 /// The sorted names of all files. A file that is being replaced may be missing.
@@ -138,7 +138,7 @@ fn expect_names(world: &World, client: &mut Client) {
 
 /// A client of the listener that reloads move. It changes to the new address as soon as that accepts, and tries the old one
 /// only when it has long been closed.
-pub(crate) fn moving_listener(world: &World, dice: &mut Dice) {
+pub(crate) fn moving_listener(world: &World, rng: &mut Rng) {
     let (mut place, mut since) = (0, None::<Instant>);
     while !world.is_over() {
         let mut stream = None;
@@ -152,13 +152,13 @@ pub(crate) fn moving_listener(world: &World, dice: &mut Dice) {
         // The listener may move between the two attempts.
         if let Some(stream) = stream.or_else(|| TcpStream::connect(world.moving[place]).ok()) {
             let mut client = Client::from_stream(stream);
-            for _ in 0..dice.between(1, 3) {
+            for _ in 0..rng.between(1, 3) {
                 client.expect_alive();
                 world.counters.answered(1, 0);
                 world.counters.add(Kind::FromMoving, 1);
-                world.rest(dice, 0, 30);
+                world.rest(rng, 0, 30);
             }
         }
-        world.rest(dice, 10, 40);
+        world.rest(rng, 10, 40);
     }
 }

@@ -19,7 +19,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Verified slices, by form.
+    /// Verified slices, by encoding.
     Fragments,
     Plain,
     Base64,

@@ -47,7 +47,7 @@ impl Levels {
     pub(crate) fn when_idle(world: &World, daemon: &mut Daemon, connections: usize) -> Levels {
         daemon.wait_connections("total", connections as u64);
         daemon.wait_status("no disk thread is left", |status| status["disk"]["threads"] == 0);
-        let root = world.site.root();
+        let root = world.dir.root();
         let mut last = Vec::new();
         eventually("nothing of the root is open", || {
             let levels = Levels::of(daemon.pid());

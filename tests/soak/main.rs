@@ -14,8 +14,8 @@ mod operator;
 mod world;
 
 #[expect(dead_code, reason = "each test binary uses its own part of it")]
-#[path = "../simulation/sim/dice.rs"]
-mod dice;
+#[path = "../simulation/sim/rng.rs"]
+mod rng;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -23,17 +23,17 @@ use std::io::Write as _;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use counters::Kind;
-use dice::Dice;
 use levels::Levels;
+use rng::Rng;
 use support::content::Checker;
-use support::{Client, Daemon, Form};
+use support::{ALL_ENCODINGS, Client, Daemon, Encoding, slice_request};
 use world::World;
 
 /// Connections that stay open during the whole test, and idle ones at the begin of the drain.
 const KEPT: usize = 20;
 
 /// One turn of a participant.
-type Turn = fn(&World, &mut Dice);
+type Turn = fn(&World, &mut Rng);
 
 /// The participants: the number of threads for each.
 const PARTICIPANTS: &[(usize, Turn)] = &[
@@ -75,49 +75,50 @@ impl Drop for ReportOnPanic {
 }
 
 /// Runs the participants for so long, with the operator in this thread. They stop after the first panic.
-fn run_all(world: &World, daemon: &mut Daemon, dice: &mut Dice, length: Duration) {
+fn run_all(world: &World, daemon: &mut Daemon, rng: &mut Rng, length: Duration) {
     world.run_until(Instant::now() + length);
     std::thread::scope(|scope| {
         for (count, turn) in PARTICIPANTS {
             for _ in 0..*count {
-                let mut dice = Dice::seeded(dice.below(usize::MAX) as u64);
+                let mut rng = Rng::seeded(rng.below(usize::MAX) as u64);
                 scope.spawn(move || {
                     let _stop = world.stop_on_panic();
                     while !world.is_over() {
-                        turn(world, &mut dice);
+                        turn(world, &mut rng);
                     }
                 });
             }
         }
         let _stop = world.stop_on_panic();
-        operator::operate(world, daemon, dice);
+        operator::operate(world, daemon, rng);
     });
     operator::restore(world, daemon);
 }
 
-/// SIGTERM while answers in every form are under way and their file is replaced: they arrive whole.
+/// SIGTERM while answers in every encoding are under way and their file is replaced: they arrive whole.
 fn drain_under_load(world: &World, mut daemon: Daemon) {
     let mut idle: Vec<Client> = (0..KEPT).map(|number| Client::connect(world.listeners[number % 4])).collect();
     idle.iter_mut().for_each(Client::expect_alive);
     let (name, size) = (&world.largest().name, world.largest().bytes.len() as u64);
-    let transfers: Vec<(Client, Form)> = (Form::ALL.iter().cycle().take(3 * Form::ALL.len()))
-        .map(|&(listener, form)| {
+    let transfers: Vec<(Client, Encoding)> = (ALL_ENCODINGS.iter().cycle().take(3 * ALL_ENCODINGS.len()))
+        .map(|&(listener, encoding)| {
             let mut client = Client::connect_narrow(world.listeners[listener]);
-            client.send(form.request(name, 0, size));
+            client.send(slice_request(encoding, name, 0, size));
             client.send("get_metadata not-started\r\n");
-            (client, form)
+            (client, encoding)
         })
         .collect();
     daemon.wait_connections("sending", transfers.len() as u64);
     daemon.drain();
     world.publish_over_largest();
     std::thread::scope(|scope| {
-        for (mut client, form) in transfers {
+        for (mut client, encoding) in transfers {
             scope.spawn(move || {
                 let mut checker = Checker::new(world.largest().seed, 0);
-                let outcome = client.answer(form, size, &mut |bytes| checker.take(bytes));
-                outcome.unwrap_or_else(|fault| panic!("{form:?}, after {} of {size} bytes: {fault}", checker.offset));
-                assert_eq!(checker.wrong_at, None, "{form:?}: a wrong byte");
+                let outcome = client.answer(encoding, size, &mut |bytes| checker.take(bytes));
+                outcome
+                    .unwrap_or_else(|fault| panic!("{encoding:?}, after {} of {size} bytes: {fault}", checker.offset));
+                assert_eq!(checker.wrong_at, None, "{encoding:?}: a wrong byte");
                 client.expect_close();
                 world.counters.add(Kind::DrainedTransfer, 1);
             });
@@ -135,16 +136,16 @@ fn all_faults_at_once_break_nothing() {
     let command = format!("HFTPD_SOAK_SEED={seed} HFTPD_SOAK_SECONDS={seconds} cargo test --test soak");
     report(&command);
     let _report = ReportOnPanic(command);
-    let mut dice = Dice::seeded(seed);
+    let mut rng = Rng::seeded(seed);
     let world = World::new();
-    let mut daemon = Daemon::start(&world.site, &world.settings());
+    let mut daemon = Daemon::start(&world.dir, &world.settings());
     let mut kept: Vec<Client> = (0..KEPT).map(|number| Client::connect(world.listeners[number % 4])).collect();
 
     // After the first quarter of the time the daemon has allocated what it needs.
-    run_all(&world, &mut daemon, &mut dice, Duration::from_secs(seconds) / 4);
+    run_all(&world, &mut daemon, &mut rng, Duration::from_secs(seconds) / 4);
     let before = Levels::when_idle(&world, &mut daemon, KEPT);
     kept.iter_mut().for_each(Client::expect_alive);
-    run_all(&world, &mut daemon, &mut dice, Duration::from_secs(seconds) * 3 / 4);
+    run_all(&world, &mut daemon, &mut rng, Duration::from_secs(seconds) * 3 / 4);
     Levels::expect_again(&before, &world, &mut daemon, KEPT);
     kept.iter_mut().for_each(Client::expect_alive);
 

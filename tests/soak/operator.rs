@@ -3,24 +3,24 @@
 use std::time::{Duration, Instant};
 
 use crate::counters::Kind;
-use crate::dice::Dice;
+use crate::rng::Rng;
 use crate::support::{Daemon, Settings, put};
 use crate::world::{PER_ADDRESS, World};
 
 /// The minimum time between moves of the listener, so that its clients can follow.
 const STAY: Duration = Duration::from_secs(2);
 
-pub(crate) fn operate(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
+pub(crate) fn operate(world: &World, daemon: &mut Daemon, rng: &mut Rng) {
     let mut place = 0;
     let mut moved = Instant::now();
     while !world.is_over() {
         if moved.elapsed() > STAY {
             (place, moved) = (1 - place, Instant::now());
         }
-        good(world, daemon, dice, place);
-        world.rest(dice, 100, 600);
-        bad(world, daemon, dice);
-        world.rest(dice, 100, 600);
+        good(world, daemon, rng, place);
+        world.rest(rng, 100, 600);
+        bad(world, daemon, rng);
+        world.rest(rng, 100, 600);
     }
 }
 
@@ -31,12 +31,12 @@ pub(crate) fn restore(world: &World, daemon: &mut Daemon) {
 }
 
 /// A configuration whose differences no client notices.
-fn variation(world: &World, dice: &mut Dice, place: usize) -> Settings {
-    let per_address = dice.pick(&PER_ADDRESS).to_string();
-    let mut any = |values: &[&'static str]| *dice.pick(values);
+fn variation(world: &World, rng: &mut Rng, place: usize) -> Settings {
+    let per_address = rng.pick(&PER_ADDRESS).to_string();
+    let mut any = |values: &[&'static str]| *rng.pick(values);
     world
         .settings_at(place)
-        .root(&world.site.at(any(&["root", "alias"])))
+        .root(&world.dir.at(any(&["root", "alias"])))
         .set("limits.connections-per-address", &per_address)
         .set("limits.connections", any(&["10000", "1000"]))
         .set("limits.rate-per-connection", any(&["0", "0", "\"40 MiB\""]))
@@ -46,13 +46,13 @@ fn variation(world: &World, dice: &mut Dice, place: usize) -> Settings {
         .set("log.level", any(&["\"info\"", "\"warn\""]))
 }
 
-fn good(world: &World, daemon: &mut Daemon, dice: &mut Dice, place: usize) {
-    let settings = variation(world, dice, place);
-    if dice.chance(50) {
+fn good(world: &World, daemon: &mut Daemon, rng: &mut Rng, place: usize) {
+    let settings = variation(world, rng, place);
+    if rng.chance(50) {
         daemon.reload(&settings).expect_code(0);
         world.counters.add(Kind::Reloaded, 1);
     } else {
-        settings.write(&world.site.config());
+        settings.write(&world.dir.config());
         daemon.hang_up();
         world.counters.add(Kind::HungUp, 1);
     }
@@ -64,12 +64,12 @@ fn good(world: &World, daemon: &mut Daemon, dice: &mut Dice, place: usize) {
 }
 
 /// A reload that fails and changes nothing. The good file is restored afterwards.
-fn bad(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
-    let config = world.site.config();
+fn bad(world: &World, daemon: &mut Daemon, rng: &mut Rng) {
+    let config = world.dir.config();
     let good = std::fs::read(&config).expect("the configuration");
     let fresh = world.settings().set("limits.connections", "1").set("limits.deny", "[\"127.0.0.0/8\"]");
     let taken = world.taken.local_addr().expect("its address");
-    let code = match dice.below(4) {
+    let code = match rng.below(4) {
         0 => {
             fresh.set("colour", "\"red\"").write(&config);
             78
@@ -79,7 +79,7 @@ fn bad(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
             78
         }
         2 => {
-            fresh.root(&world.site.at("absent")).write(&config);
+            fresh.root(&world.dir.at("absent")).write(&config);
             66
         }
         _ => {
@@ -87,7 +87,7 @@ fn bad(world: &World, daemon: &mut Daemon, dice: &mut Dice) {
             71
         }
     };
-    if dice.chance(50) {
+    if rng.chance(50) {
         daemon.reload_command().expect_code(code);
         world.counters.add(Kind::ReloadRefused, 1);
         put(&config, &good);

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::counters::{Counters, Kind};
-use crate::dice::Dice;
 use crate::files;
+use crate::rng::Rng;
 use crate::support::content::pattern;
 use crate::support::slowfs::SlowFs;
-use crate::support::{Client, Form, Settings, Site, own_address, put};
+use crate::support::{ALL_ENCODINGS, Client, Encoding, Settings, TestDir, own_address, put};
 
 /// The sizes of the files that do not change: around buffer sizes, and some large ones.
 const SIZES: [usize; 15] =
@@ -38,7 +38,7 @@ pub(crate) struct Blob {
 pub(crate) struct World {
     /// Dropped before the directory in which it is mounted.
     pub(crate) disk: Option<SlowFs>,
-    pub(crate) site: Site,
+    pub(crate) dir: TestDir,
     pub(crate) blobs: Vec<Blob>,
     /// As in `Settings::listen_all`.
     pub(crate) listeners: [SocketAddr; 4],
@@ -64,26 +64,26 @@ impl Drop for StopOnPanic<'_> {
 
 impl World {
     pub(crate) fn new() -> World {
-        let site = Site::new();
+        let dir = TestDir::new();
         let blobs: Vec<Blob> = (100_u64..)
             .zip(SIZES)
             .map(|(seed, size)| {
                 let blob = Blob { name: format!("blob-{size:08}"), seed, bytes: pattern(seed, 0, size) };
-                site.file(&blob.name, &blob.bytes);
+                dir.file(&blob.name, &blob.bytes);
                 blob
             })
             .collect();
-        files::VERSIONED.iter().for_each(|name| files::publish(&site, name, 0));
-        symlink("root", site.at("alias")).expect("a link");
-        let disk = SlowFs::mount_on(&site.dir("root/disk", &[]));
+        files::VERSIONED.iter().for_each(|name| files::publish(&dir, name, 0));
+        symlink("root", dir.at("alias")).expect("a link");
+        let disk = SlowFs::mount_on(&dir.create_dir("root/disk", &[]));
         if disk.is_some() {
             for name in ["slow", "fast", "eio"] {
-                site.link(name, format!("disk/{name}"));
+                dir.link(name, format!("disk/{name}"));
             }
         }
         World {
             disk,
-            site,
+            dir,
             blobs,
             listeners: [(); 4].map(|()| own_address()),
             moving: [(); 2].map(|()| own_address()),
@@ -102,7 +102,7 @@ impl World {
     /// The same with the moving listener at this one of its addresses.
     pub(crate) fn settings_at(&self, place: usize) -> Settings {
         let [fragments, plain, base64, lines] = self.listeners;
-        Settings::new(&self.site)
+        Settings::new(&self.dir)
             .listen_on(fragments, "fragments")
             .listen_on(plain, "plain")
             .listen_on(base64, "base64")
@@ -124,8 +124,8 @@ impl World {
 
     /// Renames another file over the largest.
     pub(crate) fn publish_over_largest(&self) {
-        put(&self.site.at("over"), b"another file");
-        std::fs::rename(self.site.at("over"), self.site.root().join(&self.largest().name)).expect("rename");
+        put(&self.dir.at("over"), b"another file");
+        std::fs::rename(self.dir.at("over"), self.dir.root().join(&self.largest().name)).expect("rename");
     }
 
     /// Lets the participants run until then.
@@ -143,28 +143,28 @@ impl World {
     }
 
     /// Sleeps for so many milliseconds, so that no participant uses all processor time.
-    pub(crate) fn rest(&self, dice: &mut Dice, low: usize, high: usize) {
-        let end = Instant::now() + Duration::from_millis(dice.between(low, high) as u64);
+    pub(crate) fn rest(&self, rng: &mut Rng, low: usize, high: usize) {
+        let end = Instant::now() + Duration::from_millis(rng.between(low, high) as u64);
         while !self.is_over() {
             let Some(left) = end.checked_duration_since(Instant::now()) else { break };
             std::thread::sleep(left.min(Duration::from_millis(50)));
         }
     }
 
-    /// A client of a random listener, and a form that it has.
-    pub(crate) fn client(&self, dice: &mut Dice) -> (Client, Form) {
-        let &(listener, form) = dice.pick(&Form::ALL);
-        (Client::connect(self.listeners[listener]), form)
+    /// A client of a random listener, and an encoding that it has.
+    pub(crate) fn client(&self, rng: &mut Rng) -> (Client, Encoding) {
+        let &(listener, encoding) = rng.pick(&ALL_ENCODINGS);
+        (Client::connect(self.listeners[listener]), encoding)
     }
 
     /// A random file, more often a small one.
-    pub(crate) fn blob(&self, dice: &mut Dice) -> &Blob {
-        let many = match dice.below(10) {
+    pub(crate) fn blob(&self, rng: &mut Rng) -> &Blob {
+        let many = match rng.below(10) {
             0..5 => 7,
             5..8 => 12,
             _ => self.blobs.len(),
         };
-        dice.pick(&self.blobs[..many])
+        rng.pick(&self.blobs[..many])
     }
 
     /// Reads the answer with a slice and compares every byte with the file.
@@ -172,7 +172,7 @@ impl World {
     pub(crate) fn verify(
         &self,
         client: &mut Client,
-        form: Form,
+        encoding: Encoding,
         blob: &Blob,
         offset: usize,
         size: usize,
@@ -180,30 +180,31 @@ impl World {
     ) {
         let wanted = &blob.bytes[offset..offset + size];
         let mut taken = 0;
-        let outcome = client.answer(form, size as u64, &mut |bytes| {
+        let outcome = client.answer(encoding, size as u64, &mut |bytes| {
             let right = wanted.get(taken..taken + bytes.len()) == Some(bytes);
-            assert!(right, "{form:?}: wrong bytes of {} after {taken} from {offset}", blob.name);
+            assert!(right, "{encoding:?}: wrong bytes of {} after {taken} from {offset}", blob.name);
             taken += bytes.len();
             if !wait.is_zero() {
                 std::thread::sleep(wait);
             }
         });
         let Blob { name, .. } = blob;
-        outcome
-            .unwrap_or_else(|fault| panic!("{form:?}, {size} bytes of {name} from {offset}, after {taken}: {fault}"));
-        assert_eq!(taken, size, "{form:?}: bytes of {name} from {offset}");
+        outcome.unwrap_or_else(|fault| {
+            panic!("{encoding:?}, {size} bytes of {name} from {offset}, after {taken}: {fault}")
+        });
+        assert_eq!(taken, size, "{encoding:?}: bytes of {name} from {offset}");
         self.counters.answered(1, size as u64);
-        self.count(form);
+        self.count(encoding);
     }
 
     /// Counts a verified slice.
-    pub(crate) fn count(&self, form: Form) {
-        let kind = match form {
-            Form::Fragments => Kind::Fragments,
-            Form::Plain => Kind::Plain,
-            Form::Base64 { line: 0 } => Kind::Base64,
-            Form::Base64 { .. } => Kind::Base64Lines,
-            Form::Raw => Kind::Raw,
+    pub(crate) fn count(&self, encoding: Encoding) {
+        let kind = match encoding {
+            Encoding::Fragments => Kind::Fragments,
+            Encoding::Plain => Kind::Plain,
+            Encoding::Base64 { line: 0 } => Kind::Base64,
+            Encoding::Base64 { .. } => Kind::Base64Lines,
+            Encoding::Raw => Kind::Raw,
         };
         self.counters.add(kind, 1);
     }

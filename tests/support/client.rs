@@ -5,10 +5,10 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use hftpd::wire::answer_reader::Event;
-use hftpd::wire::{AnswerReader, Encoding, Request};
+use hftpd::wire::{AnswerReader, Request};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::decode::{self, Fault, Form};
+use super::decode::{self, Encoding, Fault, read_slice, slice_request};
 use super::{LONG, show};
 
 /// A request whose answer shows that the connection still goes on, and that nothing else came before it.
@@ -225,16 +225,16 @@ impl Client {
     }
 
     /// Asks for a slice and reads the answer.
-    pub(crate) fn slice(&mut self, form: Form, name: &str, offset: u64, size: u64) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn slice(&mut self, encoding: Encoding, name: &str, offset: u64, size: u64) -> Result<Vec<u8>, Fault> {
         let mut bytes = Vec::new();
-        self.send(form.request(name, offset, size));
-        self.answer(form, size, &mut |part| bytes.extend_from_slice(part))?;
+        self.send(slice_request(encoding, name, offset, size));
+        self.answer(encoding, size, &mut |part| bytes.extend_from_slice(part))?;
         Ok(bytes)
     }
 
     /// Reads the answer to a `get_slice` already sent.
-    pub(crate) fn answer(&mut self, form: Form, size: u64, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
-        form.read(&mut self.reader, size, sink)
+    pub(crate) fn answer(&mut self, encoding: Encoding, size: u64, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+        read_slice(encoding, &mut self.reader, size, sink)
     }
 
     /// What is still to come, for a decoder.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::site::set_mode;
+use super::test_dir::set_mode;
 
 /// The bytes of the file `seed` from `offset` on.
 pub(crate) fn pattern(seed: u64, offset: u64, length: usize) -> Vec<u8> {

@@ -16,7 +16,7 @@ use super::client::Client;
 use super::lines::Lines;
 use super::run::{self, Finished, hftpd_with, run};
 use super::settings::Settings;
-use super::site::{Site, set_mode};
+use super::test_dir::{TestDir, set_mode};
 use super::{LONG, eventually};
 
 /// A daemon that serves. Dropped, it is killed; dropped by a failing test, it says what there is to know.
@@ -36,15 +36,15 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Writes the configuration, starts the daemon with `-c` and waits until it serves.
     #[track_caller]
-    pub(crate) fn start(site: &Site, settings: &Settings) -> Daemon {
-        settings.write(&site.config());
-        Daemon::spawn(site, hftpd_with(&[], &site.config()).current_dir(site.path()))
+    pub(crate) fn start(dir: &TestDir, settings: &Settings) -> Daemon {
+        settings.write(&dir.config());
+        Daemon::spawn(dir, hftpd_with(&[], &dir.config()).current_dir(dir.path()))
     }
 
     /// Starts this command as a daemon and waits until it serves.
     #[track_caller]
-    pub(crate) fn spawn(site: &Site, command: &mut Command) -> Daemon {
-        let notify_socket = site.at("notify");
+    pub(crate) fn spawn(dir: &TestDir, command: &mut Command) -> Daemon {
+        let notify_socket = dir.at("notify");
         let _ = std::fs::remove_file(&notify_socket);
         let socket = UnixDatagram::bind(&notify_socket).expect("a notify socket");
         set_mode(&notify_socket, 0o666);
@@ -67,7 +67,7 @@ impl Daemon {
         });
         let mut daemon = Daemon {
             child,
-            config: site.config(),
+            config: dir.config(),
             listeners: Vec::new(),
             stderr,
             stderr_thread: Some(stderr_thread),
@@ -301,15 +301,15 @@ fn listeners_of(message: &str) -> Option<Vec<(SocketAddr, String)>> {
 
 /// Starts what should not start: `hftpd [ARGUMENT...]` in the site's directory, which must end by itself.
 #[track_caller]
-pub(crate) fn refused(site: &Site, arguments: &[&str]) -> Finished {
-    run(run::hftpd().args(arguments).current_dir(site.path()))
+pub(crate) fn refused(dir: &TestDir, arguments: &[&str]) -> Finished {
+    run(run::hftpd().args(arguments).current_dir(dir.path()))
 }
 
 /// The same with a configuration.
 #[track_caller]
-pub(crate) fn refused_config(site: &Site, settings: &Settings) -> Finished {
-    settings.write(&site.config());
-    refused_file(&site.config())
+pub(crate) fn refused_config(dir: &TestDir, settings: &Settings) -> Finished {
+    settings.write(&dir.config());
+    refused_file(&dir.config())
 }
 
 /// The same with a configuration that is already there, or is not.

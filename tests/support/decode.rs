@@ -1,32 +1,29 @@
-//! Answers decoded as they arrive, by the reader that clients have. What is compared to the byte, in `tests/protocol` and
-//! against the model of `tests/differential`, is not read here.
+//! Decodes answers with `hftpd::wire::AnswerReader`. The suites `protocol` and `differential` compare bytes instead.
 
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind};
 
+pub(crate) use hftpd::wire::Encoding;
 use hftpd::wire::answer_reader::{Event, Malformed};
-use hftpd::wire::{AnswerReader, Encoding, Request, SliceRequest};
+use hftpd::wire::{AnswerReader, Request, SliceRequest};
 
-/// The form in which a slice comes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
-    Fragments,
-    Plain,
-    /// In lines of so many bytes of the slice each; 0 is one line.
-    Base64 {
-        line: u32,
-    },
-    Raw,
-}
+/// The ways to request a slice from a daemon with `Settings::listen_all`, each with the index of its listener.
+pub(crate) const ALL_ENCODINGS: [(usize, Encoding); 5] = [
+    (0, Encoding::Fragments),
+    (1, Encoding::Plain),
+    (2, Encoding::Base64 { line: 0 }),
+    (3, Encoding::Base64 { line: 48 << 10 }),
+    (0, Encoding::Raw),
+];
 
-/// What kept an answer from being a whole and right one.
+/// Why an answer is not complete and valid.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
-    /// The first line has another code than 0.
+    /// The status line has a code other than 0.
     Refused(String),
-    /// The connection ended before the answer did.
+    /// The connection was closed during the answer.
     Ended { reset: bool },
-    /// Something that the protocol does not allow.
+    /// The answer is invalid.
     Wrong(String),
 }
 
@@ -34,8 +31,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Refused(line) => write!(f, "answered {line:?}"),
-            Fault::Ended { reset: false } => f.write_str("the connection was closed within the answer"),
-            Fault::Ended { reset: true } => f.write_str("the connection was reset within the answer"),
+            Fault::Ended { reset: false } => f.write_str("the connection was closed during the answer"),
+            Fault::Ended { reset: true } => f.write_str("the connection was reset during the answer"),
             Fault::Wrong(what) => f.write_str(what),
         }
     }
@@ -45,9 +42,7 @@ impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Fault {
         match error.kind() {
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Fault::Ended { reset: true },
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                Fault::Wrong("the answer stopped: no byte in time".to_owned())
-            }
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Fault::Wrong("timeout during the answer".to_owned()),
             _ => Fault::Wrong(error.to_string()),
         }
     }
@@ -59,41 +54,28 @@ impl From<Malformed> for Fault {
     }
 }
 
-impl Form {
-    /// The five ways to ask the listeners of `Settings::listen_all`, with the place of the listener.
-    pub(crate) const ALL: [(usize, Form); 5] = [
-        (0, Form::Fragments),
-        (1, Form::Plain),
-        (2, Form::Base64 { line: 0 }),
-        (3, Form::Base64 { line: 48 << 10 }),
-        (0, Form::Raw),
-    ];
-
-    /// The request for a slice in this form, from a listener that has it.
-    pub(crate) fn request(self, name: &str, offset: u64, size: u64) -> String {
-        let raw = if self == Form::Raw { " raw" } else { "" };
-        format!("get_slice {name} {offset} {size}{raw}\r\n")
-    }
-
-    /// Reads one answer of `size` bytes and hands them to `sink`; leaves what follows it unread.
-    pub(crate) fn read(self, reader: &mut impl BufRead, size: u64, sink: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
-        let raw = self == Form::Raw;
-        let encoding = match self {
-            Form::Fragments => Encoding::Fragments,
-            Form::Raw => Encoding::Raw,
-            Form::Plain => Encoding::Plain,
-            Form::Base64 { line } => Encoding::Base64 { line },
-        };
-        let request = Request::GetSlice { name: b"", slice: SliceRequest { offset: 0, size, raw } };
-        answer(reader, AnswerReader::new(request, encoding), &mut |event| {
-            if let Event::Bytes(bytes) = event {
-                sink(bytes);
-            }
-        })
-    }
+/// The request for a slice, to a listener of this encoding.
+pub(crate) fn slice_request(encoding: Encoding, name: &str, offset: u64, size: u64) -> String {
+    let raw = if encoding == Encoding::Raw { " raw" } else { "" };
+    format!("get_slice {name} {offset} {size}{raw}\r\n")
 }
 
-/// Reads one answer and hands what it brings to `sink`; leaves what follows it unread.
+/// Reads the answer to a request for a slice of `size` bytes and passes them to `sink`. Does not read what follows.
+pub(crate) fn read_slice(
+    encoding: Encoding,
+    reader: &mut impl BufRead,
+    size: u64,
+    sink: &mut dyn FnMut(&[u8]),
+) -> Result<(), Fault> {
+    let slice = SliceRequest { offset: 0, size, raw: encoding == Encoding::Raw };
+    answer(reader, AnswerReader::new(Request::GetSlice { name: b"", slice }, encoding), &mut |event| {
+        if let Event::Bytes(bytes) = event {
+            sink(bytes);
+        }
+    })
+}
+
+/// Reads one answer and passes its events to `sink`. Does not read what follows.
 pub(crate) fn answer(
     reader: &mut impl BufRead,
     mut answer: AnswerReader,

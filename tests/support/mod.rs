@@ -12,17 +12,18 @@ pub(crate) mod lines;
 pub(crate) mod proc;
 pub(crate) mod run;
 pub(crate) mod settings;
-pub(crate) mod site;
 pub(crate) mod slow;
 pub(crate) mod slowfs;
+pub(crate) mod test_dir;
 
 pub(crate) use client::{Client, HELP_ANSWER, PROBE, PROBE_ANSWER};
 pub(crate) use daemon::Daemon;
-pub(crate) use decode::{Fault, Form};
+pub(crate) use decode::{ALL_ENCODINGS, Encoding, Fault, read_slice, slice_request};
 pub(crate) use run::{hftpd_with, run};
 pub(crate) use settings::Settings;
-pub(crate) use site::{Site, nobody, put, set_mode, switch_link};
 pub(crate) use slow::{LARGE, expect_incomplete, expect_whole, publish_large, slow_client, slow_clients};
+pub(crate) use test_dir::{TestDir, nobody, put, set_mode, switch_link};
+
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};

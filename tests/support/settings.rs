@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::site::{Site, nobody_group};
+use super::test_dir::{TestDir, nobody_group};
 
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -16,12 +16,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// The root and the control socket of the site, nobody as the user, and nothing else but defaults. Unless a
     /// listener is asked for there is one on any free port of the loopback address.
-    pub(crate) fn new(site: &Site) -> Settings {
+    pub(crate) fn new(dir: &TestDir) -> Settings {
         Settings { values: Vec::new(), listen: Vec::new() }
-            .root(&site.root())
+            .root(&dir.root())
             .set("user", "\"nobody\"")
             .set("group", &quoted(&nobody_group()))
-            .set("control", &quoted(&site.control().to_string_lossy()))
+            .set("control", &quoted(&dir.control().to_string_lossy()))
     }
 
     pub(crate) fn root(self, root: &Path) -> Settings {
@@ -93,7 +93,7 @@ impl Settings {
     }
 
     pub(crate) fn write(&self, path: &Path) {
-        super::site::put(path, self.to_toml().as_bytes());
+        super::test_dir::put(path, self.to_toml().as_bytes());
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::site::{put, set_mode};
+use super::test_dir::{put, set_mode};
 use super::{am_root, eventually, skipped};
 
 /// The size of each of its files, and their contents.

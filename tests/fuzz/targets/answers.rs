@@ -8,10 +8,10 @@ use hftpd::handle::RootView;
 use hftpd::wire::answer_reader::{Event, LINE, Malformed};
 use hftpd::wire::{AnswerReader, Encoding, Names, Request, SliceRequest};
 
-use crate::sim::dice::Dice;
 use crate::sim::model::answer::{Answer, Part};
 use crate::sim::model::request::{self as model, first_line, parse_request};
 use crate::sim::model::{Node, Tree};
+use crate::sim::rng::Rng;
 use crate::sim::socket::{FaultRates, Socket};
 use crate::sim::world::{Store, World};
 
@@ -63,12 +63,12 @@ pub(crate) fn answers(input: &[u8]) {
             _ => Request::Quit,
         };
         let most = usize::try_from(size).unwrap_or(usize::MAX);
-        hear(request, ENCODINGS[place], stream, most, &mut Dice::from_bytes(stream));
+        hear(request, ENCODINGS[place], stream, most, &mut Rng::from_bytes(stream));
     } else {
         thread_local! {
             static STORE: OnceCell<Store> = const { OnceCell::new() };
         }
-        STORE.with(|store| ask(place, store.get_or_init(|| Store::new(None)), &mut Dice::from_bytes(&input[1..])));
+        STORE.with(|store| ask(place, store.get_or_init(|| Store::new(None)), &mut Rng::from_bytes(&input[1..])));
     }
 }
 
@@ -76,9 +76,9 @@ const ENCODINGS: [Encoding; 4] =
     [Encoding::Fragments, Encoding::Plain, Encoding::Base64 { line: 0 }, Encoding::Base64 { line: 999 }];
 
 /// Has the server answer a request, and reads the answer: as it is, and with a few bytes changed.
-fn ask(place: usize, store: &Store, dice: &mut Dice) {
+fn ask(place: usize, store: &Store, rng: &mut Rng) {
     let rules = store.rules();
-    let script = store.catalogue.request(dice, 10);
+    let script = store.catalogue.request(rng, 10);
     let Some((line, _)) = first_line(&script, rules.request_line) else { return };
     let asked = parse_request(line, &rules);
     let (request, most) = match &asked {
@@ -96,7 +96,7 @@ fn ask(place: usize, store: &Store, dice: &mut Dice) {
     let tree = world.now().tree.clone().expect("the root is there");
     let mut written = serve(world, &script, ENCODINGS[place]);
     let wanted = Answer::to(asked.clone(), &rules, Some(&tree), ENCODINGS[place]);
-    let mut heard = hear(request, ENCODINGS[place], &written, most, dice);
+    let mut heard = hear(request, ENCODINGS[place], &written, most, rng);
     let what = || format!("{} answered with {}", script.escape_ascii(), written.escape_ascii());
     assert_eq!(heard.malformed, None, "{}", what());
     assert_eq!(heard.status.take().map(|(code, _)| code), Some(wanted.code), "{}", what());
@@ -104,15 +104,15 @@ fn ask(place: usize, store: &Store, dice: &mut Dice) {
     if wanted.code == 0 {
         check_content(&heard, &asked.expect("it was answered with 0"), &wanted, &tree);
     }
-    for _ in 0..dice.between(1, 4) {
-        let at = dice.below(written.len());
-        match dice.below(3) {
-            0 => written[at] = dice.below(256) as u8,
+    for _ in 0..rng.between(1, 4) {
+        let at = rng.below(written.len());
+        match rng.below(3) {
+            0 => written[at] = rng.below(256) as u8,
             1 => drop(written.remove(at)),
-            _ => written.insert(at, *dice.pick(b"\r\n 0=A")),
+            _ => written.insert(at, *rng.pick(b"\r\n 0=A")),
         }
     }
-    hear(request, ENCODINGS[place], &written, most, dice);
+    hear(request, ENCODINGS[place], &written, most, rng);
 }
 
 fn check_content(heard: &Heard, asked: &model::Request<'_>, wanted: &Answer, tree: &Tree) {
@@ -155,7 +155,7 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
     };
     let now = Instant::now();
     let mut socket =
-        Socket::new(Dice::seeded(0), FaultRates { window: 1 << 30, ..FaultRates::default() }, world, script.to_vec());
+        Socket::new(Rng::seeded(0), FaultRates { window: 1 << 30, ..FaultRates::default() }, world, script.to_vec());
     socket.deliver(usize::MAX);
     socket.ended = true;
     let mut files = RootView::new(policy.clone());
@@ -196,7 +196,7 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
 }
 
 /// Reads a stream in one piece, and in pieces of which some are taken past the reader.
-fn hear(request: Request<'_>, encoding: Encoding, stream: &[u8], most: usize, dice: &mut Dice) -> Heard {
+fn hear(request: Request<'_>, encoding: Encoding, stream: &[u8], most: usize, rng: &mut Rng) -> Heard {
     let mut reader = AnswerReader::new(request, encoding);
     let mut heard = Heard::default();
     take(&mut reader, &mut heard, stream, 0);
@@ -205,10 +205,10 @@ fn hear(request: Request<'_>, encoding: Encoding, stream: &[u8], most: usize, di
     let mut reader = AnswerReader::new(request, encoding);
     let (mut in_pieces, mut at) = (Heard::default(), 0);
     while at < stream.len() && in_pieces.end.is_none() && in_pieces.malformed.is_none() {
-        let length = *dice.pick(&[1, 3, 50, 100_000]);
-        let length = dice.between(1, length).min(stream.len() - at);
+        let length = *rng.pick(&[1, 3, 50, 100_000]);
+        let length = rng.between(1, length).min(stream.len() - at);
         let run = usize::try_from(reader.run()).unwrap_or(usize::MAX).min(length);
-        if run > 0 && dice.chance(50) {
+        if run > 0 && rng.chance(50) {
             in_pieces.bytes.extend_from_slice(&stream[at..at + run]);
             reader.pass(run as u64);
             at += run;

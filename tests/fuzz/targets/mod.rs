@@ -7,9 +7,9 @@ use std::cell::OnceCell;
 use hftpd::config::Config;
 use hftpd::wire::{Names, Request, RequestReader, SliceRequest};
 
-use crate::sim::dice::Dice;
 use crate::sim::model::Rules;
 use crate::sim::model::request::{self as model, first_line, parse_request};
+use crate::sim::rng::Rng;
 use crate::sim::steps::run_connection;
 use crate::sim::world::Store;
 
@@ -28,15 +28,15 @@ pub(crate) fn requests(input: &[u8]) {
     let limit = [512, 20, 300, 0, 272, 273, 100_000, 1][usize::from(flags >> 1 & 7)];
     let rules = Rules { printable: flags & 1 == 1, hidden: false, links: true, request_line: limit };
     let names = if rules.printable { Names::Printable } else { Names::Portable };
-    let mut dice = Dice::seeded(u64::from(*cuts));
+    let mut rng = Rng::seeded(u64::from(*cuts));
     let mut reader = RequestReader::new(names, limit as u64);
     let mut at = 0;
     while let Some((line, length)) = first_line(&stream[at..], limit) {
         let end = at + length;
         while at < end {
             // A piece may hold more than the line.
-            let most = *dice.pick(&[1, 3, 50, 100_000]);
-            let piece = &stream[at..stream.len().min(at + dice.between(1, most))];
+            let most = *rng.pick(&[1, 3, 50, 100_000]);
+            let piece = &stream[at..stream.len().min(at + rng.between(1, most))];
             let (taken, ended) = reader.read(piece);
             assert!(taken > 0 && taken <= piece.len(), "{taken} of {} bytes were taken", piece.len());
             at += taken;
@@ -121,6 +121,6 @@ pub(crate) fn schedule(input: &[u8]) {
         static STORE: OnceCell<Store> = const { OnceCell::new() };
     }
     STORE.with(|store| {
-        run_connection(Dice::from_bytes(input), store.get_or_init(|| Store::new(None)));
+        run_connection(Rng::from_bytes(input), store.get_or_init(|| Store::new(None)));
     });
 }

@@ -3,9 +3,9 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
 pub(crate) mod checks;
-pub(crate) mod dice;
 pub(crate) mod model;
 pub(crate) mod oracle;
+pub(crate) mod rng;
 pub(crate) mod run;
 pub(crate) mod script;
 pub(crate) mod socket;

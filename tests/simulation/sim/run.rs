@@ -10,8 +10,8 @@ use hftpd::handle::{JobResult, Policy, RootView};
 use hftpd::wire::{Encoding, Names, code};
 
 use super::checks;
-use super::dice::Dice;
 use super::oracle::Oracle;
+use super::rng::Rng;
 use super::socket::{FaultRates, Socket};
 use super::world::{Store, World};
 
@@ -53,30 +53,30 @@ pub(crate) struct Run<'s> {
 }
 
 impl<'s> Run<'s> {
-    pub(crate) fn new(mut dice: Dice, store: &'s Store) -> Run<'s> {
+    pub(crate) fn new(mut rng: Rng, store: &'s Store) -> Run<'s> {
         let now = Instant::now();
         let mut rules = store.rules();
-        rules.printable = dice.chance(20);
-        rules.hidden = dice.chance(20);
-        rules.request_line = *dice.pick(&[512, 512, 600, 2000, 100_000]);
+        rules.printable = rng.chance(20);
+        rules.hidden = rng.chance(20);
+        rules.request_line = *rng.pick(&[512, 512, 600, 2000, 100_000]);
         // Some runs request mostly a file that becomes shorter.
-        let shrinking = dice.chance(15);
-        let fault_rates = fault_rates(&mut dice, shrinking);
-        let fatal = *dice.pick(&[0, 0, 2, 10, 40]);
+        let shrinking = rng.chance(15);
+        let fault_rates = fault_rates(&mut rng, shrinking);
+        let fatal = *rng.pick(&[0, 0, 2, 10, 40]);
         let mut script = Vec::new();
-        let many = *dice.pick(&[1, 3, 10, 10, 60]);
-        for _ in 0..dice.between(1, many) {
-            if shrinking && dice.chance(60) {
-                let (size, raw) = (dice.between(1, 200_000), if dice.chance(30) { " raw" } else { "" });
+        let many = *rng.pick(&[1, 3, 10, 10, 60]);
+        for _ in 0..rng.between(1, many) {
+            if shrinking && rng.chance(60) {
+                let (size, raw) = (rng.between(1, 200_000), if rng.chance(30) { " raw" } else { "" });
                 script.extend_from_slice(format!("get_slice shrinks {} {size}{raw}\r\n", 200_000 - size).as_bytes());
             } else {
-                script.extend_from_slice(&store.catalogue.request(&mut dice, fatal));
+                script.extend_from_slice(&store.catalogue.request(&mut rng, fatal));
             }
         }
-        if dice.chance(10) {
-            script.truncate(script.len() - dice.below(script.len().min(20)));
+        if rng.chance(10) {
+            script.truncate(script.len() - rng.below(script.len().min(20)));
         }
-        let encoding = *dice.pick(&[
+        let encoding = *rng.pick(&[
             Encoding::Fragments,
             Encoding::Plain,
             Encoding::Base64 { line: 0 },
@@ -85,10 +85,10 @@ impl<'s> Run<'s> {
             Encoding::Base64 { line: 99_999 },
         ]);
         let budgets: &[&[usize]] = &[&[512 << 10], &[512 << 10], &[1, 700, 5000, 512 << 10], &[1], &[60_000, 100_000]];
-        let budgets = *dice.pick(budgets);
-        let record = dice.chance(50);
+        let budgets = *rng.pick(budgets);
+        let record = rng.chance(50);
         let world = World::new(store, rules);
-        if dice.chance(30) {
+        if rng.chance(30) {
             world.forget_pages();
         }
         let policy = world.policy();
@@ -101,18 +101,18 @@ impl<'s> Run<'s> {
             stall: Duration::from_secs(60),
         };
         apply(&mut settings, &world);
-        if dice.chance(20) {
-            settings.rate = *dice.pick(&[1024, 100_000, 1 << 20, 1 << 30]);
+        if rng.chance(20) {
+            settings.rate = *rng.pick(&[1024, 100_000, 1 << 20, 1 << 30]);
         }
-        let (connection, oracle) = if dice.chance(1) {
-            let line = *dice.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_DENIED]);
+        let (connection, oracle) = if rng.chance(1) {
+            let line = *rng.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_DENIED]);
             (Connection::refused(line, now), Oracle::refused(line))
         } else {
             (Connection::new(encoding, now), Oracle::new(encoding))
         };
         let mut run = Run {
             connection,
-            socket: Socket::new(dice, fault_rates, world, script),
+            socket: Socket::new(rng, fault_rates, world, script),
             oracle,
             settings,
             now,
@@ -155,7 +155,7 @@ impl<'s> Run<'s> {
         if self.gone.is_some() {
             return;
         }
-        let budget = *self.socket.dice.pick(self.budgets);
+        let budget = *self.socket.rng.pick(self.budgets);
         let before = self.connection.phase();
         let mut cx = Context {
             transport: &mut self.socket,
@@ -292,7 +292,7 @@ impl<'s> Run<'s> {
     fn abandon(&mut self) {
         self.socket.removed = true;
         if let Some(Task::Send(mut task)) = self.task.take() {
-            if self.socket.dice.chance(50) {
+            if self.socket.rng.chance(50) {
                 self.run_task(&mut task);
             }
             self.socket.lent = false;
@@ -326,21 +326,21 @@ fn apply(settings: &mut Settings, world: &World<'_>) {
 /// Sizes of the socket's send buffer.
 const WINDOWS: [usize; 6] = [1 << 30, 1 << 30, 200_000, 70_000, 4096, 50];
 
-fn fault_rates(dice: &mut Dice, shrinking: bool) -> FaultRates {
+fn fault_rates(rng: &mut Rng, shrinking: bool) -> FaultRates {
     let windows = if shrinking { [1 << 30, 70_000, 70_000, 70_000, 20_000, 4096] } else { WINDOWS };
-    let window = *dice.pick(&windows);
-    if !shrinking && dice.chance(15) {
+    let window = *rng.pick(&windows);
+    if !shrinking && rng.chance(15) {
         return FaultRates { window, ..FaultRates::default() };
     }
     FaultRates {
-        interrupted: *dice.pick(&[0, 0, 5, 40]),
-        would_block: *dice.pick(&[0, 0, 5, 30]),
-        short: *dice.pick(&[0, 0, 10, 60]),
+        interrupted: *rng.pick(&[0, 0, 5, 40]),
+        would_block: *rng.pick(&[0, 0, 5, 30]),
+        short: *rng.pick(&[0, 0, 10, 60]),
         window,
-        shrinks: if shrinking { *dice.pick(&[0, 0, 10, 60]) } else { 0 },
-        breaks: *dice.pick(&[0, 0, 0, 0, 0, 0, 0, 1]),
-        disk_fails: *dice.pick(&[0, 0, 0, 0, 0, 0, 0, 2]),
-        shut_fails: *dice.pick(&[0, 0, 0, 10]),
+        shrinks: if shrinking { *rng.pick(&[0, 0, 10, 60]) } else { 0 },
+        breaks: *rng.pick(&[0, 0, 0, 0, 0, 0, 0, 1]),
+        disk_fails: *rng.pick(&[0, 0, 0, 0, 0, 0, 0, 2]),
+        shut_fails: *rng.pick(&[0, 0, 0, 10]),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use hftpd::connection::{Sink, Transport};
 use hftpd::handle::OpenFile;
 
-use super::dice::Dice;
+use super::rng::Rng;
 use super::world::World;
 
 /// The probability of each fault, in percent.
@@ -26,7 +26,7 @@ pub(crate) struct FaultRates {
 
 /// The client, the kernel's buffers and the socket.
 pub(crate) struct Socket<'s> {
-    pub(crate) dice: Dice,
+    pub(crate) rng: Rng,
     pub(crate) fault_rates: FaultRates,
     pub(crate) world: World<'s>,
     /// What the client sends.
@@ -66,9 +66,9 @@ pub(crate) struct Socket<'s> {
 }
 
 impl<'s> Socket<'s> {
-    pub(crate) fn new(dice: Dice, fault_rates: FaultRates, world: World<'s>, script: Vec<u8>) -> Socket<'s> {
+    pub(crate) fn new(rng: Rng, fault_rates: FaultRates, world: World<'s>, script: Vec<u8>) -> Socket<'s> {
         Socket {
-            dice,
+            rng,
             fault_rates,
             world,
             script,
@@ -121,24 +121,24 @@ impl<'s> Socket<'s> {
     fn inject_fault(&mut self) -> io::Result<()> {
         self.calls += 1;
         assert!(self.calls < 5_000_000, "too many system calls");
-        if self.broken || self.dice.chance(self.fault_rates.breaks) {
+        if self.broken || self.rng.chance(self.fault_rates.breaks) {
             self.broken = true;
             return Err(ErrorKind::ConnectionReset.into());
         }
-        if self.dice.chance(self.fault_rates.interrupted) {
+        if self.rng.chance(self.fault_rates.interrupted) {
             return Err(ErrorKind::Interrupted.into());
         }
         Ok(())
     }
 
     fn inject_would_block(&mut self) -> bool {
-        self.dice.chance(self.fault_rates.would_block)
+        self.rng.chance(self.fault_rates.would_block)
     }
 
     fn shorten(&mut self, count: usize) -> usize {
-        if count > 1 && self.dice.chance(self.fault_rates.short) {
-            let most = if self.dice.chance(50) { count.min(4) } else { count };
-            return self.dice.between(1, most);
+        if count > 1 && self.rng.chance(self.fault_rates.short) {
+            let most = if self.rng.chance(50) { count.min(4) } else { count };
+            return self.rng.between(1, most);
         }
         count
     }
@@ -171,13 +171,13 @@ impl Sink for Socket<'_> {
 
     fn send_file(&mut self, file: &OpenFile, offset: u64, length: usize) -> io::Result<usize> {
         assert!(self.in_thread || self.world.is_in_memory(), "the event loop sends from a file on a disk");
-        if self.dice.chance(self.fault_rates.disk_fails) {
+        if self.rng.chance(self.fault_rates.disk_fails) {
             self.disk_failed = true;
             return Err(rustix::io::Errno::IO.into());
         }
-        let shrinks = self.dice.chance(self.fault_rates.shrinks);
+        let shrinks = self.rng.chance(self.fault_rates.shrinks);
         if shrinks {
-            let size = self.dice.below(self.world.shrunk_to + 1);
+            let size = self.rng.below(self.world.shrunk_to + 1);
             self.world.shrink(size);
         }
         let count = self.ready_to_write(length)?;
@@ -185,7 +185,7 @@ impl Sink for Socket<'_> {
         self.written.resize(start + count, 0);
         let read = rustix::io::pread(file, &mut self.written[start..], offset)?;
         // The kernel sends zeros for bytes that are truncated while it sends them.
-        if shrinks && read < count && self.dice.chance(50) {
+        if shrinks && read < count && self.rng.chance(50) {
             self.zeros = true;
             return Ok(count);
         }
@@ -258,7 +258,7 @@ impl Transport for Socket<'_> {
 
     fn shut_down_write(&mut self) -> io::Result<()> {
         assert!(!self.shut, "shut twice");
-        if self.broken || self.dice.chance(self.fault_rates.shut_fails) {
+        if self.broken || self.rng.chance(self.fault_rates.shut_fails) {
             return Err(ErrorKind::NotConnected.into());
         }
         self.shut = true;

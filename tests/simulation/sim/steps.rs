@@ -6,7 +6,7 @@ use hftpd::connection::{Cause, CloseReason, Phase, SendTask, Task};
 use hftpd::handle::{Fault, Job, JobResult};
 use rustix::io::Errno;
 
-use super::dice::Dice;
+use super::rng::Rng;
 use super::run::Run;
 use super::socket::FaultRates;
 use super::world::Store;
@@ -33,37 +33,37 @@ const KINDS: [&str; 13] = [
     "expire files",
 ];
 
-fn plan(dice: &mut Dice, shrinking: bool) -> Plan {
-    let rare = |dice: &mut Dice, weight: usize| if dice.chance(30) { weight } else { 0 };
+fn plan(rng: &mut Rng, shrinking: bool) -> Plan {
+    let rare = |rng: &mut Rng, weight: usize| if rng.chance(30) { weight } else { 0 };
     let weights = [
-        dice.between(5, 30),
-        dice.between(5, 30),
+        rng.between(5, 30),
+        rng.between(5, 30),
         30,
-        dice.between(3, 20),
-        dice.between(0, 8),
-        if shrinking { 10 } else { rare(dice, 1) },
-        rare(dice, 5),
-        rare(dice, 4),
-        rare(dice, 1),
-        rare(dice, 1),
-        rare(dice, 2),
-        rare(dice, 5),
-        dice.between(0, 4),
+        rng.between(3, 20),
+        rng.between(0, 8),
+        if shrinking { 10 } else { rare(rng, 1) },
+        rare(rng, 5),
+        rare(rng, 4),
+        rare(rng, 1),
+        rare(rng, 1),
+        rare(rng, 2),
+        rare(rng, 5),
+        rng.between(0, 4),
     ];
-    let most = *dice.pick(&[5, 40, 40, 150]);
-    Plan { weights, steps: dice.below(most + 1) }
+    let most = *rng.pick(&[5, 40, 40, 150]);
+    Plan { weights, steps: rng.below(most + 1) }
 }
 
 /// Runs one connection until it is closed, and checks it after each step.
-pub(crate) fn run_connection(dice: Dice, store: &Store) -> CloseReason {
-    let mut run = Run::new(dice, store);
+pub(crate) fn run_connection(rng: Rng, store: &Store) -> CloseReason {
+    let mut run = Run::new(rng, store);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let plan = plan(&mut run.socket.dice, run.shrinking);
+        let plan = plan(&mut run.socket.rng, run.shrinking);
         for _ in 0..plan.steps {
             if run.gone.is_some() {
                 break;
             }
-            let kind = run.socket.dice.weighted(&plan.weights);
+            let kind = run.socket.rng.weighted(&plan.weights);
             run.trace.push(KINDS[kind].to_owned());
             step(&mut run, kind);
         }
@@ -80,30 +80,30 @@ pub(crate) fn run_connection(dice: Dice, store: &Store) -> CloseReason {
 }
 
 fn step(run: &mut Run<'_>, kind: usize) {
-    let dice = &mut run.socket.dice;
+    let rng = &mut run.socket.rng;
     match kind {
         0 => {
-            let most = *dice.pick(&[1, 10, 100, 20_000]);
-            let count = dice.between(1, most);
+            let most = *rng.pick(&[1, 10, 100, 20_000]);
+            let count = rng.between(1, most);
             run.socket.deliver(count);
         }
         1 => {
-            let most = *dice.pick(&[1, 100, 10_000, 10_000_000]);
-            let count = dice.between(1, most);
+            let most = *rng.pick(&[1, 100, 10_000, 10_000_000]);
+            let count = rng.between(1, most);
             take(run, count);
         }
         2 => run.poll(),
         3 => task(run),
         4 => clock(run),
         // Before the answer begins the file would only have another size.
-        5 if run.connection.phase() == Phase::Sending || dice.chance(10) => {
-            let size = dice.below(run.socket.world.shrunk_to + 1);
+        5 if run.connection.phase() == Phase::Sending || rng.chance(10) => {
+            let size = rng.below(run.socket.world.shrunk_to + 1);
             run.socket.world.shrink(size);
         }
         5 => run.poll(),
         6 => reload(run),
         7 => {
-            let root = *dice.pick(&[Some(0), Some(1), None]);
+            let root = *rng.pick(&[Some(0), Some(1), None]);
             run.socket.world.switch(root);
         }
         8 if run.reported_at_drain.is_none() => {
@@ -114,7 +114,7 @@ fn step(run: &mut Run<'_>, kind: usize) {
         8 => run.serve(Cause::Abort(CloseReason::Cut)),
         9 => {
             run.socket.broken = true;
-            if run.socket.dice.chance(50) {
+            if run.socket.rng.chance(50) {
                 run.serve(Cause::Reset);
             }
         }
@@ -148,7 +148,7 @@ fn look_up(run: &mut Run<'_>, job: Job) {
         // The connection no longer waits for the disk.
         return run.looked_up(Some(job.run()));
     }
-    let done = match run.socket.dice.below(100) {
+    let done = match run.socket.rng.below(100) {
         // No thread is available.
         0..2 => None,
         2..5 => Some(match job {
@@ -164,12 +164,12 @@ fn look_up(run: &mut Run<'_>, job: Job) {
 /// A task is returned when its answers are sent or the send buffer is full. It may be queued again before, and without
 /// a thread it is returned unchanged.
 fn send(run: &mut Run<'_>, mut task: Box<SendTask>) {
-    if run.socket.dice.chance(2) {
+    if run.socket.rng.chance(2) {
         run.without_thread |= !task.goes_on();
         return run.sent(task);
     }
     run.run_task(&mut task);
-    if task.goes_on() && run.socket.dice.chance(80) {
+    if task.goes_on() && run.socket.rng.chance(80) {
         run.task = Some(Task::Send(task));
     } else {
         run.sent(task);
@@ -177,12 +177,12 @@ fn send(run: &mut Run<'_>, mut task: Box<SendTask>) {
 }
 
 fn clock(run: &mut Run<'_>) {
-    let dice = &mut run.socket.dice;
-    let forward = match dice.below(5) {
-        0 => Duration::from_micros(dice.below(200_000) as u64),
-        1 => Duration::from_secs(dice.below(100) as u64),
+    let rng = &mut run.socket.rng;
+    let forward = match rng.below(5) {
+        0 => Duration::from_micros(rng.below(200_000) as u64),
+        1 => Duration::from_secs(rng.below(100) as u64),
         // The machine was suspended.
-        2 => Duration::from_secs(dice.below(400_000_000) as u64),
+        2 => Duration::from_secs(rng.below(400_000_000) as u64),
         _ => run.timer().map_or(Duration::ZERO, |timer| timer.saturating_duration_since(run.now)),
     };
     run.now += forward;
@@ -190,21 +190,21 @@ fn clock(run: &mut Run<'_>) {
 }
 
 fn reload(run: &mut Run<'_>) {
-    let dice = &mut run.socket.dice;
+    let rng = &mut run.socket.rng;
     let mut rules = run.socket.world.now().rules;
-    match dice.below(4) {
+    match rng.below(4) {
         0 => rules.printable = !rules.printable,
         1 => rules.hidden = !rules.hidden,
         2 => rules.links = !rules.links,
-        _ => rules.request_line = *dice.pick(&[512, 600, 2000]),
+        _ => rules.request_line = *rng.pick(&[512, 600, 2000]),
     }
-    if dice.chance(30) {
-        run.settings.rate = *dice.pick(&[0, 1024, 50_000, 1 << 30]);
+    if rng.chance(30) {
+        run.settings.rate = *rng.pick(&[0, 1024, 50_000, 1 << 30]);
     }
-    if dice.chance(30) {
-        run.settings.idle = Duration::from_secs(dice.between(1, 400) as u64);
-        run.settings.request = Duration::from_secs(dice.between(1, 100) as u64);
-        run.settings.stall = Duration::from_secs(dice.between(1, 100) as u64);
+    if rng.chance(30) {
+        run.settings.idle = Duration::from_secs(rng.between(1, 400) as u64);
+        run.settings.request = Duration::from_secs(rng.between(1, 100) as u64);
+        run.settings.stall = Duration::from_secs(rng.between(1, 100) as u64);
     }
     run.socket.world.set_rules(rules);
     run.reload();

@@ -1,5 +1,5 @@
-//! A temporary directory: `root` is what is published, `run` is for the control socket, and beside them whatever a
-//! test needs. Everybody may read it, for the daemon runs as nobody when the tests run as root.
+//! A temporary directory with `root`, which the daemon serves, and `run`, for the control socket. All users may read it,
+//! because the daemon runs as nobody if the tests run as root.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,44 +11,44 @@ use tempfile::TempDir;
 
 use super::am_root;
 
-pub(crate) struct Site {
-    dir: TempDir,
+pub(crate) struct TestDir {
+    temporary: TempDir,
 }
 
-impl Site {
-    pub(crate) fn new() -> Site {
-        let dir = tempfile::Builder::new().prefix("hftpd-").tempdir().expect("a temporary directory");
-        let site = Site { dir };
-        set_mode(site.dir.path(), 0o755);
+impl TestDir {
+    pub(crate) fn new() -> TestDir {
+        let temporary = tempfile::Builder::new().prefix("hftpd-").tempdir().expect("a temporary directory");
+        let dir = TestDir { temporary };
+        set_mode(dir.temporary.path(), 0o755);
         for name in ["root", "run"] {
-            fs::create_dir(site.at(name)).expect("a directory in the temporary directory");
-            set_mode(&site.at(name), 0o755);
+            fs::create_dir(dir.at(name)).expect("a directory in the temporary directory");
+            set_mode(&dir.at(name), 0o755);
         }
         if am_root() {
-            chown(site.at("run"), Some(nobody().0), Some(nobody().1)).expect("chown of run");
+            chown(dir.at("run"), Some(nobody().0), Some(nobody().1)).expect("chown of run");
         }
-        site
+        dir
     }
 
     /// The root of the examples in hftp(7), section EXAMPLES.
-    pub(crate) fn of_the_examples() -> Site {
-        let site = Site::new();
-        site.file("a10", b"0123456789");
-        site.file("empty", b"");
-        fs::create_dir(site.root().join("sub")).expect("sub");
-        set_mode(&site.file("noread", b"not to see"), 0o000);
-        site.file("bad name", b"x");
-        site.file("at@b", b"at");
-        site
+    pub(crate) fn of_the_examples() -> TestDir {
+        let dir = TestDir::new();
+        dir.file("a10", b"0123456789");
+        dir.file("empty", b"");
+        fs::create_dir(dir.root().join("sub")).expect("sub");
+        set_mode(&dir.file("noread", b"not to see"), 0o000);
+        dir.file("bad name", b"x");
+        dir.file("at@b", b"at");
+        dir
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        self.temporary.path()
     }
 
-    /// A path beside the root.
+    /// A path next to the root.
     pub(crate) fn at(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.dir.path().join(name)
+        self.temporary.path().join(name)
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -63,18 +63,18 @@ impl Site {
         self.at("run/control")
     }
 
-    /// Makes a file in the root.
+    /// Creates a file in the root.
     pub(crate) fn file(&self, name: impl AsRef<OsStr>, bytes: &[u8]) -> PathBuf {
         put(&self.root().join(name.as_ref()), bytes)
     }
 
-    /// Makes a file in the root whose name need not be text.
+    /// Creates a file in the root whose name may be any bytes.
     pub(crate) fn file_named(&self, name: &[u8], bytes: &[u8]) -> PathBuf {
         self.file(OsStr::from_bytes(name), bytes)
     }
 
-    /// Makes a directory beside the root, with files.
-    pub(crate) fn dir(&self, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+    /// Creates a directory next to the root, with files.
+    pub(crate) fn create_dir(&self, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
         let path = self.at(name);
         fs::create_dir(&path).expect("a directory");
         set_mode(&path, 0o755);
@@ -84,13 +84,13 @@ impl Site {
         path
     }
 
-    /// Makes a symbolic link in the root.
+    /// Creates a symbolic link in the root.
     pub(crate) fn link(&self, name: &str, target: impl AsRef<Path>) {
         symlink(target, self.root().join(name)).expect("a symbolic link");
     }
 }
 
-/// Writes a file that everybody may read.
+/// Writes a file that all users may read.
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> PathBuf {
     fs::write(path, bytes).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
     set_mode(path, 0o644);
@@ -102,7 +102,7 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
         .unwrap_or_else(|error| panic!("cannot chmod {}: {error}", path.display()));
 }
 
-/// Puts a symbolic link in place of another in one step.
+/// Replaces a symbolic link atomically.
 pub(crate) fn switch_link(link: &Path, target: impl AsRef<Path>) {
     let fresh = link.with_extension("fresh");
     symlink(target, &fresh).expect("a symbolic link");
@@ -117,7 +117,7 @@ pub(crate) fn nobody() -> (u32, u32) {
     (field(2), field(3))
 }
 
-/// The name of the group of nobody, which is not the same everywhere.
+/// The name of the group of nobody, which differs between distributions.
 pub(crate) fn nobody_group() -> String {
     let wanted = nobody().1.to_string();
     let group = fs::read_to_string("/etc/group").expect("/etc/group");

@@ -2,20 +2,20 @@
 
 /// A source of choices.
 #[derive(Clone)]
-pub(crate) struct Dice {
+pub(crate) struct Rng {
     state: u64,
     /// Used before the state: one byte or four a choice.
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl Dice {
-    pub(crate) fn seeded(seed: u64) -> Dice {
-        Dice { state: seed, bytes: Vec::new(), at: 0 }
+impl Rng {
+    pub(crate) fn seeded(seed: u64) -> Rng {
+        Rng { state: seed, bytes: Vec::new(), at: 0 }
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Dice {
-        Dice { state: bytes.len() as u64, bytes: bytes.to_vec(), at: 0 }
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Rng {
+        Rng { state: bytes.len() as u64, bytes: bytes.to_vec(), at: 0 }
     }
 
     /// splitmix64
