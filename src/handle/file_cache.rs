@@ -13,8 +13,8 @@ use super::OpenFile;
 use super::known_names::{Version, fingerprint};
 use crate::os::files::Stat;
 
-/// The most files that one event loop keeps.
-const CAPACITY: usize = 256;
+/// The most files that one event loop keeps open.
+pub const MAX_CACHED: usize = 256;
 
 /// How many places there are for a name.
 const WAYS: usize = 4;
@@ -83,7 +83,7 @@ impl FileCache {
     /// Keeps a file, in the place of another of that name, or of the one that was not looked at for the longest time.
     pub(super) fn insert(&mut self, hash: u64, entry: CachedFile) {
         if self.entries.is_empty() {
-            self.entries.resize_with(CAPACITY, || None);
+            self.entries.resize_with(MAX_CACHED, || None);
         }
         let worth = |kept: &Option<CachedFile>| match kept {
             Some(kept) if kept.name == entry.name => 0,
@@ -115,7 +115,7 @@ impl FileCache {
 
     /// The places of a name.
     fn places(&mut self, hash: u64) -> &mut [Option<CachedFile>] {
-        let first = hash as usize % (CAPACITY / WAYS) * WAYS;
+        let first = hash as usize % (MAX_CACHED / WAYS) * WAYS;
         self.entries.get_mut(first..first + WAYS).unwrap_or_default()
     }
 }

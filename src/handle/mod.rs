@@ -33,6 +33,7 @@ use crate::os::limits;
 
 pub use directory::Directory;
 pub use file::{OpenFile, ReadError};
+pub use file_cache::MAX_CACHED;
 pub use job::{Job, JobResult, Lane};
 pub use listing::{Listing, Listings};
 pub use root_view::{Lookup, RootView};

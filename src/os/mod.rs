@@ -5,6 +5,7 @@ pub mod epoll;
 pub mod files;
 pub mod limits;
 pub mod listen_fds;
+pub mod notify_socket;
 pub mod privileges;
 pub mod sandbox;
 pub mod signals;

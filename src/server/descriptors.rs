@@ -3,15 +3,19 @@
 use std::fs::File;
 
 use crate::config::Config;
+use crate::handle;
 use crate::os::limits;
 
 /// Descriptors that are needed in addition to two for each client (its socket and the file of its answer): listeners
-/// in every worker that accepts, polls, cached files.
+/// in every worker that accepts, the pool's threads.
 const BASE: u64 = 512;
 
+/// What a worker needs in addition: its poll and its cached files.
+const WORKER: u64 = handle::MAX_CACHED as u64 + 4;
+
 /// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.
-pub(super) fn raise_limit(config: &Config) {
-    let needed = 2 * u64::from(config.limits.connections) + BASE;
+pub(super) fn raise_limit(config: &Config, workers: usize) {
+    let needed = 2 * u64::from(config.limits.connections) + WORKER * workers as u64 + BASE;
     match limits::raise_nofile_limit(needed) {
         Ok(possible) if possible >= needed => {}
         Ok(possible) => ::log::warn!(

@@ -74,8 +74,10 @@ fn serve(start: Start, endpoints: Vec<Endpoint>, detached: &mut Option<Detached>
     let protection = enter_sandbox(&start.config);
     let log =
         log::start(&start.config.log, start.daemon).map_err(|error| Failure::no_thread("the log's thread", &error))?;
-    descriptors::raise_limit(&start.config);
-    let channels = worker_channels(start.config.workers)?;
+    let workers = count_workers(start.config.workers);
+    descriptors::raise_limit(&start.config, workers);
+    let channels: Result<Vec<_>, _> = (0..workers).map(|_| WorkerChannel::new()).collect();
+    let channels = channels.map_err(|error| Failure::system("cannot make an event loop", &error))?;
     let configs = WorkerConfig::for_all(&start.config, &endpoints, channels.len())?;
     let Start { config, source, overrides, .. } = start;
     let supervisor = Supervisor::new(Daemon {
@@ -195,13 +197,11 @@ fn enter_sandbox(config: &Config) -> Value {
     protection(&sandbox)
 }
 
-fn worker_channels(workers: Workers) -> Result<Vec<WorkerChannel>, Failure> {
-    let count = match workers {
+fn count_workers(workers: Workers) -> usize {
+    match workers {
         Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
         Workers::Count(count) => usize::from(count.get()),
-    };
-    let channels: Result<_, _> = (0..count).map(|_| WorkerChannel::new()).collect();
-    channels.map_err(|error| Failure::system("cannot make an event loop", &error))
+    }
 }
 
 fn start_workers(

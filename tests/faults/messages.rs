@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::expect_served;
 use crate::process::{executed_by, freeze};
 use crate::shim::Shim;
-use crate::support::{Client, Daemon, Settings, TestDir, eventually, hftpd_with, run, set_mode};
+use crate::support::{Client, Daemon, LONG, Settings, TestDir, eventually, hftpd_with, run, set_mode};
 
 fn lines_with(daemon: &Daemon, text: &str) -> Vec<String> {
     daemon.stderr_lines().into_iter().filter(|line| line.contains(text)).collect()
@@ -112,4 +112,27 @@ fn status_does_not_ask_the_name_service() {
     assert!(before > 0, "the name is looked up at the start");
     daemon.status();
     assert_eq!(shim.user_lookups(), before);
+}
+
+#[test]
+fn abstract_notify_socket_is_notified() {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let site = TestDir::new();
+    Settings::new(&site).write(&site.config());
+    let name = format!("hftpd-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("an address");
+    let manager = UnixDatagram::bind_addr(&address).expect("a socket");
+    manager.set_read_timeout(Some(LONG)).expect("SO_RCVTIMEO");
+    let mut daemon = hftpd_with(&[], &site.config())
+        .env("NOTIFY_SOCKET", format!("@{name}"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("hftpd");
+    let mut buffer = [0; 4096];
+    let received = std::iter::from_fn(|| manager.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()))
+        .find(|message| message.starts_with(b"READY=1\n"));
+    daemon.kill().expect("kill");
+    daemon.wait().expect("waitpid");
+    assert!(received.is_some(), "READY=1 did not arrive");
 }

@@ -269,7 +269,7 @@ impl Supervisor {
     fn apply(&mut self, serial: u64, prepared: Prepared, clients: Vec<Token>, now: Instant) {
         let Prepared { config, changes, endpoints, worker_configs } = prepared;
         self.daemon.log.apply(&config.log);
-        descriptors::raise_limit(&config);
+        descriptors::raise_limit(&config, self.daemon.workers.len());
         self.daemon.config = config;
         self.daemon.listeners.replace(endpoints);
         for (worker, config) in self.daemon.workers.iter().zip(worker_configs) {

@@ -1,14 +1,16 @@
 //! Messages to the service manager: sd_notify(3). Without one nothing is sent.
 
-use std::os::fd::AsFd as _;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub(super) use ::sd_notify::{NotifyState, watchdog_enabled};
 
+use crate::os::notify_socket;
 use crate::server::listener::{Endpoint, store_name};
 
 /// The daemon serves. A message that is lost makes the start or the reload time out.
 pub(super) fn ready(status: &str) {
-    if let Err(error) = ::sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]) {
+    if let Err(error) = try_send(&[NotifyState::Ready, NotifyState::Status(status)], None) {
         ::log::warn!("cannot report READY=1 to the service manager: {error}");
     }
 }
@@ -23,14 +25,14 @@ pub(super) fn reloading() {
 
 /// Whether a service manager listens.
 pub(super) fn is_available() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
+    notify_socket::is_set()
 }
 
 /// Gives the service manager a copy of a listener, so that no client is refused while the daemon does not run.
 pub(super) fn store_fd(endpoint: &Endpoint) {
     let name = store_name(endpoint);
     let state = [NotifyState::FdStore, NotifyState::FdName(&name)];
-    if let Err(error) = ::sd_notify::notify_with_fds(&state, &[endpoint.socket.as_fd()]) {
+    if let Err(error) = try_send(&state, Some(endpoint.socket.as_fd())) {
         ::log::debug!("the service manager cannot store {}: {error}", endpoint.address);
     }
 }
@@ -42,7 +44,12 @@ pub(in crate::server) fn remove_fd(name: &str) {
 
 /// Sends a message. One that is lost does no harm.
 pub(super) fn send(state: &[NotifyState<'_>]) {
-    if let Err(error) = ::sd_notify::notify(state) {
+    if let Err(error) = try_send(state, None) {
         ::log::debug!("cannot send a message to the service manager: {error}");
     }
+}
+
+fn try_send(state: &[NotifyState<'_>], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let message: String = state.iter().map(|state| format!("{state}\n")).collect();
+    notify_socket::send(&message, descriptor)
 }
