@@ -176,10 +176,8 @@ fn descriptor_limit_covers_the_cached_files_of_all_workers() {
     let site = Site::new();
     let settings = Settings::new(&site).set("workers", "32").set("limits.connections", "1000");
     settings.write(&site.config());
-    let daemon = Daemon::spawn(
-        &site,
-        crate::process::behind(&["prlimit", "--nofile=1024:20000"], &site.config()).current_dir(site.path()),
-    );
+    let daemon =
+        Daemon::spawn(&site, executed_by(&["prlimit", "--nofile=1024:20000"], &site.config()).current_dir(site.path()));
     let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("the limits");
     let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("the limit of open files");
     let limit: u64 = line.split_whitespace().nth(3).and_then(|word| word.parse().ok()).expect("a number");
