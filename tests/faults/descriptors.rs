@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::expect_served;
-use crate::process::{expect_no_spinning, open_files, start_with_files};
+use crate::process::{executed_by, expect_no_spinning, open_files, start_with_files};
 use crate::support::{
     Client, Daemon, LONG, Settings, TestDir, eventually, eventually_refused, hftpd_with, own_address, run,
 };
@@ -173,7 +173,7 @@ fn status_works_serially_on_emfile() {
 fn descriptor_limit_covers_the_cached_files_of_all_workers() {
     const WORKERS: u64 = 32;
     const CACHED: u64 = 256;
-    let site = Site::new();
+    let site = TestDir::new();
     let settings = Settings::new(&site).set("workers", "32").set("limits.connections", "1000");
     settings.write(&site.config());
     let daemon =
