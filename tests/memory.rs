@@ -1,6 +1,4 @@
-//! What clients can make the daemon remember: little, whatever they do.
-//!
-//! Numbers are of the daemon's own memory; what the kernel holds in its socket buffers is not among them.
+//! The daemon's memory per client, request and answer, without the kernel's socket buffers.
 
 use support::client::Client;
 use support::daemon::Daemon;
@@ -13,9 +11,9 @@ mod support;
 
 const MIB: usize = 1 << 20;
 
-/// How much more memory the daemon came to hold, at its highest, than before `work`, in KiB.
+/// The growth of the daemon's peak memory during `work`, in KiB.
 fn peak_growth(daemon: &Daemon, work: impl FnOnce()) -> u64 {
-    // What every first time costs (a listing, a status) is not what is measured.
+    // The first listing and the first status allocate memory once.
     daemon.client().listing();
     daemon.status();
     proc::reset_peak(daemon.pid());
@@ -27,7 +25,7 @@ fn peak_growth(daemon: &Daemon, work: impl FnOnce()) -> u64 {
 }
 
 #[test]
-fn a_name_of_5_mib_costs_next_to_nothing() {
+fn names_of_5_mib_cost_less_than_128_kib() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let name = "n".repeat(5 * MIB);
@@ -43,35 +41,7 @@ fn a_name_of_5_mib_costs_next_to_nothing() {
     assert!(growth < 1024, "eight names of 5 MiB at a time made the daemon grow by {growth} KiB");
 }
 
-#[test]
-fn an_idle_connection_costs_less_than_a_kib() {
-    const CONNECTIONS: usize = 2000;
-    if !allow_open_files(CONNECTIONS as u64 * 2) {
-        return skipped("not enough open files are allowed");
-    }
-    let dir = TestDir::of_the_examples();
-    // The queue of the log has its own bound, and fills when the machine is busy.
-    let daemon = Daemon::start(&dir, &Settings::new(&dir).set("log.access", "false"));
-    daemon.client().listing();
-    daemon.wait_connections("total", 0);
-    let before = proc::anonymous_kib(daemon.pid());
-    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| daemon.client()).collect();
-    for client in clients.iter_mut().step_by(2) {
-        client.ask("get_metadata a10\r\n", "0 OK\r\n10\r\n");
-        client.ask("get_slice a10 0 1 raw\r\n", "0 OK\r\nContent-Length: 1\r\n\r\n0");
-        assert!(client.listing().len() == 3);
-    }
-    daemon.wait_connections("idle", CONNECTIONS as u64);
-    let after = proc::anonymous_kib(daemon.pid());
-    println!("{before} KiB before, {after} KiB with {CONNECTIONS} connections");
-    let growth = after.saturating_sub(before);
-    assert!(growth < CONNECTIONS as u64, "{CONNECTIONS} idle connections cost {growth} KiB");
-    for client in clients.iter_mut().step_by(100) {
-        client.expect_alive();
-    }
-}
-
-/// Waits until the daemon does nothing any more: it has used no processor time for a second.
+/// Waits until the daemon has used no processor time for a second.
 fn wait_until_quiet(daemon: &Daemon) {
     let ticks = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).expect("the daemon runs");
@@ -81,7 +51,7 @@ fn wait_until_quiet(daemon: &Daemon) {
     let mut quiet_since = (std::time::Instant::now(), ticks());
     let start = std::time::Instant::now();
     while quiet_since.0.elapsed().as_secs() < 1 {
-        assert!(start.elapsed() < support::LONG, "the daemon is busy though nobody takes an answer");
+        assert!(start.elapsed() < support::LONG, "the daemon is busy though no client reads");
         std::thread::sleep(std::time::Duration::from_millis(50));
         let now = ticks();
         if now != quiet_since.1 {
@@ -91,7 +61,7 @@ fn wait_until_quiet(daemon: &Daemon) {
 }
 
 #[test]
-fn ten_thousand_requests_without_a_reader_are_held_back() {
+fn ten_thousand_unread_answers_cost_less_than_4_mib() {
     const REQUESTS: usize = 10_000;
     const NAMES: usize = 500;
     let dir = TestDir::new();
@@ -107,8 +77,7 @@ fn ten_thousand_requests_without_a_reader_are_held_back() {
         let growth = peak_growth(&daemon, || {
             scope.spawn(move || {
                 let requests = "get_file_listing\r\n".repeat(REQUESTS);
-                std::io::Write::write_all(&mut &stream, requests.as_bytes())
-                    .expect("all requests are taken in the end");
+                std::io::Write::write_all(&mut &stream, requests.as_bytes()).expect("all requests are read in the end");
             });
             daemon.wait_connections("sending", 1);
             wait_until_quiet(&daemon);
@@ -125,7 +94,7 @@ fn ten_thousand_requests_without_a_reader_are_held_back() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_costs_less_than_2_kib_in_every_encoding() {
+fn unread_answers_cost_less_than_2_kib_in_every_encoding() {
     const CLIENTS: usize = 2000;
     if !allow_open_files(CLIENTS as u64 * 4) {
         return skipped("not enough open files are allowed");
@@ -150,7 +119,7 @@ fn a_client_that_reads_nothing_costs_less_than_2_kib_in_every_encoding() {
             };
             (0..count).map(client).collect()
         };
-        // What the first of them cost is not each one's.
+        // The first clients allocate memory once.
         let _first = crowd(CLIENTS / 10);
         daemon.wait_connections("sending", (CLIENTS / 10) as u64);
         wait_until_quiet(&daemon);
@@ -168,7 +137,7 @@ fn a_client_that_reads_nothing_costs_less_than_2_kib_in_every_encoding() {
 }
 
 #[test]
-fn large_listings_that_nobody_reads_cost_no_more_than_themselves() {
+fn unread_listings_cost_no_more_than_their_size() {
     const CLIENTS: usize = 20;
     const NAMES: usize = 20_000;
     let dir = TestDir::new();
@@ -186,7 +155,7 @@ fn large_listings_that_nobody_reads_cost_no_more_than_themselves() {
         }
         wait_until_quiet(&daemon);
     });
-    // Each client may have one listing in the making and no more, and reading the directory takes something besides.
+    // Each client has at most one listing in progress. Reading the directory needs further memory.
     let bound = ((CLIENTS + 8) * answer.len() / 1024) as u64;
     println!("grew by {growth} KiB for {CLIENTS} times {} KiB", answer.len() / 1024);
     assert!(growth < bound, "{CLIENTS} listings that nobody reads made the daemon grow by {growth} KiB");

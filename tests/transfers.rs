@@ -1,4 +1,4 @@
-//! Many bytes, in every encoding, to many clients at a time: what arrives is what is in the files.
+//! Large and many files, in every encoding, to several clients at a time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +14,7 @@ use support::test_dir::{TestDir, put};
 
 mod support;
 
-/// Reads a slice as it comes and returns its SHA-256.
+/// Reads a slice and returns its SHA-256.
 #[track_caller]
 fn hash_of(client: &mut Client, encoding: Encoding, name: &str, offset: u64, size: u64) -> String {
     let mut hash = Sha256::new();
@@ -39,7 +39,7 @@ fn eight_clients() -> Vec<(usize, Encoding)> {
 }
 
 #[test]
-fn a_large_file_arrives_whole_in_every_form() {
+fn large_file_is_complete_in_every_encoding() {
     let large = std::env::var("HFTPD_TEST_LARGE").as_deref() == Ok("1");
     let size: u64 = if large { 1 << 30 } else { 64 << 20 };
     let dir = TestDir::new();
@@ -52,12 +52,12 @@ fn a_large_file_arrives_whole_in_every_form() {
         assert_eq!(hash_of(&mut client, encoding, "large", 0, size + 1), wanted, "{encoding:?}");
         client.expect_alive();
     });
-    // What was a slice of one file is all of another.
+    // A slice of one file is equal to all of another.
     let mut client = daemon.client();
     assert_eq!(hash_of(&mut client, Encoding::Raw, "large", 0, size), whole);
 }
 
-/// Sizes from 0 to 70,000, and those around the powers of two where buffers end.
+/// Sizes from 0 to 70,000, and sizes around powers of two, where buffers end.
 fn small_sizes() -> Vec<usize> {
     let edges = [1, 2, 3, 4, 1024, 1460, 4096, 8192, 16_384, 32_768, 36_864, 49_152, 65_536];
     let around = edges.iter().flat_map(|&edge| [edge - 1, edge, edge + 1]);
@@ -67,7 +67,7 @@ fn small_sizes() -> Vec<usize> {
 }
 
 #[test]
-fn a_thousand_small_files_arrive_whole_in_every_form() {
+fn thousand_small_files_are_complete_in_every_encoding() {
     let dir = TestDir::new();
     let files: Vec<_> = small_sizes()
         .into_iter()
@@ -86,7 +86,7 @@ fn a_thousand_small_files_arrive_whole_in_every_form() {
     in_parallel(8, &eight_clients(), |&(listener, encoding)| {
         let mut client = daemon.client_of(listener);
         for (index, (name, size, wanted)) in files.iter().enumerate() {
-            // Some clients keep their connection for long, some do not.
+            // Connections with one request and with many.
             if index % 100 == listener {
                 client = daemon.client_of(listener);
             }
@@ -100,29 +100,7 @@ fn a_thousand_small_files_arrive_whole_in_every_form() {
 }
 
 #[test]
-fn any_slice_is_the_bytes_at_its_offset() {
-    const SIZE: u64 = 3_000_000;
-    let dir = TestDir::new();
-    content::write(&dir.root().join("f"), 9, SIZE);
-    let daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all());
-    in_parallel(8, &eight_clients(), |&(listener, encoding)| {
-        let mut client = daemon.client_of(listener);
-        // Offsets and sizes that walk over the file without a pattern, the same in every run.
-        let mut step = 12_345_u64;
-        for _ in 0..150 {
-            step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let offset = (step >> 33) % SIZE;
-            let size = ((step >> 13) % 200_000).min(SIZE - offset);
-            let bytes =
-                client.slice(encoding, "f", offset, size).unwrap_or_else(|fault| panic!("{encoding:?}: {fault}"));
-            let length = usize::try_from(size).expect("a small size");
-            assert!(bytes == content::pattern(9, offset, length), "{encoding:?}: wrong bytes, {size} from {offset}");
-        }
-    });
-}
-
-#[test]
-fn one_byte_at_a_time_is_a_whole_file_in_the_end() {
+fn one_byte_slices_make_up_the_file() {
     let dir = TestDir::new();
     let bytes = content::pattern(11, 0, 3000);
     dir.file("f", &bytes);

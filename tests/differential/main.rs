@@ -1,7 +1,6 @@
-//! The daemon against a plain model of the protocol: very many requests, made by the grammar, damaged, or thrown
-//! together, get the answers that hftp(7) says, to the byte.
+//! Compares the daemon's answers to random requests with those of a model of hftp(7), byte for byte.
 //!
-//! `HFTPD_TEST_LARGE=1` asks a million requests, `HFTPD_TEST_REQUESTS=N` so many.
+//! `HFTPD_TEST_LARGE=1` sends a million requests, `HFTPD_TEST_REQUESTS=N` sends N.
 
 mod requests;
 mod slices;

@@ -1,4 +1,4 @@
-//! Random requests in batches, each on a connection of its own that ends with a half-close.
+//! Random requests in batches. Each batch has a connection, which ends with a half-close.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -21,7 +21,7 @@ use crate::support::settings::Settings;
 use crate::support::test_dir::{TestDir, put, set_mode};
 use crate::support::{in_parallel, show};
 
-/// Requests on one connection. What they take together fits into the socket's buffers.
+/// Requests on one connection. They fit into the socket's buffers.
 const BATCH: usize = 250;
 
 /// The encodings of the listeners of `Settings::listen_all`, in their order.
@@ -30,12 +30,12 @@ pub(super) const ENCODINGS: [Encoding; 4] =
 
 fn wanted() -> usize {
     if let Ok(text) = std::env::var("HFTPD_TEST_REQUESTS") {
-        return text.parse().unwrap_or_else(|_| panic!("HFTPD_TEST_REQUESTS={text} is no number"));
+        return text.parse().unwrap_or_else(|_| panic!("HFTPD_TEST_REQUESTS={text} is not a number"));
     }
     if std::env::var("HFTPD_TEST_LARGE").as_deref() == Ok("1") { 1_000_000 } else { 100_000 }
 }
 
-/// A root with a bit of everything, and the model of it.
+/// A root with all kinds of files, and its model.
 fn publish(dir: &TestDir) -> Tree {
     let mut tree = Tree::new();
     for (seed, size) in [0, 1, 2, 3, 4, 10, 100, 1459, 4096, 33_000, 70_000].into_iter().enumerate() {
@@ -59,7 +59,7 @@ fn publish(dir: &TestDir) -> Tree {
     }
     for (name, linked) in [("inside", "f100"), ("up", "f10")] {
         let Some(Node::File { bytes, size }) = tree.get(linked.as_bytes()).cloned() else {
-            unreachable!("it was made")
+            unreachable!("it was created")
         };
         tree.insert(name.as_bytes().to_vec(), Node::Link { bytes, size });
     }
@@ -75,13 +75,13 @@ fn catalogue(tree: &Tree) -> Catalogue {
         Node::Other => (name.clone(), 0),
     });
     let mut names: Vec<_> = sized.collect();
-    // Reading what may not be read ends the connection, so it is rarely asked for.
+    // Reading an unreadable file ends the connection, so it is rarely requested.
     let often = names.iter().filter(|(name, _)| name != b"noread").cloned().collect::<Vec<_>>();
     names.extend((0..4).flat_map(|_| often.clone()));
     Catalogue { names }
 }
 
-/// Where a batch goes.
+/// A listener, and the rules for its answers.
 pub(super) struct Target {
     pub(super) address: SocketAddr,
     pub(super) encoding: Encoding,
@@ -89,7 +89,7 @@ pub(super) struct Target {
 }
 
 #[test]
-fn the_answers_are_those_of_the_model() {
+fn answers_match_the_model() {
     let dir = TestDir::new();
     let tree = publish(&dir);
     let catalogue = catalogue(&tree);
@@ -113,32 +113,32 @@ fn the_answers_are_those_of_the_model() {
     let wanted = wanted();
     let answered = AtomicUsize::new(0);
     let codes = std::sync::Mutex::new(BTreeMap::new());
-    // Some batches end early, so there are more than are needed.
+    // Some batches end early, so more are needed.
     let seeds: Vec<u64> = (0..(4 * wanted / BATCH + 8) as u64).collect();
     in_parallel(4, &seeds, |&seed| {
         if answered.load(Ordering::Relaxed) < wanted {
             let target = &targets[seed as usize % targets.len()];
             let batch = batch(&mut Rng::seeded(seed), &catalogue);
-            let said = converse(target.address, &batch);
-            let found = compare(&batch, &said, target, &tree).unwrap_or_else(|error| {
+            let received = exchange(target.address, &batch);
+            let found = compare(&batch, &received, target, &tree).unwrap_or_else(|error| {
                 let Target { encoding, rules, .. } = target;
                 panic!("batch {seed} ({encoding:?}, {rules:?}): {error}");
             });
             answered.fetch_add(found.len(), Ordering::Relaxed);
-            let mut codes = codes.lock().expect("nobody panics with it");
+            let mut codes = codes.lock().expect("no panic while locked");
             for code in found {
                 *codes.entry(code).or_insert(0_usize) += 1;
             }
         }
     });
-    let (answered, codes) = (answered.into_inner(), codes.into_inner().expect("nobody panicked with it"));
+    let (answered, codes) = (answered.into_inner(), codes.into_inner().expect("no panic while locked"));
     eprintln!("{answered} requests were answered: {codes:?}");
     assert!(answered >= wanted, "only {answered} of {wanted} requests were answered");
     assert_eq!(codes.keys().copied().collect::<Vec<u16>>(), [0, 100, 101, 199, 200, 201, 202, 203]);
 }
 
 fn batch(rng: &mut Rng, catalogue: &Catalogue) -> Vec<u8> {
-    // One fatal request in so many, for it is the last that is answered.
+    // A fatal request is the last to be answered, so it is rare.
     let fatal = usize::from(rng.chance(10));
     let mut batch = Vec::new();
     for _ in 0..BATCH {
@@ -150,43 +150,43 @@ fn batch(rng: &mut Rng, catalogue: &Catalogue) -> Vec<u8> {
     batch
 }
 
-/// Says it all, in one piece or in a few, and hears what comes until the close.
-pub(super) fn converse(address: SocketAddr, batch: &[u8]) -> Vec<u8> {
+/// Sends the batch, and returns all bytes until the close.
+pub(super) fn exchange(address: SocketAddr, batch: &[u8]) -> Vec<u8> {
     let mut stream = std::net::TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(crate::support::LONG)).expect("SO_RCVTIMEO");
-    let mut speaker = stream.try_clone().expect("a second handle");
+    let mut writer = stream.try_clone().expect("a second handle");
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            // The daemon may have closed before it has heard everything.
-            let _ = speaker.write_all(batch);
-            let _ = speaker.shutdown(Shutdown::Write);
+            // The daemon may close before it has read everything.
+            let _ = writer.write_all(batch);
+            let _ = writer.shutdown(Shutdown::Write);
         });
-        let mut said = Vec::new();
-        if let Err(error) = stream.read_to_end(&mut said) {
-            panic!("{error} after {}", show(&said));
+        let mut received = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut received) {
+            panic!("{error} after {}", show(&received));
         }
-        said
+        received
     })
 }
 
-/// Goes through the answers one by one. Returns their codes.
-pub(super) fn compare(batch: &[u8], said: &[u8], target: &Target, tree: &Tree) -> Result<Vec<u16>, String> {
-    let (mut asked, mut heard, mut codes) = (batch, said, Vec::new());
+/// Compares the answers with those of the model. Returns their codes.
+pub(super) fn compare(batch: &[u8], received: &[u8], target: &Target, tree: &Tree) -> Result<Vec<u16>, String> {
+    let (mut requests, mut rest, mut codes) = (batch, received, Vec::new());
     let mut last = false;
-    while let Some((line, length)) = first_line(asked, target.rules.request_line)
+    while let Some((line, length)) = first_line(requests, target.rules.request_line)
         && !last
     {
         let answer = Answer::to(parse_request(line, &target.rules), &target.rules, Some(tree), target.encoding);
         last = answer.last;
         codes.push(answer.code);
         let mut matching = Match::new(answer);
-        let place = || format!("request {}, {}", codes.len(), show(&asked[..length]));
-        let count = matching.take(heard).map_err(|error| format!("{}: {error}", place()))?;
+        let place = || format!("request {}, {}", codes.len(), show(&requests[..length]));
+        let count = matching.take(rest).map_err(|error| format!("{}: {error}", place()))?;
         if !matching.is_whole() {
-            return Err(format!("{}: the answer ends after {count} bytes: {}", place(), show(heard)));
+            return Err(format!("{}: the answer ends after {count} bytes: {}", place(), show(rest)));
         }
-        heard = &heard[count..];
-        asked = &asked[length..];
+        rest = &rest[count..];
+        requests = &requests[length..];
     }
-    if heard.is_empty() { Ok(codes) } else { Err(format!("nobody asked for {}", show(heard))) }
+    if rest.is_empty() { Ok(codes) } else { Err(format!("bytes without a request: {}", show(rest))) }
 }

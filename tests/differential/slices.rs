@@ -1,10 +1,10 @@
-//! Random slices of random files, in every encoding, against the files.
+//! Random slices of random files, in every encoding, compared with the files.
 
 use std::sync::Arc;
 
 use hftpd::wire::Encoding;
 
-use super::requests::{ENCODINGS, Target, compare, converse};
+use super::requests::{ENCODINGS, Target, compare, exchange};
 use crate::sim::model::{Node, Rules, Tree};
 use crate::sim::rng::Rng;
 use crate::support::content::pattern;
@@ -13,7 +13,7 @@ use crate::support::in_parallel;
 use crate::support::settings::Settings;
 use crate::support::test_dir::TestDir;
 
-/// Sizes at which buffers, fragments and lines end, and what lies around them.
+/// Sizes around the ends of buffers, fragments and lines.
 fn size(rng: &mut Rng) -> usize {
     let edge = *rng.pick(&[0, 3, 1024, 4096, 16_384, 32_768, 49_152, 65_536, 131_072, 1 << 20]);
     match rng.below(3) {
@@ -24,7 +24,7 @@ fn size(rng: &mut Rng) -> usize {
 }
 
 #[test]
-fn a_slice_is_those_bytes_of_the_file() {
+fn slices_match_the_file() {
     let dir = TestDir::new();
     let mut rng = Rng::seeded(1);
     let mut tree = Tree::new();
@@ -56,8 +56,8 @@ fn a_slice_is_those_bytes_of_the_file() {
             let raw = if rng.chance(20) { " raw" } else { "" };
             batch += &format!("get_slice {name} {offset} {length}{raw}\r\n");
         }
-        let said = converse(target.address, batch.as_bytes());
-        let codes = compare(batch.as_bytes(), &said, target, &tree)
+        let received = exchange(target.address, batch.as_bytes());
+        let codes = compare(batch.as_bytes(), &received, target, &tree)
             .unwrap_or_else(|error| panic!("job {job} ({:?}): {error}", target.encoding));
         assert_eq!(codes, [0; 25], "job {job}");
     });

@@ -1,7 +1,7 @@
-//! Fuzz targets, on the stable toolchain: what a thousand accidents a second find in an hour.
+//! Fuzz targets on the stable toolchain.
 //!
-//! `cargo test` gives each target a second, `HFTPD_FUZZ_SECONDS=N` gives it so many. Inputs that once failed are kept
-//! in `tests/fuzz/findings` and are tried first. With coverage to guide it, the same targets run under cargo-fuzz:
+//! `cargo test` runs each target for a second, or `HFTPD_FUZZ_SECONDS`. Inputs in `tests/fuzz/findings`, which failed
+//! before, are run first. The same targets run with coverage under cargo-fuzz:
 //! `cargo fuzz run --fuzz-dir tests/fuzz/coverage --sanitizer none requests`.
 
 mod mutation;
@@ -17,10 +17,10 @@ use sim::rng::Rng;
 
 fn seconds() -> Duration {
     let text = std::env::var("HFTPD_FUZZ_SECONDS").unwrap_or_else(|_| "1".to_owned());
-    Duration::from_secs(text.parse().unwrap_or_else(|_| panic!("HFTPD_FUZZ_SECONDS={text} is no number")))
+    Duration::from_secs(text.parse().unwrap_or_else(|_| panic!("HFTPD_FUZZ_SECONDS={text} is not a number")))
 }
 
-/// Inputs that once failed.
+/// Inputs that failed before.
 fn findings(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/findings").join(target);
     let Ok(entries) = std::fs::read_dir(&directory) else { return Vec::new() };
@@ -29,9 +29,9 @@ fn findings(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("a finding"))).collect()
 }
 
-/// Runs a target on what failed once, then on what it began with, changed at random, until the time is up.
-fn fuzz(name: &str, beginnings: &[&[u8]], target: impl Fn(&[u8])) {
-    let mut corpus: Vec<Vec<u8>> = beginnings.iter().map(|&bytes| bytes.to_vec()).collect();
+/// Runs a target on the findings, then on random changes of the seeds, until the time is over.
+fn fuzz(name: &str, seeds: &[&[u8]], target: impl Fn(&[u8])) {
+    let mut corpus: Vec<Vec<u8>> = seeds.iter().map(|&bytes| bytes.to_vec()).collect();
     for (path, input) in findings(name) {
         eprintln!("{}", path.display());
         attempt(name, &input, &target);
@@ -45,10 +45,10 @@ fn fuzz(name: &str, beginnings: &[&[u8]], target: impl Fn(&[u8])) {
         let input = mutation::mutate(&mut rng, &corpus);
         attempt(name, &input, &target);
         count += 1;
-        // A few are kept, so that changes add up.
+        // A few are kept, so that changes accumulate.
         if rng.chance(2) {
             let place = rng.below(corpus.len().max(200));
-            if place < corpus.len() && place >= beginnings.len() {
+            if place < corpus.len() && place >= seeds.len() {
                 corpus[place] = input;
             } else if corpus.len() < 200 {
                 corpus.push(input);
@@ -58,7 +58,7 @@ fn fuzz(name: &str, beginnings: &[&[u8]], target: impl Fn(&[u8])) {
     eprintln!("{name}: {count} inputs");
 }
 
-/// Runs a target, and keeps the input when it fails.
+/// Runs a target, and saves the input if it fails.
 fn attempt(name: &str, input: &[u8], target: &impl Fn(&[u8])) {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| target(input)));
     if let Err(panic) = outcome {

@@ -1,8 +1,8 @@
-//! Changes to inputs.
+//! Random changes of inputs.
 
 use crate::sim::rng::Rng;
 
-/// What is worth putting in: words of the protocol and of the configuration, and the bytes around which things turn.
+/// Insertions: words of the protocol and of the configuration, and special bytes.
 const WORDS: &[&[u8]] = &[
     b"\r\n",
     b"\n",
@@ -59,7 +59,7 @@ const WORDS: &[&[u8]] = &[
     "\u{1f980}".as_bytes(),
 ];
 
-/// One of the inputs, changed in a few places.
+/// One of the inputs with a few changes.
 pub(crate) fn mutate(rng: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
     const LONGEST: usize = 6000;
     let mut input = rng.pick(corpus).clone();

@@ -1,4 +1,4 @@
-//! How a connection ends: by the client's half-close, by `quit`, by a fatal answer, by a client that is gone.
+//! The end of a connection: half-close, `quit`, a fatal error, a client that disconnects.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn started(dir: &TestDir) -> Daemon {
 }
 
 #[test]
-fn after_a_half_close_whole_requests_are_answered_and_the_rest_is_dropped() {
+fn half_close_answers_complete_requests_and_drops_the_rest() {
     let dir = TestDir::of_the_examples();
     let daemon = started(&dir);
     let cases = [
@@ -39,7 +39,7 @@ fn after_a_half_close_whole_requests_are_answered_and_the_rest_is_dropped() {
 }
 
 #[test]
-fn a_large_answer_is_finished_after_a_half_close() {
+fn large_answer_is_completed_after_half_close() {
     const SIZE: usize = 20 << 20;
     let dir = TestDir::new();
     content::write(&dir.root().join("large"), 1, SIZE as u64);
@@ -54,7 +54,7 @@ fn a_large_answer_is_finished_after_a_half_close() {
 }
 
 #[test]
-fn what_follows_quit_is_ignored() {
+fn input_after_quit_is_ignored() {
     let dir = TestDir::of_the_examples();
     let daemon = started(&dir);
     for rest in ["\n\n\n", "\r\n", "get_metadata a10\r\n", "quit\r\nquit\r\n", "\u{0}\u{1}"] {
@@ -66,7 +66,7 @@ fn what_follows_quit_is_ignored() {
 }
 
 #[test]
-fn a_fatal_answer_is_not_lost_however_much_the_client_still_sends() {
+fn final_answer_arrives_while_the_client_still_sends() {
     let dir = TestDir::of_the_examples();
     let daemon = started(&dir);
     let garbage = vec![b'x'; 256 << 10];
@@ -77,12 +77,12 @@ fn a_fatal_answer_is_not_lost_however_much_the_client_still_sends() {
         (b"quit\r\n", "0 OK\r\n"),
     ];
     for (fatal, answer) in cases {
-        // In one write with the fault.
+        // In one write with the fatal request.
         let mut client = daemon.client();
         client.send_if_possible(&[fatal, garbage.as_slice()].concat());
         client.expect(answer);
         client.expect_close();
-        // And when the answer is there already.
+        // After the answer has arrived.
         let mut client = daemon.client();
         client.ask(fatal, answer);
         client.send(&garbage);
@@ -91,7 +91,7 @@ fn a_fatal_answer_is_not_lost_however_much_the_client_still_sends() {
 }
 
 #[test]
-fn clients_that_come_and_go_do_no_harm() {
+fn resets_and_closes_leave_no_connection() {
     let dir = TestDir::of_the_examples();
     content::write(&dir.root().join("large"), 1, 8 << 20);
     let daemon = started(&dir);
@@ -118,7 +118,7 @@ fn clients_that_come_and_go_do_no_harm() {
 }
 
 #[test]
-fn an_answer_to_one_does_not_wait_for_another() {
+fn slow_readers_do_not_delay_others() {
     let dir = TestDir::of_the_examples();
     content::write(&dir.root().join("large"), 1, 64 << 20);
     let daemon = Daemon::start(&dir, &Settings::new(&dir).set("workers", "1"));

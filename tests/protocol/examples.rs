@@ -1,4 +1,4 @@
-//! The examples of hftp(7), each one.
+//! All examples of hftp(7).
 
 use crate::row::{On, Row, closes, open, replay};
 use crate::support::daemon::Daemon;
@@ -37,7 +37,7 @@ const EXAMPLES: &[Row] = &[
 ];
 
 #[test]
-fn the_examples_hold_however_they_arrive() {
+fn examples_of_the_manual_are_accurate() {
     let dir = TestDir::of_the_examples();
     let settings = Settings::new(&dir).listen("fragments").listen("plain").listen("base64");
     replay(&Daemon::start(&dir, &settings), EXAMPLES);

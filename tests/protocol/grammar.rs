@@ -12,7 +12,7 @@ const INVALID: &[u8] = b"201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const NOT_FOUND: &[u8] = b"202 FILE NOT FOUND\r\n";
 const BEYOND: &[u8] = b"203 OFFSET EXCEEDS FILE SIZE\r\n";
 
-/// An LF that no CR precedes is fatal when it arrives, wherever it is.
+/// An LF without a CR is fatal at any position.
 const BAD_ENDS: &[Row] = &[
     closes(b"\n", BAD_EOL),
     closes(b"\n\r\n", BAD_EOL),
@@ -29,7 +29,7 @@ const BAD_ENDS: &[Row] = &[
     closes(b"quit\r\n\n\n\n", b"0 OK\r\n"),
 ];
 
-/// Lines without anything on them.
+/// Empty and blank lines.
 const BLANK_LINES: &[Row] = &[
     closes(b" \r\n", BAD_REQUEST),
     closes(b"     \r\n", BAD_REQUEST),
@@ -43,8 +43,8 @@ const BLANK_LINES: &[Row] = &[
     closes(b"verdura\r\n \r\nhelp\r\n", b"200 NO SUCH COMMAND\r\n101 BAD REQUEST\r\n"),
 ];
 
-/// A CR that no LF follows, NUL, control bytes and bytes from 0x80 up are bytes like others.
-const STRANGE_BYTES: &[Row] = &[
+/// A CR without an LF, NUL, control bytes and bytes from 0x80 are ordinary bytes.
+const CONTROL_BYTES: &[Row] = &[
     open(b"\r\r\n", NO_SUCH_COMMAND),
     open(b"help\r\r\n", NO_SUCH_COMMAND),
     open(b"he\rlp\r\n", NO_SUCH_COMMAND),
@@ -72,7 +72,7 @@ const STRANGE_BYTES: &[Row] = &[
     open(b"get_slice a10 0 1 raw\x00\r\n", INVALID),
 ];
 
-/// Commands are these five, in lower case, and elements are parted by one space and nothing else.
+/// The five commands are in lower case. One space separates elements.
 const COMMANDS: &[Row] = &[
     open(b"HELP\r\n", NO_SUCH_COMMAND),
     open(b"Help\r\n", NO_SUCH_COMMAND),
@@ -121,8 +121,8 @@ const COMMANDS: &[Row] = &[
     open(b"get_slice raw 0 1 a10\r\n", INVALID),
 ];
 
-/// The first fault of a line decides: 101, 200, number of arguments, `raw`, numbers, name, 202, 203, 199.
-const ORDER_OF_FAULTS: &[Row] = &[
+/// The first error of a line decides: 101, 200, number of arguments, `raw`, numbers, name, 202, 203, 199.
+const ORDER_OF_ERRORS: &[Row] = &[
     open(b"verdura \x00 \xff\r\n", NO_SUCH_COMMAND),
     open(b"get_slice a@b x\r\n", INVALID),
     open(b"get_slice missing 0 1 RAW\r\n", INVALID),
@@ -148,7 +148,7 @@ const ORDER_OF_FAULTS: &[Row] = &[
     closes(b"verdura\r\nget_slice noread 9 1\r\n", b"200 NO SUCH COMMAND\r\n199 INTERNAL SERVER ERROR\r\n"),
 ];
 
-/// Answers follow each other in the order of the requests.
+/// Answers follow the order of requests.
 const SEVERAL: &[Row] = &[
     open(
         b"get_metadata a10\r\nget_slice a10 0 2\r\nget_metadata empty\r\n",
@@ -172,31 +172,31 @@ fn replayed(rows: &[Row]) {
 }
 
 #[test]
-fn a_lone_line_feed_is_fatal_at_once() {
+fn lone_line_feed_is_fatal() {
     replayed(BAD_ENDS);
 }
 
 #[test]
-fn a_blank_line_is_fatal() {
+fn blank_line_is_fatal() {
     replayed(BLANK_LINES);
 }
 
 #[test]
-fn strange_bytes_are_not_fatal() {
-    replayed(STRANGE_BYTES);
+fn control_and_8_bit_bytes_are_not_fatal() {
+    replayed(CONTROL_BYTES);
 }
 
 #[test]
-fn commands_and_arguments_are_exact() {
+fn commands_and_arguments_match_exactly() {
     replayed(COMMANDS);
 }
 
 #[test]
-fn the_first_of_several_faults_decides() {
-    replayed(ORDER_OF_FAULTS);
+fn first_of_several_errors_decides() {
+    replayed(ORDER_OF_ERRORS);
 }
 
 #[test]
-fn answers_come_in_the_order_of_the_requests() {
+fn answers_follow_the_order_of_requests() {
     replayed(SEVERAL);
 }

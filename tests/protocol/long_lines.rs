@@ -1,4 +1,4 @@
-//! Lines up to the limit and beyond it, and names of any length.
+//! Lines up to the limit and longer, and names of any length.
 
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
@@ -12,7 +12,7 @@ const NO_SUCH_COMMAND: &str = "200 NO SUCH COMMAND\r\n";
 const INVALID: &str = "201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const NOT_FOUND: &str = "202 FILE NOT FOUND\r\n";
 
-/// A line of so many bytes that begins like this, without an end.
+/// A line of this length with this beginning, without its end.
 fn line(start: &str, length: usize) -> Vec<u8> {
     let mut line = start.as_bytes().to_vec();
     line.resize(length, b'a');
@@ -25,7 +25,7 @@ fn with_end(mut line: Vec<u8>, end: &str) -> Vec<u8> {
 }
 
 #[track_caller]
-fn goes_on(daemon: &Daemon, send: &[u8], answer: &str) {
+fn stays_open(daemon: &Daemon, send: &[u8], answer: &str) {
     let mut client = daemon.client();
     client.ask(send, answer);
     client.expect_alive();
@@ -40,23 +40,23 @@ fn closes(daemon: &Daemon, send: &[u8], answer: &str) {
 }
 
 #[test]
-fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
+fn line_limit_is_exact() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.request-line", "1024"));
 
-    goes_on(&daemon, &with_end(line("", 1024), "\r\n"), NO_SUCH_COMMAND);
-    goes_on(&daemon, &with_end(line("get_metadata ", 1024), "\r\n"), NOT_FOUND);
+    stays_open(&daemon, &with_end(line("", 1024), "\r\n"), NO_SUCH_COMMAND);
+    stays_open(&daemon, &with_end(line("get_metadata ", 1024), "\r\n"), NOT_FOUND);
     closes(&daemon, &with_end(line("", 1025), "\r\n"), TOO_LONG);
     closes(&daemon, &with_end(line("get_metadata ", 1025), "\r\n"), TOO_LONG);
     closes(&daemon, &vec![b' '; 1025], TOO_LONG);
-    // A CR counts once it turns out not to be the line's end.
+    // A CR that no LF follows counts.
     closes(&daemon, &with_end(line("", 1024), "\r\r\n"), TOO_LONG);
     closes(&daemon, &with_end(line("", 1024), "\rx"), TOO_LONG);
-    goes_on(&daemon, &with_end(line("", 1023), "\r\r\n"), NO_SUCH_COMMAND);
+    stays_open(&daemon, &with_end(line("", 1023), "\r\r\n"), NO_SUCH_COMMAND);
 }
 
 #[test]
-fn a_line_that_is_too_long_is_answered_before_it_ends() {
+fn too_long_line_is_answered_before_its_end() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.request-line", "1024"));
     closes(&daemon, &line("", 1025), TOO_LONG);
@@ -69,7 +69,7 @@ fn a_line_that_is_too_long_is_answered_before_it_ends() {
 }
 
 #[test]
-fn whichever_fault_comes_first_decides() {
+fn first_error_of_a_line_decides() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.request-line", "1024"));
     closes(&daemon, &with_end(line("", 1024), "\n"), BAD_EOL);
@@ -79,24 +79,24 @@ fn whichever_fault_comes_first_decides() {
 }
 
 #[test]
-fn the_limit_is_of_a_line_not_of_a_packet() {
+fn limit_applies_to_lines_not_packets() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir).set("limits.request-line", "1024"));
-    goes_on(&daemon, "get_metadata a10\r\n".repeat(300).as_bytes(), &"0 OK\r\n10\r\n".repeat(300));
+    stays_open(&daemon, "get_metadata a10\r\n".repeat(300).as_bytes(), &"0 OK\r\n10\r\n".repeat(300));
     let long = with_end(line("get_metadata ", 1024), "\r\n");
-    goes_on(&daemon, &long.repeat(50), &NOT_FOUND.repeat(50));
+    stays_open(&daemon, &long.repeat(50), &NOT_FOUND.repeat(50));
 }
 
 #[test]
-fn a_limit_of_8_mib_is_the_default() {
+fn default_line_limit_is_8_mib() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir));
-    goes_on(&daemon, &with_end(line("get_metadata ", 8 * MIB), "\r\n"), NOT_FOUND);
+    stays_open(&daemon, &with_end(line("get_metadata ", 8 * MIB), "\r\n"), NOT_FOUND);
     closes(&daemon, &line("get_metadata ", 8 * MIB + 1), TOO_LONG);
 }
 
 #[test]
-fn a_name_may_be_as_long_as_the_file_system_allows() {
+fn names_of_255_bytes_are_served() {
     let dir = TestDir::of_the_examples();
     let longest = "n".repeat(255);
     dir.file(&longest, b"here");
@@ -111,7 +111,7 @@ fn a_name_may_be_as_long_as_the_file_system_allows() {
 }
 
 #[test]
-fn a_name_of_5_mib_is_a_name() {
+fn name_of_5_mib_is_parsed() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let name = "n".repeat(5 * MIB);
@@ -133,7 +133,7 @@ fn a_name_of_5_mib_is_a_name() {
 }
 
 #[test]
-fn any_part_of_a_line_may_be_long() {
+fn every_element_may_be_long() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();

@@ -1,5 +1,5 @@
-//! What goes over the wire, byte for byte, as hftp(7) has it: tables of requests with their answers, replayed whole and
-//! in pieces against the daemon, and what a table cannot say.
+//! hftp(7), byte for byte: tables of requests with their answers, sent whole and in pieces, and tests for long lines, names
+//! and the end of connections.
 
 mod endings;
 mod examples;

@@ -1,4 +1,4 @@
-//! Which names may be asked for, and which are listed.
+//! Names in requests and in listings.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ const INVALID: &str = "201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const NOT_FOUND: &str = "202 FILE NOT FOUND\r\n";
 
 #[test]
-fn a_listing_is_sorted_by_bytes() {
+fn listing_is_sorted_by_bytes() {
     let dir = TestDir::new();
     for name in ["b", "a", "B", "_", "-", "0", "10", "9", "a.b", "a-b", "a_b", "ab", "Z", "zz", "a0"] {
         dir.file(name, b"");
@@ -21,7 +21,7 @@ fn a_listing_is_sorted_by_bytes() {
 }
 
 #[test]
-fn a_listing_of_nothing_is_an_empty_line() {
+fn empty_listing_is_an_empty_line() {
     let dir = TestDir::new();
     let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
@@ -30,7 +30,7 @@ fn a_listing_of_nothing_is_an_empty_line() {
 }
 
 #[test]
-fn portable_names_hold_letters_digits_dot_hyphen_and_underscore() {
+fn portable_names_allow_letters_digits_dot_hyphen_underscore() {
     let dir = TestDir::new();
     let daemon = Daemon::start(&dir, &Settings::new(&dir));
     let mut client = daemon.client();
@@ -42,7 +42,7 @@ fn portable_names_hold_letters_digits_dot_hyphen_and_underscore() {
 }
 
 #[test]
-fn printable_names_hold_every_visible_byte_but_the_slash() {
+fn printable_names_allow_every_visible_byte_except_slash() {
     let dir = TestDir::new();
     let daemon = Daemon::start(&dir, &Settings::new(&dir).set("files.names", "\"printable\""));
     let mut client = daemon.client();
@@ -54,7 +54,7 @@ fn printable_names_hold_every_visible_byte_but_the_slash() {
 }
 
 #[test]
-fn printable_names_are_served_and_listed_when_asked_for() {
+fn printable_names_are_served_and_listed() {
     let dir = TestDir::of_the_examples();
     dir.file("~!\"#$%&'()*+,:;<=>?@[\\]^`{|}", b"twelve bytes");
     let daemon = Daemon::start(&dir, &Settings::new(&dir).set("files.names", "\"printable\""));
@@ -83,7 +83,7 @@ fn hidden_names_are_neither_listed_nor_served() {
 }
 
 #[test]
-fn hidden_names_are_served_when_asked_for() {
+fn hidden_names_are_served_if_configured() {
     let dir = TestDir::of_the_examples();
     dir.file(".hidden", b"secret");
     dir.file("..hidden", b"secret too");

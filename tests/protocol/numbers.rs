@@ -74,7 +74,7 @@ fn numbers_are_digits_and_never_overflow() {
 }
 
 #[test]
-fn base64_lines_are_of_the_length_that_was_set() {
+fn base64_lines_have_the_configured_length() {
     let dir = TestDir::of_the_examples();
     let settings = Settings::new(&dir).listen_base64_line("4").listen_base64_line("9");
     let daemon = Daemon::start(&dir, &settings);

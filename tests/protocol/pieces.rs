@@ -1,4 +1,4 @@
-//! Many requests in one packet, and answers that leave in one piece.
+//! Many requests in one packet, and answers in one packet.
 
 use crate::support::daemon::Daemon;
 use crate::support::settings::Settings;
@@ -6,7 +6,7 @@ use crate::support::test_dir::TestDir;
 use crate::support::{content, in_parallel};
 
 #[test]
-fn a_thousand_requests_in_one_write_are_answered_in_order() {
+fn thousand_pipelined_requests_are_answered_in_order() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir).listen("fragments").listen("plain").listen("base64"));
     let (mut requests, mut answers) = (String::new(), String::new());
@@ -36,7 +36,7 @@ fn a_thousand_requests_in_one_write_are_answered_in_order() {
 }
 
 #[test]
-fn a_short_answer_leaves_in_one_piece() {
+fn small_answer_arrives_in_one_read() {
     let dir = TestDir::of_the_examples();
     let body = content::pattern(1, 0, 1000);
     dir.file("body", &body);
@@ -66,7 +66,7 @@ fn a_short_answer_leaves_in_one_piece() {
 }
 
 #[test]
-fn a_fatal_answer_leaves_in_one_piece_too() {
+fn final_answer_arrives_in_one_read() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir));
     for (request, answer) in [("\r\n", "101 BAD REQUEST\r\n"), ("\n", "100 BAD EOL\r\n"), ("quit\r\n", "0 OK\r\n")] {

@@ -1,4 +1,4 @@
-//! A row of a table of the protocol, and how it is put to the daemon.
+//! A row of a protocol table, and its replay against the daemon.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use crate::support::daemon::Daemon;
 use crate::support::diag::Diag;
 use crate::support::{in_parallel, show};
 
-/// On which listener a row holds.
+/// The listeners of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum On {
     Every,
@@ -16,10 +16,10 @@ pub(crate) enum On {
     Base64,
 }
 
-/// The place of each listener in the configuration that the rows are replayed against.
+/// The listeners of the daemon, in the order of its configuration.
 const LISTENERS: [On; 3] = [On::Fragments, On::Plain, On::Base64];
 
-/// What is sent, what comes back, and whether the connection is then closed.
+/// A request, its answer, and whether the daemon then closes the connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
     on: On,
@@ -28,12 +28,12 @@ pub(crate) struct Row {
     closes: bool,
 }
 
-/// A row after which the connection goes on.
+/// A row after which the connection stays open.
 pub(crate) const fn open(send: &'static [u8], answer: &'static [u8]) -> Row {
     Row { on: On::Every, send, answer, closes: false }
 }
 
-/// A row that ends with the close.
+/// A row after which the daemon closes the connection.
 pub(crate) const fn closes(send: &'static [u8], answer: &'static [u8]) -> Row {
     Row { on: On::Every, send, answer, closes: true }
 }
@@ -44,7 +44,7 @@ impl Row {
     }
 }
 
-/// How a request is cut.
+/// How a request is divided.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
     Whole,
@@ -59,8 +59,8 @@ struct Job<'a> {
     cut: Cut,
 }
 
-/// Replays each row whole on each listener where it holds, and on one of them byte by byte and cut in two at every
-/// place. Between the pieces it waits until the daemon has read what there is.
+/// Replays each row whole on each of its listeners; on one of them also byte by byte, and in two pieces divided at every
+/// offset. Waits between the pieces until the daemon has read the previous one.
 pub(crate) fn replay(daemon: &Daemon, rows: &[Row]) {
     let mut jobs = Vec::new();
     for row in rows {
@@ -76,7 +76,7 @@ pub(crate) fn replay(daemon: &Daemon, rows: &[Row]) {
 
 impl Job<'_> {
     fn run(&self) {
-        let _told = Told(self);
+        let _printer = PrintOnPanic(self);
         let mut client = Client::connect(self.address);
         for piece in self.pieces() {
             client.send_if_possible(piece);
@@ -102,14 +102,14 @@ impl Job<'_> {
     }
 }
 
-/// Says which row it was when one fails.
-struct Told<'a>(&'a Job<'a>);
+/// Prints the row if it fails.
+struct PrintOnPanic<'a>(&'a Job<'a>);
 
-impl Drop for Told<'_> {
+impl Drop for PrintOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let Job { row, listener, cut, .. } = self.0;
-            eprintln!("this was {} to the {listener:?} listener, {cut:?}", show(row.send));
+            eprintln!("row {} on the {listener:?} listener, {cut:?}", show(row.send));
         }
     }
 }

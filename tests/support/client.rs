@@ -1,4 +1,4 @@
-//! A client that sends bytes and wants bytes.
+//! A client that sends bytes and expects bytes.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -38,7 +38,7 @@ impl Client {
         Client::from_stream(socket.into())
     }
 
-    /// Connects with a receive buffer so small that a large answer fills it at once.
+    /// Connects with a small receive buffer, which a large answer fills at once.
     #[track_caller]
     pub(crate) fn connect_narrow(address: SocketAddr) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -68,12 +68,12 @@ impl Client {
         self.stream().write_all(bytes).unwrap_or_else(|error| panic!("sending {}: {error}", show(bytes)));
     }
 
-    /// Sends what the daemon may no longer want to hear.
+    /// Sends bytes; the daemon may have closed the connection.
     pub(crate) fn send_if_possible(&mut self, bytes: &[u8]) {
         let _ = self.stream().write_all(bytes);
     }
 
-    /// Sends as much as the daemon and the kernel take now.
+    /// Sends as many bytes as the kernel accepts without waiting.
     pub(crate) fn send_what_fits(&mut self, mut bytes: &[u8]) {
         self.stream().set_nonblocking(true).expect("O_NONBLOCK");
         while let Ok(count @ 1..) = self.stream().write(bytes) {
@@ -82,7 +82,7 @@ impl Client {
         self.stream().set_nonblocking(false).expect("O_NONBLOCK");
     }
 
-    /// Shuts the write side.
+    /// Shuts down the write side.
     pub(crate) fn finish(&mut self) {
         let _ = self.stream().shutdown(Shutdown::Write);
     }
@@ -92,7 +92,7 @@ impl Client {
         SockRef::from(self.stream()).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
 
-    /// Reads exactly these bytes; at the first that differs it shows what came.
+    /// Reads exactly these bytes. Panics at the first difference, with the bytes received.
     #[track_caller]
     pub(crate) fn expect(&mut self, wanted: impl AsRef<[u8]>) {
         let wanted = wanted.as_ref();
@@ -172,7 +172,7 @@ impl Client {
         names
     }
 
-    /// Everything until the daemon closes; a reset is a failure.
+    /// All bytes until the daemon closes. A reset is a failure.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -182,20 +182,20 @@ impl Client {
         bytes
     }
 
-    /// Nothing more comes but the close.
+    /// The daemon closes without further bytes.
     #[track_caller]
     pub(crate) fn expect_close(&mut self) {
         let rest = self.rest();
         assert!(rest.is_empty(), "wanted the close, got {}", show(&rest));
     }
 
-    /// The connection goes on, and nothing is left over from before.
+    /// The connection continues, without bytes of earlier answers.
     #[track_caller]
     pub(crate) fn expect_alive(&mut self) {
         self.ask(PROBE, PROBE_ANSWER);
     }
 
-    /// Reads what is there until the connection ends in whatever way, and says how much that was.
+    /// Reads until the connection is closed or reset. Returns the number of bytes.
     pub(crate) fn drain(&mut self) -> u64 {
         let mut total = 0;
         loop {
@@ -214,7 +214,7 @@ impl Client {
         }
     }
 
-    /// What a single read brings.
+    /// The bytes of a single read.
     #[track_caller]
     pub(crate) fn one_read(&mut self) -> Vec<u8> {
         assert!(self.reader.buffer().is_empty(), "left over: {}", show(self.reader.buffer()));
@@ -224,7 +224,7 @@ impl Client {
         bytes
     }
 
-    /// Asks for a slice and reads the answer.
+    /// Requests a slice and reads the answer.
     pub(crate) fn slice(&mut self, encoding: Encoding, name: &str, offset: u64, size: u64) -> Result<Vec<u8>, Fault> {
         let mut bytes = Vec::new();
         self.send(slice_request(encoding, name, offset, size));
@@ -237,21 +237,21 @@ impl Client {
         read_slice(encoding, &mut self.reader, size, sink)
     }
 
-    /// What is still to come, for a decoder.
+    /// The reader of further bytes.
     pub(crate) fn into_reader(self) -> BufReader<TcpStream> {
         self.reader
     }
 
-    /// Asks for the size of a file; the first line if it is not 0 OK.
+    /// Requests the size of a file.
     pub(crate) fn size(&mut self, name: &str) -> Result<u64, Fault> {
         self.send(format!("get_metadata {name}\r\n"));
         let request = Request::GetMetadata { name: name.as_bytes() };
-        let mut told = None;
+        let mut found = None;
         decode::answer(&mut self.reader, AnswerReader::new(request, Encoding::Plain), &mut |event| {
             if let Event::Size(size) = event {
-                told = Some(size);
+                found = Some(size);
             }
         })?;
-        told.ok_or_else(|| Fault::Wrong("an answer without a size".to_owned()))
+        found.ok_or_else(|| Fault::Wrong("an answer without a size".to_owned()))
     }
 }

@@ -1,4 +1,4 @@
-//! File contents that tell by every byte which file and which place they come from.
+//! File contents that depend on the file's seed and the offset.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -19,7 +19,7 @@ pub(crate) fn pattern(seed: u64, offset: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Writes the file `seed` with so many bytes and returns their SHA-256.
+/// Writes the first `size` bytes of the file `seed` and returns their SHA-256.
 pub(crate) fn write(path: &Path, seed: u64, size: u64) -> String {
     const STEP: u64 = 1 << 20;
     let mut file = BufWriter::new(File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
@@ -41,7 +41,7 @@ pub(crate) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Compares bytes as they come with the file `seed`.
+/// Compares bytes with the file `seed` as they arrive.
 pub(crate) struct Checker {
     seed: u64,
     pub(crate) offset: u64,

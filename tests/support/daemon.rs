@@ -19,7 +19,7 @@ use super::settings::Settings;
 use super::test_dir::{TestDir, set_mode};
 use super::{LONG, eventually};
 
-/// A daemon that serves. Dropped, it is killed; dropped by a failing test, it says what there is to know.
+/// A daemon that serves. Killed when dropped. In a failing test its configuration, messages and log are printed.
 pub(crate) struct Daemon {
     child: Child,
     config: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Daemon {
     stderr_thread: Option<JoinHandle<()>>,
     notify: Arc<Lines>,
     notify_socket: PathBuf,
-    /// The test has seen it end, so that is no surprise.
+    /// The test has waited for its exit.
     ended: bool,
 }
 
@@ -109,14 +109,14 @@ impl Daemon {
         kill_process(pid, signal).unwrap_or_else(|error| panic!("signal to {pid:?}: {error}"));
     }
 
-    /// Writes the configuration and runs `hftpd reload`. When that succeeds, the listeners are those it now has.
+    /// Writes the configuration and runs `hftpd reload`. If it succeeds, the listeners are updated.
     #[track_caller]
     pub(crate) fn reload(&mut self, settings: &Settings) -> Finished {
         settings.write(&self.config);
         self.reload_command()
     }
 
-    /// Runs `hftpd reload` on whatever the configuration file now holds.
+    /// Runs `hftpd reload` with the configuration file as it is.
     #[track_caller]
     pub(crate) fn reload_command(&mut self) -> Finished {
         let mark = self.notify.count();
@@ -128,7 +128,7 @@ impl Daemon {
         finished
     }
 
-    /// Sends SIGHUP and waits until the daemon is through with it, whatever came of it.
+    /// Sends SIGHUP and waits until the reload has succeeded or failed.
     #[track_caller]
     pub(crate) fn hang_up(&mut self) {
         let mark = self.notify.count();
@@ -137,7 +137,7 @@ impl Daemon {
         self.wait_ready(reloading);
     }
 
-    /// Sends SIGTERM and waits until the daemon has understood.
+    /// Sends SIGTERM and waits until the daemon reports STOPPING=1.
     #[track_caller]
     pub(crate) fn drain(&self) {
         let mark = self.notify.count();
@@ -159,7 +159,7 @@ impl Daemon {
         status.unwrap_or_else(|| panic!("the daemon has not ended within {LONG:?}"))
     }
 
-    /// Whether it runs still.
+    /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("waitpid").is_none()
     }
@@ -172,7 +172,7 @@ impl Daemon {
             .unwrap_or_else(|error| panic!("status --json is not JSON ({error}):\n{}", finished.stdout))
     }
 
-    /// Waits until the status says so.
+    /// Waits until the status satisfies a condition.
     #[track_caller]
     pub(crate) fn wait_status(&self, what: &str, holds: impl Fn(&Value) -> bool) {
         eventually(what, || {
@@ -181,30 +181,30 @@ impl Daemon {
         });
     }
 
-    /// Waits for so many connections in this state (`total` is all of them).
+    /// Waits for this number of connections in this state (`total` for all states).
     #[track_caller]
     pub(crate) fn wait_connections(&self, state: &str, count: u64) {
         self.wait_status(&format!("{count} connections {state}"), |status| status["connections"][state] == count);
     }
 
-    /// A mark in standard error, for `wait_stderr`.
+    /// The current position in standard error, for `wait_stderr`.
     pub(crate) fn stderr_mark(&self) -> usize {
         self.stderr.count()
     }
 
-    /// What it has said on standard error so far.
+    /// The lines of standard error so far.
     pub(crate) fn stderr_lines(&self) -> Vec<String> {
         self.stderr.snapshot()
     }
 
-    /// Waits for a line of standard error, from the mark on, that holds this text.
+    /// Waits for a line of standard error, after the mark, that contains this text.
     #[track_caller]
     pub(crate) fn wait_stderr(&self, mark: usize, text: &str) -> String {
         let found = self.stderr.wait(mark, LONG, |line| line.contains(text));
         found.unwrap_or_else(|| panic!("no line on standard error with {text:?}")).1
     }
 
-    /// Waits for a message to the service manager and returns the place after it.
+    /// Waits for a message to the service manager and returns the index after it.
     #[track_caller]
     fn wait_message(&self, mark: usize, wanted: &str) -> usize {
         let found = self.notify.wait(mark, LONG, |message| message.lines().any(|line| line == wanted));
@@ -230,7 +230,7 @@ impl Daemon {
         };
         match listeners_of(&message) {
             Some(listeners) => self.listeners = listeners,
-            // After a reload that failed the status may say so instead, and nothing has changed.
+            // After a failed reload the status reports the failure, and the listeners are unchanged.
             None => assert!(!self.listeners.is_empty(), "no listeners in {message:?}"),
         }
     }
@@ -256,7 +256,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let surprise = !self.ended && self.child.try_wait().is_ok_and(|status| status.is_some());
+        let unexpected = !self.ended && self.child.try_wait().is_ok_and(|status| status.is_some());
         let status = self.child.try_wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -269,9 +269,9 @@ impl Drop for Daemon {
         let panicked = self.stderr.wait(0, Duration::ZERO, |line| line.contains("panicked at"));
         if std::thread::panicking() {
             self.dump();
-        } else if surprise || panicked.is_some() {
+        } else if unexpected || panicked.is_some() {
             self.dump();
-            panic!("the daemon ended by itself ({status:?}) or panicked ({panicked:?})");
+            panic!("the daemon exited ({status:?}) or panicked ({panicked:?})");
         }
     }
 }
@@ -299,7 +299,7 @@ fn listeners_of(message: &str) -> Option<Vec<(SocketAddr, String)>> {
         .collect()
 }
 
-/// Starts what should not start: `hftpd [ARGUMENT...]` in the site's directory, which must end by itself.
+/// Runs `hftpd [ARGUMENT...]` in the directory. The start must fail.
 #[track_caller]
 pub(crate) fn refused(dir: &TestDir, arguments: &[&str]) -> Finished {
     run(run::hftpd().args(arguments).current_dir(dir.path()))
@@ -312,7 +312,7 @@ pub(crate) fn refused_config(dir: &TestDir, settings: &Settings) -> Finished {
     refused_file(&dir.config())
 }
 
-/// The same with a configuration that is already there, or is not.
+/// The same with this configuration file, which may be missing.
 #[track_caller]
 pub(crate) fn refused_file(config: &Path) -> Finished {
     run(&mut hftpd_with(&[], config))

@@ -1,5 +1,4 @@
-//! How much of what a client sent the daemon has not read yet: asked of the kernel through sock_diag(7), for one
-//! connection, by its two addresses.
+//! The size of a receive queue of the daemon, by sock_diag(7).
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -11,7 +10,7 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 const STATE_LISTEN: u8 = 10;
 
-/// Asks about connections of the daemon.
+/// A netlink socket for queries.
 pub(crate) struct Diag {
     netlink: Option<Socket>,
 }
@@ -23,8 +22,8 @@ impl Diag {
         Diag { netlink: Socket::new(family, Type::from(libc::SOCK_DGRAM), Some(protocol)).ok() }
     }
 
-    /// Waits until the daemon has read everything that was sent to it over this connection, or is through with it.
-    /// Gives up after a second: a daemon that is sending an answer reads nothing.
+    /// Waits until the daemon has read all bytes of this connection, or has closed it. Returns after a second at the
+    /// latest: the daemon reads nothing while it sends an answer.
     pub(crate) fn wait_until_read(&self, daemon: SocketAddr, client: SocketAddr) {
         let start = Instant::now();
         while self.unread(daemon, client).is_some_and(|bytes| bytes > 0) && start.elapsed() < Duration::from_secs(1) {
@@ -32,7 +31,7 @@ impl Diag {
         }
     }
 
-    /// Bytes in the daemon's receive queue; none if there is no such connection or the kernel does not tell.
+    /// Bytes in the daemon's receive queue. None if the connection does not exist or the query fails.
     pub(crate) fn unread(&self, daemon: SocketAddr, client: SocketAddr) -> Option<u32> {
         let (SocketAddr::V4(daemon), SocketAddr::V4(client)) = (daemon, client) else { return None };
         let mut netlink = self.netlink.as_ref()?;
@@ -50,7 +49,7 @@ impl Diag {
     }
 }
 
-/// A header, then struct inet_diag_req_v2 for exactly this connection as the daemon's end sees it.
+/// A header and struct inet_diag_req_v2 for the daemon's end of this connection.
 fn request(daemon: SocketAddrV4, client: SocketAddrV4) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(72);
     bytes.extend(72_u32.to_ne_bytes());

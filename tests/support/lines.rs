@@ -15,7 +15,7 @@ impl Lines {
         self.changed.notify_all();
     }
 
-    /// How many there are: the mark from which to wait for what comes next.
+    /// The number of texts: the mark for [`Lines::wait`].
     pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }
@@ -24,7 +24,7 @@ impl Lines {
         self.lock().clone()
     }
 
-    /// The first text from `mark` on that `wanted` accepts, and its place. Waits no longer than `patience`.
+    /// The first text after `mark` that `wanted` accepts, and its index. Waits at most for `patience`.
     pub(crate) fn wait(
         &self,
         mark: usize,

@@ -1,5 +1,4 @@
-//! What the black-box tests share: a directory to publish, the daemon that publishes it, and a client that speaks bytes
-//! and reads answers as clients do.
+//! Shared by the black-box tests: a temporary directory, the daemon, and a client that sends and expects bytes.
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part of this module")]
 
@@ -31,21 +30,21 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How long anything may take before it counts as never. No test waits this long unless it fails.
+/// The timeout of every wait. Only a failing test waits this long.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// Whether the tests run as root, and the daemon therefore takes on another user.
+/// Whether the tests run as root. The daemon then changes to another user.
 pub(crate) fn am_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says that a test cannot be made here. Under CI nothing may be left out.
+/// Reports that a test cannot run here. With `CI=true` this is a failure.
 pub(crate) fn skipped(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "this must run in CI: {why}");
     eprintln!("SKIPPED: {why}");
 }
 
-/// Lets this process have so many files open; the daemon inherits it. False where that is not allowed.
+/// Raises the limit of open files, which the daemon inherits. False if that is not permitted.
 pub(crate) fn allow_open_files(count: u64) -> bool {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= count) {
@@ -54,7 +53,7 @@ pub(crate) fn allow_open_files(count: u64) -> bool {
     setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum }).is_ok()
 }
 
-/// Bytes as a person can read them, the middle left out when there are many.
+/// Bytes in readable form, abbreviated in the middle.
 pub(crate) fn show(bytes: &[u8]) -> String {
     const ENDS: usize = 300;
     if bytes.len() <= 2 * ENDS + 20 {
@@ -64,8 +63,8 @@ pub(crate) fn show(bytes: &[u8]) -> String {
     format!("\"{}\" [...] \"{}\" ({} bytes)", head.escape_ascii(), tail.escape_ascii(), bytes.len())
 }
 
-/// A loopback address that no other test uses, for where a port has to be known before the daemon starts. The port is
-/// below those that the kernel hands out.
+/// A loopback address that no other test uses, with a port below the ephemeral ports. For tests that need the port before
+/// the daemon starts.
 pub(crate) fn own_address() -> SocketAddr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let pid = std::process::id();
@@ -75,7 +74,7 @@ pub(crate) fn own_address() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 64 + high, low, last)), 20_000)
 }
 
-/// Asks again and again until the answer is yes; `describe` tells what was seen last when it never is.
+/// Polls a condition until it holds. On a timeout, prints the last error.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
     let start = Instant::now();
@@ -97,7 +96,7 @@ pub(crate) fn eventually_refused(address: SocketAddr) {
     });
 }
 
-/// Does the jobs in so many threads at a time; after the first panic no more are begun, and the test fails.
+/// Does the jobs in this number of threads. After a panic no more jobs begin, and the test fails.
 pub(crate) fn in_parallel<J: Send + Sync>(threads: usize, jobs: &[J], work: impl Fn(&J) + Sync) {
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
@@ -117,7 +116,7 @@ pub(crate) fn in_parallel<J: Send + Sync>(threads: usize, jobs: &[J], work: impl
     });
 }
 
-/// Sets the flag when it goes out of scope, also by a panic.
+/// Sets the flag when dropped, also during a panic.
 struct SetOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
@@ -126,7 +125,7 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// Does something in other threads for as long as `work` takes, and no longer though `work` should panic.
+/// Repeats `background` in other threads until `work` returns or panics.
 pub(crate) fn meanwhile<T>(threads: usize, background: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

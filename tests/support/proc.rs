@@ -1,4 +1,4 @@
-//! What the kernel says of a process.
+//! Reads /proc.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,18 +12,18 @@ pub(crate) fn status_line(process: &str, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name} in {path}:\n{text}")).trim().to_owned()
 }
 
-/// The most memory that the process ever held, in KiB.
+/// The peak of the resident memory, in KiB.
 pub(crate) fn peak_kib(pid: u32) -> u64 {
     kib(&status_line(&pid.to_string(), "VmHWM"))
 }
 
-/// Lowers the peak to what is held now, where the kernel lets us.
+/// Resets the peak to the current value, if permitted.
 pub(crate) fn reset_peak(pid: u32) {
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
-/// The memory that the process has asked for and holds, in KiB, exact where VmRSS is not. Pages of its binary are not
-/// among it: whether they are its own depends on who else runs the same binary.
+/// The anonymous memory of the process, in KiB: exact, unlike VmRSS, and without pages of the binary, which other processes
+/// may share.
 #[track_caller]
 pub(crate) fn anonymous_kib(pid: u32) -> u64 {
     let path = format!("/proc/{pid}/smaps_rollup");
@@ -31,14 +31,13 @@ pub(crate) fn anonymous_kib(pid: u32) -> u64 {
     text.lines().find_map(|line| line.strip_prefix("Anonymous:")).map(kib).expect("a line for it")
 }
 
-/// `/proc` names of all threads of a process, the main one among them.
+/// Paths in `/proc` of all threads of a process.
 pub(crate) fn threads(pid: u32) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the threads of the daemon");
     tasks.map(|entry| format!("{pid}/task/{}", entry.expect("a thread").file_name().to_string_lossy())).collect()
 }
 
-/// Whether the process is there and has not ended. The first thread may have: what the process holds, the others hold
-/// until they have too.
+/// Whether a thread of the process still runs. The first thread may have ended.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
     threads.flatten().any(|thread| {
@@ -47,7 +46,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     })
 }
 
-/// Whether a thread sleeps in the kernel; `thread` is what `/proc/thread-self` said in it.
+/// Whether a thread sleeps; `thread` is the target of its `/proc/thread-self`.
 pub(crate) fn is_asleep(thread: &std::path::Path) -> bool {
     let stat = fs::read_to_string(PathBuf::from("/proc").join(thread).join("stat")).unwrap_or_default();
     state(&stat) == Some('S')

@@ -1,4 +1,4 @@
-//! Commands that come to an end by themselves.
+//! Commands that exit by themselves.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::LONG;
 
-/// What a command did.
+/// The result of a command.
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -17,7 +17,7 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    /// Both streams, for texts that may be on either.
+    /// Standard output and standard error.
     pub(crate) fn output(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
@@ -35,16 +35,16 @@ impl Finished {
         self
     }
 
-    /// Checks that what was printed holds this text.
+    /// Checks that the output contains this text.
     #[track_caller]
     pub(crate) fn expect_says(self, text: &str) -> Finished {
-        let said = self.output();
-        assert!(said.contains(text), "{} should have said {text:?}; it said:\n{said}", self.what);
+        let output = self.output();
+        assert!(output.contains(text), "no {text:?} in the output of {}:\n{output}", self.what);
         self
     }
 }
 
-/// The daemon's binary in an environment of the test's own.
+/// The daemon's binary, without the variables of a service manager.
 pub(crate) fn hftpd() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hftpd"));
     for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"] {
@@ -60,7 +60,7 @@ pub(crate) fn hftpd_with(words: &[&str], config: &Path) -> Command {
     command
 }
 
-/// Runs a command to its end. Its output goes to files, so that a child it leaves behind cannot hold the test up.
+/// Runs a command to its end. Its output goes to files, so that a child process that still runs does not delay the test.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> Finished {
     let what = format!("{command:?}");
@@ -81,7 +81,7 @@ pub(crate) fn run(command: &mut Command) -> Finished {
     Finished { code: status.code(), stdout, stderr, what }
 }
 
-/// Waits for a child, but not for ever.
+/// Waits for a child process, with a timeout.
 pub(crate) fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let start = Instant::now();
     loop {

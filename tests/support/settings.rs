@@ -1,4 +1,4 @@
-//! A configuration file, put together key by key.
+//! Builds a configuration file.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,15 +7,15 @@ use super::test_dir::{TestDir, nobody_group};
 
 #[derive(Clone)]
 pub(crate) struct Settings {
-    /// Dotted key and TOML value, in the order in which they were first set.
+    /// Dotted keys and TOML values, in the order of their first setting.
     values: Vec<(String, String)>,
     /// The lines of each `[[listen]]`.
     listen: Vec<String>,
 }
 
 impl Settings {
-    /// The root and the control socket of the site, nobody as the user, and nothing else but defaults. Unless a
-    /// listener is asked for there is one on any free port of the loopback address.
+    /// The root and control socket of the directory, the user nobody, and defaults. Without a call of `listen`, one listener
+    /// on a free port of the loopback address.
     pub(crate) fn new(dir: &TestDir) -> Settings {
         Settings { values: Vec::new(), listen: Vec::new() }
             .root(&dir.root())
@@ -28,7 +28,7 @@ impl Settings {
         self.set("root", &quoted(&root.to_string_lossy()))
     }
 
-    /// Sets `key` or `table.key` to a value written as in the file.
+    /// Sets `key` or `table.key` to a TOML value.
     pub(crate) fn set(mut self, key: &str, value: &str) -> Settings {
         match self.values.iter_mut().find(|(known, _)| known == key) {
             Some((_, old)) => value.clone_into(old),
@@ -37,7 +37,7 @@ impl Settings {
         self
     }
 
-    /// One more listener on any free port.
+    /// Adds a listener on a free port.
     pub(crate) fn listen(self, encoding: &str) -> Settings {
         self.listen_on("127.0.0.1:0", encoding)
     }
@@ -48,7 +48,7 @@ impl Settings {
         self
     }
 
-    /// One more listener on any free port, of base64 in lines.
+    /// Adds a listener on a free port, with base64 in lines.
     pub(crate) fn listen_base64_line(self, line: &str) -> Settings {
         self.listen_base64_line_on("127.0.0.1:0", line)
     }
@@ -64,7 +64,7 @@ impl Settings {
         self
     }
 
-    /// A listener each of fragments, plain, base64 and base64 in lines of 48 KiB, in this order.
+    /// Adds listeners with fragments, plain, base64 and base64 in lines of 48 KiB, in this order.
     pub(crate) fn listen_all(self) -> Settings {
         self.listen("fragments").listen("plain").listen("base64").listen_base64_line("\"48 KiB\"")
     }
@@ -97,7 +97,7 @@ impl Settings {
     }
 }
 
-/// A TOML string. The texts are paths and names without anything strange in them.
+/// A TOML string. Only for paths and names without special characters.
 pub(crate) fn quoted(text: &str) -> String {
     format!("{text:?}")
 }

@@ -1,10 +1,10 @@
-"""A file system that hangs when it is told to: slowfs.py MOUNTPOINT CONTROL
+"""A file system that hangs on request: slowfs.py MOUNTPOINT CONTROL
 
-There are fast, slow and eio, of 4 MiB each, and whatever else begins with slow; and link, which leads to the directory
-target beside CONTROL. While CONTROL holds a file of this name,
-    everything  hangs whatever is asked
-    lookups     hangs every look-up of a name that begins with slow
-    reads       hangs every read of one
+The files fast, slow, slow... and eio have 4 MiB each. The link leads to the directory target next to CONTROL. While
+CONTROL contains a file of this name,
+    everything  every operation hangs
+    lookups     look-ups of names that begin with slow hang
+    reads       reads of these files hang
 Reads of eio fail from 1 MiB on.
 """
 

@@ -1,4 +1,4 @@
-//! A directory that hangs when it is told to (`slowfs.py`).
+//! A FUSE file system that hangs on request (`slowfs.py`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::test_dir::{put, set_mode};
 use super::{am_root, eventually, skipped};
 
-/// The size of each of its files, and their contents.
+/// The size of each file, and the value of its bytes.
 pub(crate) const SIZE: usize = 4 << 20;
 pub(crate) const BYTE: u8 = b'z';
 
@@ -33,12 +33,12 @@ pub(crate) enum Hang {
     Reads,
 }
 
-/// It hangs until this is dropped. To be made after the daemon, so that it goes first: a process that waits for the
-/// file system cannot always be killed.
+/// The file system hangs until this is dropped. Create it after the daemon, so that it is dropped first: a process that
+/// waits for the file system cannot always be killed.
 pub(crate) struct Hanging(PathBuf);
 
 impl SlowFs {
-    /// Mounts it somewhere. Nothing where it cannot be had; that is said then, and is a failure under CI.
+    /// Mounts it on a temporary directory. None, with a message, if FUSE is not available.
     #[track_caller]
     pub(crate) fn mount() -> Option<SlowFs> {
         SlowFs::mount_at(None)

@@ -1,4 +1,4 @@
-//! Answers, as a client reads them: what the server's own code writes, and what a hostile one may.
+//! Answers read by a client: from the server's code, and from a hostile server.
 
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::sim::rng::Rng;
 use crate::sim::socket::{FaultRates, Socket};
 use crate::sim::world::{Store, World};
 
-/// Where fuzzing [`answers`] begins.
+/// The seeds of [`answers`].
 pub(crate) const ANSWERS: &[&[u8]] = &[
     b"\x00\x02\x050 OK\r\n4 3456\r\n6 789012\r\n0 \r\n",
     b"\x01\x02\x040 OK\r\n3456\r\n",
@@ -33,21 +33,21 @@ pub(crate) const ANSWERS: &[&[u8]] = &[
 
 const SIZES: [u64; 8] = [0, 1, 3, 4, 10, 1000, 1 << 40, u64::MAX];
 
-/// What was read of an answer.
+/// The events of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Heard {
+struct Decoded {
     status: Option<(u16, Vec<u8>)>,
     size: Option<u64>,
     names: Vec<Vec<u8>>,
     bytes: Vec<u8>,
-    /// How many bytes the answer has, and whether the server closes then.
+    /// The length of the answer, and whether the server then closes.
     end: Option<(usize, bool)>,
     malformed: Option<Malformed>,
 }
 
-/// Reads an answer in one piece and in many, which must make no difference. The first byte chooses the encoding, and
-/// whether the rest is an answer (after what was asked: a byte, and its size: a byte) or chance, by which a request is
-/// made that the server answers; that answer has to be right, and then is damaged.
+/// Reads an answer in one piece and in many, with the same result. The first byte selects the encoding and the kind of
+/// input: an answer, after a byte for the request and a byte for its size, or random choices for a request that the
+/// server answers. That answer must be valid, and is then read again with random changes.
 pub(crate) fn answers(input: &[u8]) {
     let [flags, kind, rest @ ..] = input else { return };
     let place = usize::from(flags & 3);
@@ -63,25 +63,27 @@ pub(crate) fn answers(input: &[u8]) {
             _ => Request::Quit,
         };
         let most = usize::try_from(size).unwrap_or(usize::MAX);
-        hear(request, ENCODINGS[place], stream, most, &mut Rng::from_bytes(stream));
+        decode(request, ENCODINGS[place], stream, most, &mut Rng::from_bytes(stream));
     } else {
         thread_local! {
             static STORE: OnceCell<Store> = const { OnceCell::new() };
         }
-        STORE.with(|store| ask(place, store.get_or_init(|| Store::new(None)), &mut Rng::from_bytes(&input[1..])));
+        STORE.with(|store| {
+            check_server(place, store.get_or_init(|| Store::new(None)), &mut Rng::from_bytes(&input[1..]))
+        });
     }
 }
 
 const ENCODINGS: [Encoding; 4] =
     [Encoding::Fragments, Encoding::Plain, Encoding::Base64 { line: 0 }, Encoding::Base64 { line: 999 }];
 
-/// Has the server answer a request, and reads the answer: as it is, and with a few bytes changed.
-fn ask(place: usize, store: &Store, rng: &mut Rng) {
+/// Reads the server's answer to a random request: unchanged, and with a few bytes changed.
+fn check_server(place: usize, store: &Store, rng: &mut Rng) {
     let rules = store.rules();
     let script = store.catalogue.request(rng, 10);
     let Some((line, _)) = first_line(&script, rules.request_line) else { return };
-    let asked = parse_request(line, &rules);
-    let (request, most) = match &asked {
+    let wanted_request = parse_request(line, &rules);
+    let (request, most) = match &wanted_request {
         Ok(model::Request::Slice { size, .. }) if *size > 200_000 => return,
         Ok(model::Request::Slice { name, size, raw, .. }) => {
             let size = usize::try_from(*size).expect("a small size");
@@ -95,14 +97,14 @@ fn ask(place: usize, store: &Store, rng: &mut Rng) {
     let world = World::new(store, rules);
     let tree = world.now().tree.clone().expect("the root is there");
     let mut written = serve(world, &script, ENCODINGS[place]);
-    let wanted = Answer::to(asked.clone(), &rules, Some(&tree), ENCODINGS[place]);
-    let mut heard = hear(request, ENCODINGS[place], &written, most, rng);
+    let wanted = Answer::to(wanted_request.clone(), &rules, Some(&tree), ENCODINGS[place]);
+    let mut decoded = decode(request, ENCODINGS[place], &written, most, rng);
     let what = || format!("{} answered with {}", script.escape_ascii(), written.escape_ascii());
-    assert_eq!(heard.malformed, None, "{}", what());
-    assert_eq!(heard.status.take().map(|(code, _)| code), Some(wanted.code), "{}", what());
-    assert_eq!(heard.end.map(|(_, closes)| closes), Some(wanted.last), "{}", what());
+    assert_eq!(decoded.malformed, None, "{}", what());
+    assert_eq!(decoded.status.take().map(|(code, _)| code), Some(wanted.code), "{}", what());
+    assert_eq!(decoded.end.map(|(_, closes)| closes), Some(wanted.last), "{}", what());
     if wanted.code == 0 {
-        check_content(&heard, &asked.expect("it was answered with 0"), &wanted, &tree);
+        check_content(&decoded, &wanted_request.expect("it was answered with 0"), &wanted, &tree);
     }
     for _ in 0..rng.between(1, 4) {
         let at = rng.below(written.len());
@@ -112,22 +114,22 @@ fn ask(place: usize, store: &Store, rng: &mut Rng) {
             _ => written.insert(at, *rng.pick(b"\r\n 0=A")),
         }
     }
-    hear(request, ENCODINGS[place], &written, most, rng);
+    decode(request, ENCODINGS[place], &written, most, rng);
 }
 
-fn check_content(heard: &Heard, asked: &model::Request<'_>, wanted: &Answer, tree: &Tree) {
-    match asked {
+fn check_content(decoded: &Decoded, wanted_request: &model::Request<'_>, wanted: &Answer, tree: &Tree) {
+    match wanted_request {
         model::Request::Slice { name, offset, size, .. } => {
             let Some(Node::File { bytes, .. } | Node::Link { bytes, .. }) = tree.get(*name) else {
-                panic!("bytes of no file")
+                panic!("not a file")
             };
             let range = *offset as usize..(offset + size) as usize;
-            assert!(heard.bytes == bytes[range], "other bytes than the file's");
+            assert!(decoded.bytes == bytes[range], "other bytes than the file's");
         }
         _ => {
-            let mut text = heard.size.map_or_else(String::new, |size| format!("{size}\r\n")).into_bytes();
-            let empty = matches!(asked, model::Request::Listing | model::Request::Help).then_some(&b""[..]);
-            for name in heard.names.iter().map(Vec::as_slice).chain(empty) {
+            let mut text = decoded.size.map_or_else(String::new, |size| format!("{size}\r\n")).into_bytes();
+            let empty = matches!(wanted_request, model::Request::Listing | model::Request::Help).then_some(&b""[..]);
+            for name in decoded.names.iter().map(Vec::as_slice).chain(empty) {
                 text.extend_from_slice(name);
                 text.extend_from_slice(b"\r\n");
             }
@@ -140,7 +142,7 @@ fn check_content(heard: &Heard, asked: &model::Request<'_>, wanted: &Answer, tre
     }
 }
 
-/// What the server writes to a client that says this, shuts its side and takes everything.
+/// The server's answers to a client that sends this, shuts down its write side and reads everything.
 fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
     let policy = world.policy();
     let rules = world.now().rules;
@@ -195,65 +197,65 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
     socket.written
 }
 
-/// Reads a stream in one piece, and in pieces of which some are taken past the reader.
-fn hear(request: Request<'_>, encoding: Encoding, stream: &[u8], most: usize, rng: &mut Rng) -> Heard {
+/// Reads a stream in one piece, and in pieces of which some bypass the reader.
+fn decode(request: Request<'_>, encoding: Encoding, stream: &[u8], most: usize, rng: &mut Rng) -> Decoded {
     let mut reader = AnswerReader::new(request, encoding);
-    let mut heard = Heard::default();
-    take(&mut reader, &mut heard, stream, 0);
-    assert!(heard.bytes.len() <= most, "{} bytes came of {most}", heard.bytes.len());
+    let mut decoded = Decoded::default();
+    take(&mut reader, &mut decoded, stream, 0);
+    assert!(decoded.bytes.len() <= most, "{} bytes of {most}", decoded.bytes.len());
 
     let mut reader = AnswerReader::new(request, encoding);
-    let (mut in_pieces, mut at) = (Heard::default(), 0);
-    while at < stream.len() && in_pieces.end.is_none() && in_pieces.malformed.is_none() {
+    let (mut pieces, mut at) = (Decoded::default(), 0);
+    while at < stream.len() && pieces.end.is_none() && pieces.malformed.is_none() {
         let length = *rng.pick(&[1, 3, 50, 100_000]);
         let length = rng.between(1, length).min(stream.len() - at);
         let run = usize::try_from(reader.run()).unwrap_or(usize::MAX).min(length);
         if run > 0 && rng.chance(50) {
-            in_pieces.bytes.extend_from_slice(&stream[at..at + run]);
+            pieces.bytes.extend_from_slice(&stream[at..at + run]);
             reader.pass(run as u64);
             at += run;
-            // Nothing need come for the end to be told.
-            take(&mut reader, &mut in_pieces, b"", at);
+            // The end may follow without further bytes.
+            take(&mut reader, &mut pieces, b"", at);
         } else {
-            take(&mut reader, &mut in_pieces, &stream[at..at + length], at);
+            take(&mut reader, &mut pieces, &stream[at..at + length], at);
             at += length;
         }
     }
-    assert_eq!(in_pieces, heard, "{}", stream.escape_ascii());
-    heard
+    assert_eq!(pieces, decoded, "{}", stream.escape_ascii());
+    decoded
 }
 
-/// Takes all events that there are in `input`, which begins at `base` of the answer.
-fn take(reader: &mut AnswerReader, heard: &mut Heard, input: &[u8], base: usize) {
+/// Takes all events of `input`, which begins at offset `base` of the answer.
+fn take(reader: &mut AnswerReader, decoded: &mut Decoded, input: &[u8], base: usize) {
     let mut at = 0;
     loop {
         match reader.read(&input[at..]) {
             Err(malformed) => {
-                assert!(malformed.at < (base + input.len()) as u64, "it shows at a byte that has not come");
-                heard.malformed = Some(malformed);
+                assert!(malformed.at < (base + input.len()) as u64, "the error is at a byte that has not arrived");
+                decoded.malformed = Some(malformed);
                 return;
             }
             Ok((taken, event)) => {
                 at += taken;
-                assert!(heard.end.is_none() || event.is_none(), "{event:?} after the end");
+                assert!(decoded.end.is_none() || event.is_none(), "{event:?} after the end");
                 let status = matches!(event, Some(Event::Status { .. }));
-                assert!(event.is_none() || status == heard.status.is_none(), "{event:?}, after {heard:?}");
+                assert!(event.is_none() || status == decoded.status.is_none(), "{event:?}, after {decoded:?}");
                 match event {
                     None => {
-                        assert!(at == input.len() || heard.end.is_some(), "bytes were left");
+                        assert!(at == input.len() || decoded.end.is_some(), "bytes were left");
                         return;
                     }
-                    Some(Event::Status { code, text }) => heard.status = Some((code, text.to_vec())),
-                    Some(Event::Size(size)) => heard.size = Some(size),
+                    Some(Event::Status { code, text }) => decoded.status = Some((code, text.to_vec())),
+                    Some(Event::Size(size)) => decoded.size = Some(size),
                     Some(Event::Name(name)) => {
                         assert!((1..=LINE).contains(&name.len()), "a name of {} bytes", name.len());
-                        heard.names.push(name.to_vec());
+                        decoded.names.push(name.to_vec());
                     }
                     Some(Event::Bytes(bytes)) => {
                         assert!(!bytes.is_empty(), "no bytes");
-                        heard.bytes.extend_from_slice(bytes);
+                        decoded.bytes.extend_from_slice(bytes);
                     }
-                    Some(Event::End { closes }) => heard.end = Some((base + at, closes)),
+                    Some(Event::End { closes }) => decoded.end = Some((base + at, closes)),
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What is fuzzed: each target takes bytes and panics when something is wrong.
+//! Each target takes bytes and panics if a check fails.
 
 pub(crate) mod answers;
 
@@ -13,7 +13,7 @@ use crate::sim::rng::Rng;
 use crate::sim::steps::run_connection;
 use crate::sim::world::Store;
 
-/// Where fuzzing [`requests`] begins.
+/// The seeds of [`requests`].
 pub(crate) const REQUESTS: &[&[u8]] = &[
     b"\0\0get_slice a10 3 4 raw\r\nget_metadata a10\r\nhelp\r\nget_file_listing\r\nquit\r\n",
     b"\x01\x07get_metadata ~!@#$%^&*()\r\nqui\nt\r\n",
@@ -21,8 +21,8 @@ pub(crate) const REQUESTS: &[&[u8]] = &[
     b"\x04\x02get_slice a 99999999999999999999 007 RAW\r\r\nx\r\n",
 ];
 
-/// Reads a stream of requests in pieces, and as a model does that has it whole. The first byte sets the rules, the
-/// second cuts the stream.
+/// Compares `RequestReader`, which gets a stream in pieces, with the model. The first byte sets the rules, the second the
+/// pieces.
 pub(crate) fn requests(input: &[u8]) {
     let [flags, cuts, stream @ ..] = input else { return };
     let limit = [512, 20, 300, 0, 272, 273, 100_000, 1][usize::from(flags >> 1 & 7)];
@@ -34,7 +34,7 @@ pub(crate) fn requests(input: &[u8]) {
     while let Some((line, length)) = first_line(&stream[at..], limit) {
         let end = at + length;
         while at < end {
-            // A piece may hold more than the line.
+            // A piece may contain more than the line.
             let most = *rng.pick(&[1, 3, 50, 100_000]);
             let piece = &stream[at..stream.len().min(at + rng.between(1, most))];
             let (taken, ended) = reader.read(piece);
@@ -62,7 +62,7 @@ pub(crate) fn requests(input: &[u8]) {
         reader.restart(names, limit as u64);
     }
     let rest = stream[at..].to_vec();
-    assert_eq!(reader.read(&rest), (rest.len(), false), "a line that is not complete has ended");
+    assert_eq!(reader.read(&rest), (rest.len(), false), "an incomplete line has ended");
 }
 
 fn of_reader(request: Request<'_>) -> model::Request<'_> {
@@ -77,7 +77,7 @@ fn of_reader(request: Request<'_>) -> model::Request<'_> {
     }
 }
 
-/// A number beyond 64 bits is as good as the largest.
+/// A number beyond 64 bits is equal to the largest.
 fn cut_numbers(request: model::Request<'_>) -> model::Request<'_> {
     match request {
         model::Request::Slice { name, offset, size, raw } => {
@@ -88,7 +88,7 @@ fn cut_numbers(request: model::Request<'_>) -> model::Request<'_> {
     }
 }
 
-/// Where fuzzing [`configuration`] begins.
+/// The seeds of [`configuration`].
 pub(crate) const CONFIGURATIONS: &[&[u8]] = &[
     include_bytes!("../../../etc/hftp.toml"),
     b"root = \"/srv\"\nport = 0\n",
@@ -100,22 +100,22 @@ pub(crate) const CONFIGURATIONS: &[&[u8]] = &[
       drain = \"0s\"\n[log]\ntarget = \"syslog\"\nfacility = \"local7\"\nlevel = \"trace\"\naccess = false\n",
 ];
 
-/// Reads a configuration; one that is right is written and read again, and one that is wrong is complained about.
+/// Parses a configuration. A valid one is unchanged after `to_toml` and `parse`; an invalid one has findings.
 pub(crate) fn configuration(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     match Config::parse(&text) {
         Ok(config) => {
             let dump = config.to_toml();
             match Config::parse(&dump) {
-                Ok(again) => assert_eq!(again, config, "another configuration comes of\n{dump}"),
-                Err(findings) => panic!("what was written is not right: {findings}\n{dump}"),
+                Ok(again) => assert_eq!(again, config, "a different configuration from\n{dump}"),
+                Err(findings) => panic!("the dump is not valid: {findings}\n{dump}"),
             }
         }
-        Err(findings) => assert!(!findings.to_string().is_empty(), "nothing is said of what is wrong"),
+        Err(findings) => assert!(!findings.to_string().is_empty(), "no finding"),
     }
 }
 
-/// A connection to which happens what the input says.
+/// A run of the simulation with choices from the input.
 pub(crate) fn schedule(input: &[u8]) {
     thread_local! {
         static STORE: OnceCell<Store> = const { OnceCell::new() };
