@@ -1,19 +1,20 @@
 //! `--daemon`: the process goes into the background, and whoever started it waits until it is ready to serve, so that
 //! the exit code is true.
 //!
-//! The `daemonize` crate forks, makes a session, points the standard streams at `/dev/null` and keeps the pid file;
-//! the rest is a pipe from the daemon to the process that was started. What comes through it ends that process: a
+//! The `daemonize` crate forks, makes a session and points the standard streams at `/dev/null`. The pid file is made here
+//! ([`PidFile`]), for the crate follows links and truncates what they lead to. The rest is a pipe from the daemon to the process that was started. What comes through it ends that process: a
 //! word of success, an exit code and a message, or nothing at all, when the daemon died.
 
 use std::fmt::{self, Display};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use daemonize::{Daemonize, Outcome, Stdio};
 use rustix::io::Errno;
 
+use crate::os::pid_file::{PidFile, PidFileError};
 use crate::os::stdio;
 
 /// Exit codes as in sysexits.h: our own fault, the system's refusal, a lack of permission.
@@ -21,13 +22,10 @@ const SOFTWARE: u8 = 70;
 const OSERR: u8 = 71;
 const NOPERM: u8 = 77;
 
-/// How the crate begins to say that the pid file was locked, but not written.
-const NOT_WRITTEN: &str = "unable to write self pid to pid file";
-
 /// What the daemon may do to files that it makes: nothing for others, no writing for the group.
 const UMASK: u32 = 0o027;
 
-/// The daemon's side of the start. Dropping it removes the pid file, and before [`Detached::ready`] tells the process
+/// The daemon's side of the start. Dropping it removes the pid file, and before [`Detached::ready`] reports to the process
 /// that was started that the daemon died.
 #[derive(Debug)]
 pub struct Detached {
@@ -35,8 +33,8 @@ pub struct Detached {
     outcome: Option<PipeWriter>,
     /// What takes the place of standard error; opened early, since the sandbox does not allow it later.
     null: File,
-    /// Absolute.
-    pid_file: Option<PathBuf>,
+    /// Removed with this, where the daemon still may: it has dropped root and entered the sandbox.
+    _pid_file: Option<PidFile>,
 }
 
 /// Why there is no daemon.
@@ -64,34 +62,22 @@ pub fn detach(pid_file: Option<&Path>) -> Result<Detached, Error> {
     let pid_file = pid_file.map(std::path::absolute).transpose().map_err(|error| Error::os("the pid file", &error))?;
     let null = File::options().write(true).open("/dev/null").map_err(|error| Error::os("/dev/null", &error))?;
     let (reader, writer) = io::pipe().map_err(|error| Error::os("pipe", &error))?;
-    let mut daemonize = Daemonize::new().umask(UMASK).stderr(Stdio::keep());
-    if let Some(path) = &pid_file {
-        daemonize = daemonize.pid_file(path);
-    }
-    match daemonize.execute() {
+    match Daemonize::new().umask(UMASK).stderr(Stdio::keep()).execute() {
         Outcome::Parent(waited) => {
             drop(writer);
             let outcome = Report::read(reader);
             match waited {
                 // The fork failed, so nobody has the pipe. Where only the wait for the first child failed (SIGCHLD
                 // ignored), the pipe says how things stand all the same.
-                Err(error) if outcome == Report::Died => Err(Error::of(&error, None)),
+                Err(error) if outcome == Report::Died => Err(Error::of(&error)),
                 _ => outcome.end(),
             }
         }
-        Outcome::Child(Ok(_)) => Ok(Detached { outcome: Some(writer), null, pid_file }),
-        Outcome::Child(Err(error)) => {
-            if let Some(path) = &pid_file
-                && error.to_string().starts_with(NOT_WRITTEN)
-            {
-                // It is ours, for it is locked, and names nobody, or half of a number.
-                remove_regular(path);
-            }
-            let error = Error::of(&error, pid_file.as_deref());
-            // It is the started process's to print it; that one may be gone.
-            let _ = Report::Failed(error.exit_code, error.message).write(&writer);
-            std::process::exit(i32::from(error.exit_code));
-        }
+        Outcome::Child(Ok(_)) => match pid_file.as_deref().map(PidFile::create).transpose() {
+            Ok(pid_file) => Ok(Detached { outcome: Some(writer), null, _pid_file: pid_file }),
+            Err(error) => Error::of_pid_file(&pid_file.unwrap_or_default(), error).end(&writer),
+        },
+        Outcome::Child(Err(error)) => Error::of(&error).end(&writer),
     }
 }
 
@@ -111,27 +97,12 @@ impl Detached {
     }
 
     /// Tells the process that was started to print `message` and to exit with `exit_code`, which is not 0; the caller
-    /// should exit with the same. After [`Detached::ready`] nobody listens any more. Removes the pid file.
+    /// should exit with the same. After [`Detached::ready`] nobody listens any more.
     pub fn failed(mut self, exit_code: u8, message: &str) {
         if let Some(outcome) = self.outcome.take() {
             let exit_code = if exit_code == 0 { SOFTWARE } else { exit_code };
             let _ = Report::Failed(exit_code, message.to_owned()).write(&outcome);
         }
-    }
-
-    /// Removes the pid file if it is ours, where the daemon still may: it has dropped root and entered the sandbox. One
-    /// that stays is not locked any more and is in nobody's way.
-    fn remove_pid_file(&mut self) {
-        let Some(path) = self.pid_file.take() else { return };
-        if read_pid(&path) == Some(std::process::id()) {
-            remove_regular(&path);
-        }
-    }
-}
-
-impl Drop for Detached {
-    fn drop(&mut self) {
-        self.remove_pid_file();
     }
 }
 
@@ -154,28 +125,34 @@ impl Error {
         Error { message: format!("--daemon: {what}: {error}"), exit_code }
     }
 
-    /// Says in an operator's words what the crate says as `unable to lock pid file, errno 11`, which is all it shows.
-    fn of(error: &daemonize::Error, pid_file: Option<&Path>) -> Error {
+    /// The crate shows nothing but a text such as `unable to fork, errno 11`.
+    fn of(error: &daemonize::Error) -> Error {
         let text = error.to_string();
-        let (what, errno) = match text.rsplit_once(", errno ") {
-            Some((what, errno)) => (what, errno.parse().ok()),
-            None => (text.as_str(), None),
-        };
-        let what = match pid_file {
-            Some(path) if what.ends_with("pid file") => {
-                if errno == Some(Errno::WOULDBLOCK.raw_os_error()) {
-                    let holder = read_pid(path).map(|pid| format!(", process {pid}")).unwrap_or_default();
-                    let message = format!("--daemon: {}: held by a running daemon{holder}", path.display());
-                    return Error { message, exit_code: OSERR };
-                }
-                format!("{}: {what}", path.display())
-            }
-            _ => what.to_owned(),
-        };
+        let errno = text.rsplit_once(", errno ").and_then(|(what, errno)| Some((what, errno.parse().ok()?)));
         match errno {
-            Some(errno) => Error::os(&what, &io::Error::from_raw_os_error(errno)),
-            None => Error { message: format!("--daemon: {what}"), exit_code: OSERR },
+            Some((what, errno)) => Error::os(what, &io::Error::from_raw_os_error(errno)),
+            None => Error { message: format!("--daemon: {text}"), exit_code: OSERR },
         }
+    }
+
+    fn of_pid_file(path: &Path, error: PidFileError) -> Error {
+        let path = path.display();
+        let message = match error {
+            PidFileError::Io(error) => return Error::os(&path.to_string(), &error),
+            PidFileError::Held(None) => format!("--daemon: {path}: held by a running daemon"),
+            PidFileError::Held(Some(pid)) => format!("--daemon: {path}: held by a running daemon, process {pid}"),
+            PidFileError::NotPlain => {
+                format!("--daemon: {path}: not a regular file of its own; remove it, or choose another pid file")
+            }
+        };
+        Error { message, exit_code: OSERR }
+    }
+
+    /// Ends the daemon. The process that was started prints the message; it may be gone.
+    fn end(self, writer: &PipeWriter) -> ! {
+        let exit_code = self.exit_code;
+        let _ = Report::Failed(exit_code, self.message).write(writer);
+        std::process::exit(i32::from(exit_code));
     }
 }
 
@@ -233,17 +210,4 @@ impl Report {
         }
         std::process::exit(i32::from(exit_code))
     }
-}
-
-/// Removes a file, but no device that somebody named instead.
-fn remove_regular(path: &Path) {
-    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-        let _ = fs::remove_file(path);
-    }
-}
-
-fn read_pid(path: &Path) -> Option<u32> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(32).read_to_string(&mut text).ok()?;
-    text.trim_end().parse().ok()
 }

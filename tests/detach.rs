@@ -120,12 +120,24 @@ fn a_failure_of_the_daemon_is_the_callers() {
 fn a_pid_file_that_cannot_be_written_is_a_failure() {
     let dir = tempfile::tempdir().expect("dir");
     for (pid_file, message) in [
-        (dir.path().join("missing/pid"), "unable to open pid file: No such file or directory (os error 2)"),
-        (dir.path().to_owned(), "unable to open pid file: Is a directory (os error 21)"),
-        // A device that is always full, and that cannot be truncated either.
-        ("/dev/full".into(), "unable to truncate pid file: Invalid argument (os error 22)"),
+        (dir.path().join("missing/pid"), "No such file or directory (os error 2)"),
+        (dir.path().to_owned(), "Is a directory (os error 21)"),
+        ("/dev/full".into(), "not a regular file of its own; remove it, or choose another pid file"),
     ] {
         let output = start("ready", dir.path(), &pid_file);
         assert_outcome(&output, 71, &format!("hftpd: error: --daemon: {}: {message}\n", pid_file.display()));
     }
+}
+
+/// In a directory of the run-time user, root must not write to what that user put in the pid file's place.
+#[test]
+fn a_pid_file_that_is_a_link_is_refused() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (pid_file, precious) = (dir.path().join("hftpd.pid"), dir.path().join("shadow"));
+    std::fs::write(&precious, "root:*:19000\n").expect("a file");
+    std::os::unix::fs::symlink(&precious, &pid_file).expect("symlink");
+    let output = start("ready", dir.path(), &pid_file);
+    let message = "not a regular file of its own; remove it, or choose another pid file";
+    assert_outcome(&output, 71, &format!("hftpd: error: --daemon: {}: {message}\n", pid_file.display()));
+    assert_eq!(std::fs::read_to_string(&precious).expect("the file"), "root:*:19000\n");
 }

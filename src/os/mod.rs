@@ -6,6 +6,7 @@ pub mod files;
 pub mod limits;
 pub mod listen_fds;
 pub mod notify_socket;
+pub mod pid_file;
 pub mod privileges;
 pub mod sandbox;
 pub mod signals;
