@@ -135,16 +135,16 @@ fn every_setting_is_taken_from_the_file() {
         deny = ["10.1.2.3", "2001:db8::/32"]
         "#,
     );
-    let listener = |address: &str, encoding| Listener { address: address.parse().expect("a valid address"), encoding };
+    let at = |address: &str| Listener::new(address.parse().expect("a valid address"));
     let network = |text: &str| text.parse().expect("a valid network");
     let expected = Config {
         root: PathBuf::from("/data"),
         listeners: vec![
-            listener("127.0.0.1:1", Encoding::Plain),
-            listener("192.0.2.1:2", Encoding::Base64 { line: 0 }),
-            listener("[fe80::1%3]:3", Encoding::Base64 { line: 65_535 }),
-            listener("0.0.0.0:0", Encoding::Fragments),
-            listener("0.0.0.0:0", Encoding::Fragments),
+            Listener { encoding: Encoding::Plain, ..at("127.0.0.1:1") },
+            Listener { encoding: Encoding::Base64, ..at("192.0.2.1:2") },
+            Listener { encoding: Encoding::Base64, base64_line: 65_535, ..at("[fe80::1%3]:3") },
+            at("0.0.0.0:0"),
+            at("0.0.0.0:0"),
         ],
         user: "nobody".to_owned(),
         group: "www-data".to_owned(),
@@ -354,9 +354,11 @@ impl Random {
 
     fn listener(&mut self, port: u16) -> Listener {
         let line = self.of(&[0, 3, 49_152, 16_777_215]);
+        let encoding = self.of(&[Encoding::Fragments, Encoding::Plain, Encoding::Base64]);
         Listener {
             address: SocketAddr::new(self.of(&["::", "::1", "127.0.0.1"]).parse().expect("a valid address"), port),
-            encoding: self.of(&[Encoding::Fragments, Encoding::Plain, Encoding::Base64 { line }]),
+            encoding,
+            base64_line: if encoding == Encoding::Base64 { line } else { 0 },
         }
     }
 

@@ -5,7 +5,6 @@ use std::net::{Ipv6Addr, SocketAddr};
 
 use super::settings::{Draft, SETTINGS};
 use super::{Config, Listener};
-use crate::wire::Encoding;
 
 /// Every setting with its value, in the order of the table.
 pub(super) fn dump(config: &Config) -> String {
@@ -33,14 +32,15 @@ pub(super) fn dump(config: &Config) -> String {
 
 /// The value of `port` that stands for these listeners, if one does.
 fn only_port(listeners: &[Listener]) -> Option<u16> {
-    let [Listener { address, encoding: Encoding::Fragments }] = listeners else { return None };
-    (*address == SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()))).then(|| address.port())
+    let [listener] = listeners else { return None };
+    let port = listener.address.port();
+    (*listener == Listener::new(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))).then_some(port)
 }
 
 fn listeners(config: &Config, draft: &mut Draft) -> String {
     let mut text = String::new();
     for listener in &config.listeners {
-        draft.set_listener(listener);
+        draft.listener = listener.clone();
         text.push_str("\n[[listen]]\n");
         for setting in SETTINGS {
             if let ("listen", key) = setting.split_name() {

@@ -64,9 +64,8 @@ impl<'t> Reader<'t> {
                 self.find(key.span(), "port: [[listen]] is there too, expected one of the two");
             }
             (Some(_), false) => {
-                self.draft.address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.draft.port));
-                self.draft.encoding = Encoding::Fragments;
-                self.draft.config.listeners = vec![self.draft.listener()];
+                let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.draft.port));
+                self.draft.config.listeners = vec![Listener::new(address)];
             }
             (None, _) => {}
         }
@@ -88,14 +87,16 @@ impl<'t> Reader<'t> {
                 self.find(entry.span(), "listen: expected a table such as { address = \"127.0.0.1:19500\" }");
                 continue;
             };
-            self.draft.set_listener(&blank_listener(table));
+            self.draft.listener = blank_listener(table);
             self.read_section("listen", table);
             self.check_base64_line(table);
             let Some(address) = table.get("address") else {
                 self.find(entry.span(), "listen.address is missing, expected one in each [[listen]]");
                 continue;
             };
-            let listener = self.draft.listener();
+            // A line decodes alone only if it ends between two groups of three bytes.
+            self.draft.listener.base64_line -= self.draft.listener.base64_line % 3;
+            let listener = self.draft.listener.clone();
             if let Some(other) = listeners.iter().find(|other| overlap(other.address, listener.address)) {
                 let message =
                     format!("listen.address: {} is taken by the [[listen]] of {}", listener.address, other.address);
@@ -109,7 +110,7 @@ impl<'t> Reader<'t> {
     fn check_base64_line(&mut self, table: &DeTable<'t>) {
         let Some(line) = table.get("base64-line") else { return };
         // 0 is what every other encoding has anyway.
-        if self.draft.base64_line != 0 && !matches!(self.draft.encoding, Encoding::Base64 { .. }) {
+        if self.draft.listener.base64_line != 0 && self.draft.listener.encoding != Encoding::Base64 {
             self.find(line.span(), "listen.base64-line: expected only beside encoding = \"base64\"");
         }
     }
@@ -163,8 +164,8 @@ impl<'t> Reader<'t> {
 /// What the values of a `[[listen]]` are read over. A value that turns out wrong must not make another look wrong: no
 /// address is like that of another listener with port 0, and with base64 every `base64-line` is in its place.
 fn blank_listener(table: &DeTable<'_>) -> Listener {
-    let encoding = if table.contains_key("encoding") { Encoding::Base64 { line: 0 } } else { Encoding::Fragments };
-    Listener { address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), encoding }
+    let encoding = if table.contains_key("encoding") { Encoding::Base64 } else { Encoding::Fragments };
+    Listener { encoding, ..Listener::new(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))) }
 }
 
 /// The sections, each once, in the order of the table.

@@ -150,7 +150,7 @@ impl Overrides {
             if ip != address.ip() {
                 address = SocketAddr::new(ip, address.port());
             }
-            config.listeners = vec![Listener { address, encoding: first.encoding }];
+            config.listeners = vec![Listener { address, ..first }];
         }
         Ok(())
     }

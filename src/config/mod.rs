@@ -17,14 +17,14 @@ pub(crate) mod nearest;
 mod settings;
 mod units;
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::handle::Symlinks;
-use crate::wire::{Encoding, Names};
+use crate::wire::{Encoding, Framing, Names};
 
 pub use diff::{Changes, diff};
 pub use findings::{Finding, Findings};
@@ -70,6 +70,21 @@ pub struct Listener {
     pub address: SocketAddr,
     /// How `get_slice` is answered here.
     pub encoding: Encoding,
+    /// In base64: bytes of the slice in a line, a multiple of 3; 0 for one line.
+    pub base64_line: u64,
+}
+
+impl Listener {
+    /// A listener at `address` with what is the default for everything else.
+    pub fn new(address: SocketAddr) -> Listener {
+        Listener { address, encoding: Encoding::Fragments, base64_line: 0 }
+    }
+
+    /// How slices are framed here.
+    pub fn framing(&self) -> Framing {
+        // The range of the setting fits in 32 bits.
+        Framing { encoding: self.encoding, base64_line: u32::try_from(self.base64_line).unwrap_or(u32::MAX) }
+    }
 }
 
 /// How many event loops there are.
@@ -185,10 +200,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             root: PathBuf::from("/srv/hftp"),
-            listeners: vec![Listener {
-                address: SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)),
-                encoding: Encoding::Fragments,
-            }],
+            listeners: vec![Listener::new(SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT)))],
             user: "hftp".to_owned(),
             group: "hftp".to_owned(),
             workers: Workers::Auto,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::field::Field;
 use super::units::{GIB, KIB, MIB};
 use super::{Config, DEFAULT_PORT, Listener};
-use crate::wire::Encoding;
 
 /// A setting of hftp.toml(5).
 pub struct Setting {
@@ -32,43 +31,18 @@ pub enum Applies {
 use Applies::{Live, Restart};
 
 /// A configuration that is being read or written: the settings have their places here.
-#[derive(Clone)]
 pub(super) struct Draft {
     pub(super) config: Config,
     /// `port`, which becomes a listener.
     pub(super) port: u16,
-    /// The `[[listen]]` at hand.
-    pub(super) address: SocketAddr,
-    pub(super) encoding: Encoding,
-    pub(super) base64_line: u64,
+    /// The `[[listen]]` that is being read or written.
+    pub(super) listener: Listener,
 }
 
 impl Draft {
     pub(super) fn new(config: Config) -> Draft {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT));
-        Draft { config, port: DEFAULT_PORT, address, encoding: Encoding::Fragments, base64_line: 0 }
-    }
-
-    /// Puts the values of a `[[listen]]` into their places.
-    pub(super) fn set_listener(&mut self, listener: &Listener) {
-        self.address = listener.address;
-        self.encoding = listener.encoding;
-        self.base64_line = match listener.encoding {
-            Encoding::Base64 { line } => u64::from(line),
-            _ => 0,
-        };
-    }
-
-    /// The listener that the `[[listen]]` at hand asks for.
-    pub(super) fn listener(&self) -> Listener {
-        let encoding = match self.encoding {
-            // A line decodes alone only if it ends between two groups of three bytes. The setting's range fits in 32 bits.
-            Encoding::Base64 { .. } => {
-                Encoding::Base64 { line: u32::try_from(self.base64_line - self.base64_line % 3).unwrap_or(0) }
-            }
-            other => other,
-        };
-        Listener { address: self.address, encoding }
+        Draft { config, port: DEFAULT_PORT, listener: Listener::new(address) }
     }
 }
 
@@ -140,19 +114,19 @@ pub const SETTINGS: &[Setting] = &[
         name: "listen.address",
         help: "The address and port to listen on; \"[::]:19500\" is every address, IPv6 and IPv4.",
         applies: Live,
-        field: |d| Field::Address(&mut d.address),
+        field: |d| Field::Address(&mut d.listener.address),
     },
     Setting {
         name: "listen.encoding",
         help: "How get_slice is answered here.",
         applies: Live,
-        field: |d| Field::Keyword(&mut d.encoding),
+        field: |d| Field::Keyword(&mut d.listener.encoding),
     },
     Setting {
         name: "listen.base64-line",
         help: "Bytes of the slice in a line of base64, rounded down to a multiple of 3; 0 is one line.",
         applies: Live,
-        field: |d| Field::SizeOrZero(&mut d.base64_line, 3..=16 * MIB),
+        field: |d| Field::SizeOrZero(&mut d.listener.base64_line, 3..=16 * MIB),
     },
     Setting {
         name: "files.names",

@@ -234,8 +234,8 @@ impl Connection {
             Ok(FoundFile { file: Ok(file), .. }) => file.clone(),
             Ok(FoundFile { file: Err(fault), .. }) | Err(fault) => return failed(Some(name), *fault, info, cx.events),
         };
-        let encoding = if raw { Encoding::Raw } else { self.encoding };
-        let body = Body::Slice(Slice::new(file, offset, size, encoding, cx.now));
+        let framing = if raw { Encoding::Raw.into() } else { self.framing };
+        let body = Body::Slice(Slice::new(file, offset, size, framing, cx.now));
         Answer::new(Code::Ok, if raw { Head::Raw(size) } else { OK }, body, Some(info))
     }
 }

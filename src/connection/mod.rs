@@ -42,7 +42,7 @@ mod tell;
 use std::time::{Duration, Instant};
 
 use crate::handle::JobResult;
-use crate::wire::{Code, Encoding};
+use crate::wire::{Code, Encoding, Framing};
 
 use answer::Answer;
 use rate_limiter::RateLimiter;
@@ -92,7 +92,7 @@ pub enum Awaits {
 
 /// One client.
 pub struct Connection {
-    encoding: Encoding,
+    framing: Framing,
     /// Changed by [`Connection::enter`] alone.
     state: State,
     /// The client will send nothing more.
@@ -134,10 +134,10 @@ enum NextRequest {
 }
 
 impl Connection {
-    /// A client of a listener with this encoding, which has sent nothing yet.
-    pub fn new(encoding: Encoding, now: Instant) -> Connection {
+    /// A client of a listener with this framing, which has sent nothing yet.
+    pub fn new(framing: impl Into<Framing>, now: Instant) -> Connection {
         let state = State::Idle { since: now, next: NextRequest::First };
-        Connection { encoding, state, input_ended: false, received: Box::default(), rate_limiter: None }
+        Connection { framing: framing.into(), state, input_ended: false, received: Box::default(), rate_limiter: None }
     }
 
     /// A client that is not served: it is sent `line`, and nothing else.

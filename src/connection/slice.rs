@@ -3,7 +3,7 @@
 //! The bytes of a slice's answer are a function of the file and of the place that was reached: nothing of them is kept.
 //! What the client did not take is made again when it takes more, so that a client that reads nothing costs no buffer.
 //!
-//! What its units are and what stands around them is [`Encoding`]'s to know (`wire/framing.rs`).
+//! What its units are and what stands around them is [`Framing`]'s to know (`wire/framing.rs`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use base64::engine::general_purpose::PAD;
 use super::buffer::Buffer;
 use super::chunk_size::{CHUNK, ChunkSize};
 use crate::handle::{OpenFile, ReadError, Wait};
-use crate::wire::Encoding;
+use crate::wire::{Encoding, Framing};
 
 /// Up to this many bytes in a row are copied; beyond it the kernel sends them from the file.
 pub(super) const COPIED: u64 = 32 * 1024;
@@ -26,7 +26,7 @@ pub(super) struct Slice {
     file: Arc<OpenFile>,
     /// Where it ends in the file.
     end: u64,
-    encoding: Encoding,
+    framing: Framing,
     /// The size of fragments, if there is more than one.
     chunk_size: Option<Box<ChunkSize>>,
     unit: Unit,
@@ -79,11 +79,11 @@ impl Encoder {
 }
 
 impl Slice {
-    pub(super) fn new(file: Arc<OpenFile>, offset: u64, size: u64, encoding: Encoding, now: Instant) -> Slice {
-        let is_cut = encoding == Encoding::Fragments && size > CHUNK;
+    pub(super) fn new(file: Arc<OpenFile>, offset: u64, size: u64, framing: Framing, now: Instant) -> Slice {
+        let is_cut = framing.encoding == Encoding::Fragments && size > CHUNK;
         let chunk_size = is_cut.then(|| Box::new(ChunkSize::new(now)));
         let unit = Unit { start: offset, length: 0, sent: 0 };
-        let mut slice = Slice { file, end: offset + size, encoding, chunk_size, unit, sent_by_kernel: false };
+        let mut slice = Slice { file, end: offset + size, framing, chunk_size, unit, sent_by_kernel: false };
         slice.unit = slice.unit_at(offset);
         slice
     }
@@ -91,7 +91,7 @@ impl Slice {
     /// The unit whose payload begins there.
     fn unit_at(&self, start: u64) -> Unit {
         let fragment = self.chunk_size.as_ref().map_or(u64::MAX, |chunk_size| chunk_size.chunk);
-        Unit { start, length: self.encoding.unit_length(self.end - start, fragment), sent: 0 }
+        Unit { start, length: self.framing.unit_length(self.end - start, fragment), sent: 0 }
     }
 
     /// The unit after this one; `None` after the last.
@@ -105,11 +105,11 @@ impl Slice {
     }
 
     fn head_length(&self, unit: Unit) -> u64 {
-        self.encoding.head_length(unit.length)
+        self.framing.head_length(unit.length)
     }
 
     fn wire_length(&self, unit: Unit) -> u64 {
-        self.encoding.wire_length(unit.length, self.is_last(unit))
+        self.framing.wire_length(unit.length, self.is_last(unit))
     }
 
     /// Bytes of the file that are still to be sent.
@@ -139,7 +139,7 @@ impl Slice {
     /// What of the unit's payload is still to be sent: from where in the file, and how many bytes of it.
     fn run(&self) -> Option<(u64, u64)> {
         let sent = self.unit.sent.saturating_sub(self.head_length(self.unit));
-        let sent = if self.encoding.is_verbatim() { sent } else { sent / 4 * 3 };
+        let sent = if self.framing.is_verbatim() { sent } else { sent / 4 * 3 };
         (sent < self.unit.length).then(|| (self.unit.start + sent, self.unit.length - sent))
     }
 
@@ -164,7 +164,7 @@ impl Slice {
     /// The last bytes of a slice are always copied, once it is known that the file is as long as it was: the kernel would
     /// send zeros in place of bytes that are cut off a file meanwhile.
     pub(super) fn for_kernel(&self) -> Option<(&OpenFile, u64, u64)> {
-        if !self.encoding.is_verbatim() || self.unit.sent < self.head_length(self.unit) {
+        if !self.framing.is_verbatim() || self.unit.sent < self.head_length(self.unit) {
             return None;
         }
         let (offset, length) = self.run()?;
@@ -193,14 +193,14 @@ impl Slice {
             let mut sent = unit.sent;
             if sent < self.head_length(unit) {
                 let start = out.len();
-                self.encoding.write_head(unit.length, out);
+                self.framing.write_head(unit.length, out);
                 skip(out, start, &mut sent);
             } else {
                 sent -= self.head_length(unit);
             }
-            let length = self.encoding.payload_length(unit.length);
+            let length = self.framing.payload_length(unit.length);
             if sent < length {
-                let made = if self.encoding.is_verbatim() {
+                let made = if self.framing.is_verbatim() {
                     self.copy(unit, sent, limit, out, encoder)?
                 } else {
                     self.encode(unit, sent, limit, out, encoder)?
@@ -212,7 +212,7 @@ impl Slice {
             } else {
                 sent -= length;
             }
-            for end in self.encoding.ends(unit.length, self.is_last(unit)) {
+            for end in self.framing.ends(unit.length, self.is_last(unit)) {
                 let start = out.len();
                 out.append(end);
                 skip(out, start, &mut sent);

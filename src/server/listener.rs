@@ -9,7 +9,7 @@ use crate::config;
 use crate::exit::Exit;
 use crate::os::listen_fds::InheritedSocket;
 use crate::os::{limits, sockets};
-use crate::wire::Encoding;
+use crate::wire::Framing;
 
 /// A listening socket, with what the configuration says of it.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub(super) struct Endpoint {
     pub(super) wanted: SocketAddr,
     /// Where it listens.
     pub(super) address: SocketAddr,
-    pub(super) encoding: Encoding,
+    pub(super) framing: Framing,
     pub(super) socket: Arc<TcpListener>,
     /// Whether it is a socket unit's: the service manager listens there as well.
     pub(super) from_socket_unit: bool,
@@ -27,8 +27,8 @@ pub(super) struct Endpoint {
 impl Endpoint {
     fn new(wanted: &config::Listener, socket: TcpListener, from_socket_unit: bool) -> io::Result<Endpoint> {
         let address = socket.local_addr()?;
-        let (wanted, encoding) = (wanted.address, wanted.encoding);
-        Ok(Endpoint { wanted, address, encoding, socket: Arc::new(socket), from_socket_unit })
+        let (wanted, framing) = (wanted.address, wanted.framing());
+        Ok(Endpoint { wanted, address, framing, socket: Arc::new(socket), from_socket_unit })
     }
 
     /// Whether both are the same socket.
@@ -63,7 +63,7 @@ pub(super) fn bind_all(
     let mut endpoints = Vec::with_capacity(wanted.len());
     for listener in wanted {
         if let Some(at) = unused.iter().position(|endpoint| endpoint.wanted == listener.address) {
-            endpoints.push(Endpoint { encoding: listener.encoding, ..unused.swap_remove(at).clone() });
+            endpoints.push(Endpoint { framing: listener.framing(), ..unused.swap_remove(at).clone() });
             continue;
         }
         let has_address = |inherited: &InheritedSocket| {
@@ -128,8 +128,10 @@ pub(super) fn duplicate(endpoints: &[Endpoint]) -> Result<Vec<(Endpoint, TcpList
 
 /// The endpoints in one line: `127.0.0.1:19500 (fragments), [::1]:19501 (plain)`.
 pub(super) fn describe(endpoints: &[Endpoint]) -> String {
-    let each: Vec<String> =
-        endpoints.iter().map(|endpoint| format!("{} ({})", endpoint.address, endpoint.encoding.name())).collect();
+    let each: Vec<String> = endpoints
+        .iter()
+        .map(|endpoint| format!("{} ({})", endpoint.address, endpoint.framing.encoding.name()))
+        .collect();
     each.join(", ")
 }
 

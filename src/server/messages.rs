@@ -14,7 +14,7 @@ use super::worker_config::WorkerConfig;
 use crate::connection::{Phase, SendTask};
 use crate::handle::{JobResult, Policy};
 use crate::metrics::Tally;
-use crate::wire::Encoding;
+use crate::wire::Framing;
 
 /// To a worker.
 pub(super) enum WorkerCommand {
@@ -54,7 +54,7 @@ pub(super) enum SupervisorEvent {
 pub(super) struct AdmittedClient {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) encoding: Encoding,
+    pub(super) framing: Framing,
     pub(super) permit: Permit,
 }
 

@@ -303,7 +303,7 @@ impl AnswerReader {
             Expected::Slice(Encoding::Raw) => State::Head,
             Expected::Slice(Encoding::Fragments) => State::Length { so_far: None },
             Expected::Slice(Encoding::Plain) => State::Run { left: self.left },
-            Expected::Slice(Encoding::Base64 { .. }) => State::Base64 { begun: false },
+            Expected::Slice(Encoding::Base64) => State::Base64 { begun: false },
             Expected::Close => State::Complete { closes: true },
         }
     }

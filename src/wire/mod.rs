@@ -15,6 +15,7 @@ pub mod request;
 
 pub use answer_reader::AnswerReader;
 pub use code::Code;
+pub use framing::Framing;
 pub use reader::RequestReader;
 pub use request::{Command, Names, Request, SliceRequest};
 
@@ -31,9 +32,6 @@ pub enum Encoding {
     Fragments,
     /// The bytes, CR LF (2018).
     Plain,
-    /// Base64 and CR LF (since 2019), in lines of `line` bytes of the slice each; 0 is one line.
-    Base64 {
-        /// Bytes of the slice in a line, a multiple of 3; 0 for one line.
-        line: u32,
-    },
+    /// Base64 and CR LF (since 2019), in one line or in many ([`Framing`]).
+    Base64,
 }

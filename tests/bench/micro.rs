@@ -10,7 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Sink, Task, Transport};
 use hftpd::handle::{Job, JobResult, Listings, OpenFile, Policy, RootView, Symlinks};
-use hftpd::wire::{Encoding, Names, RequestReader, answer};
+use hftpd::wire::{Encoding, Framing, Names, RequestReader, answer};
 
 const LINE: u64 = 8 << 20;
 
@@ -131,8 +131,8 @@ fn answers(c: &mut Criterion) {
     let (mut files, mut events) = (RootView::new(policy.clone()), Vec::new());
     let (mut scratch, mut memory) = (Scratch::default(), SendMemory::default());
     let mut group = c.benchmark_group("answer");
-    let mut bench = |name: &str, encoding: Encoding, request: &str, payload: u64, length: usize| {
-        let mut connection = Connection::new(encoding, Instant::now());
+    let mut bench = |name: &str, framing: Framing, request: &str, payload: u64, length: usize| {
+        let mut connection = Connection::new(framing, Instant::now());
         group.throughput(Throughput::Bytes(payload));
         group.bench_function(name, |b| {
             b.iter(|| {
@@ -176,11 +176,11 @@ fn answers(c: &mut Criterion) {
     let base64 = (1_usize << 20).div_ceil(3) * 4;
     let lines = |line: usize| (1_usize << 20).div_ceil(line) * 2;
     let large = "get_slice large 0 1048576\r\n";
-    bench("1 MiB, base64 in one line", Encoding::Base64 { line: 0 }, large, 1 << 20, 6 + base64 + 2);
-    bench("1 MiB, base64 in lines", Encoding::Base64 { line: 3072 }, large, 1 << 20, 6 + base64 + lines(3072));
+    bench("1 MiB, base64 in one line", Encoding::Base64.into(), large, 1 << 20, 6 + base64 + 2);
+    bench("1 MiB, base64 in lines", Framing::base64_lines(3072), large, 1 << 20, 6 + base64 + lines(3072));
     let head = "0 OK\r\nContent-Length: 4096\r\n\r\n".len();
-    bench("4 KiB, raw", Encoding::Plain, "get_slice small 0 4096 raw\r\n", 4096, head + 4096);
-    bench("metadata", Encoding::Plain, "get_metadata small\r\n", 1, "0 OK\r\n4096\r\n".len());
+    bench("4 KiB, raw", Encoding::Plain.into(), "get_slice small 0 4096 raw\r\n", 4096, head + 4096);
+    bench("metadata", Encoding::Plain.into(), "get_metadata small\r\n", 1, "0 OK\r\n4096\r\n".len());
     group.finish();
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hftpd::wire::Encoding;
+use hftpd::wire::{Encoding, Framing};
 
 use crate::sim::model::answer::Answer;
 use crate::sim::model::matching::Match;
@@ -24,9 +24,11 @@ use crate::support::{in_parallel, show};
 /// Requests on one connection. They fit into the socket's buffers.
 const BATCH: usize = 250;
 
-/// The encodings of the listeners of `Settings::listen_all`, in their order.
-pub(super) const ENCODINGS: [Encoding; 4] =
-    [Encoding::Fragments, Encoding::Plain, Encoding::Base64 { line: 0 }, Encoding::Base64 { line: 48 << 10 }];
+/// The framings of the listeners of `Settings::listen_all`, in their order.
+pub(super) fn framings() -> Vec<Framing> {
+    let whole = [Encoding::Fragments, Encoding::Plain, Encoding::Base64].map(Framing::from);
+    whole.into_iter().chain([Framing::base64_lines(48 << 10)]).collect()
+}
 
 fn wanted() -> usize {
     if let Ok(text) = std::env::var("HFTPD_TEST_REQUESTS") {
@@ -84,7 +86,7 @@ fn catalogue(tree: &Tree) -> Catalogue {
 /// A listener, and the rules for its answers.
 pub(super) struct Target {
     pub(super) address: SocketAddr,
-    pub(super) encoding: Encoding,
+    pub(super) framing: Framing,
     pub(super) rules: Rules,
 }
 
@@ -104,9 +106,8 @@ fn answers_match_the_model() {
     let targets: Vec<Target> = [(&first, portable), (&second, printable)]
         .into_iter()
         .flat_map(|(daemon, rules)| {
-            let target =
-                move |(at, encoding): (usize, Encoding)| Target { address: daemon.address(at), encoding, rules };
-            ENCODINGS.into_iter().enumerate().map(target)
+            let target = move |(at, framing): (usize, Framing)| Target { address: daemon.address(at), framing, rules };
+            framings().into_iter().enumerate().map(target)
         })
         .collect();
 
@@ -121,8 +122,8 @@ fn answers_match_the_model() {
             let batch = batch(&mut Rng::seeded(seed), &catalogue);
             let received = exchange(target.address, &batch);
             let found = compare(&batch, &received, target, &tree).unwrap_or_else(|error| {
-                let Target { encoding, rules, .. } = target;
-                panic!("batch {seed} ({encoding:?}, {rules:?}): {error}");
+                let Target { framing, rules, .. } = target;
+                panic!("batch {seed} ({framing:?}, {rules:?}): {error}");
             });
             answered.fetch_add(found.len(), Ordering::Relaxed);
             let mut codes = codes.lock().expect("no panic while locked");
@@ -176,7 +177,7 @@ pub(super) fn compare(batch: &[u8], received: &[u8], target: &Target, tree: &Tre
     while let Some((line, length)) = first_line(requests, target.rules.request_line)
         && !last
     {
-        let answer = Answer::to(parse_request(line, &target.rules), &target.rules, Some(tree), target.encoding);
+        let answer = Answer::to(parse_request(line, &target.rules), &target.rules, Some(tree), target.framing);
         last = answer.last;
         codes.push(answer.code);
         let mut matching = Match::new(answer);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hftpd::wire::Encoding;
+use hftpd::wire::Framing;
 
-use super::requests::{ENCODINGS, Target, compare, exchange};
+use super::requests::{Target, compare, exchange, framings};
 use crate::sim::model::{Node, Rules, Tree};
 use crate::sim::rng::Rng;
 use crate::support::content::pattern;
@@ -39,9 +39,9 @@ fn slices_match_the_file() {
     let settings = Settings::new(&dir).listen_all().listen_base64_line("7").listen_base64_line("100000");
     let daemon = Daemon::start(&dir, &settings);
     let rules = Rules { printable: false, hidden: false, links: true, request_line: 8 << 20 };
-    let encodings = ENCODINGS.into_iter().chain([Encoding::Base64 { line: 6 }, Encoding::Base64 { line: 99_999 }]);
-    let target = |(at, encoding)| Target { address: daemon.address(at), encoding, rules };
-    let targets: Vec<Target> = encodings.enumerate().map(target).collect();
+    let framings = framings().into_iter().chain([6, 99_999].map(Framing::base64_lines));
+    let target = |(at, framing)| Target { address: daemon.address(at), framing, rules };
+    let targets: Vec<Target> = framings.enumerate().map(target).collect();
     let large = std::env::var("HFTPD_TEST_LARGE").as_deref() == Ok("1");
     let jobs: Vec<u64> = (0..if large { 400 } else { 40 }).collect();
     in_parallel(4, &jobs, |&job| {
@@ -58,7 +58,7 @@ fn slices_match_the_file() {
         }
         let received = exchange(target.address, batch.as_bytes());
         let codes = compare(batch.as_bytes(), &received, target, &tree)
-            .unwrap_or_else(|error| panic!("job {job} ({:?}): {error}", target.encoding));
+            .unwrap_or_else(|error| panic!("job {job} ({:?}): {error}", target.framing));
         assert_eq!(codes, [0; 25], "job {job}");
     });
 }

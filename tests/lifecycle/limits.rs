@@ -156,7 +156,7 @@ fn rate_limit_is_exact_within_five_percent() {
     let small = "get_metadata f\r\n".repeat(200_000);
     let mut jobs: Vec<(usize, usize, String)> =
         ALL_ENCODINGS.into_iter().map(|(listener, encoding)| (1, listener, whole(encoding))).collect();
-    jobs.extend([(0, 0, whole(Encoding::Raw)), (0, 3, whole(Encoding::Base64 { line: 0 })), (1, 0, small)]);
+    jobs.extend([(0, 0, whole(Encoding::Raw)), (0, 3, whole(Encoding::Base64)), (1, 0, small)]);
     jobs.push((2, 0, whole(Encoding::Raw)));
     in_parallel(jobs.len(), &jobs, |(daemon, listener, request)| {
         let (text, rate) = RATES[*daemon];

@@ -23,7 +23,6 @@ kinds! {
     Fragments,
     Plain,
     Base64,
-    Base64Lines,
     Raw,
     /// Transfers to a slow client.
     SlowReader,

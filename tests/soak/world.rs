@@ -202,8 +202,7 @@ impl World {
         let kind = match encoding {
             Encoding::Fragments => Kind::Fragments,
             Encoding::Plain => Kind::Plain,
-            Encoding::Base64 { line: 0 } => Kind::Base64,
-            Encoding::Base64 { .. } => Kind::Base64Lines,
+            Encoding::Base64 => Kind::Base64,
             Encoding::Raw => Kind::Raw,
         };
         self.counters.add(kind, 1);

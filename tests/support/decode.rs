@@ -8,13 +8,8 @@ use hftpd::wire::answer_reader::{Event, Malformed};
 use hftpd::wire::{AnswerReader, Request, SliceRequest};
 
 /// The ways to request a slice from a daemon with `Settings::listen_all`, each with the index of its listener.
-pub(crate) const ALL_ENCODINGS: [(usize, Encoding); 5] = [
-    (0, Encoding::Fragments),
-    (1, Encoding::Plain),
-    (2, Encoding::Base64 { line: 0 }),
-    (3, Encoding::Base64 { line: 48 << 10 }),
-    (0, Encoding::Raw),
-];
+pub(crate) const ALL_ENCODINGS: [(usize, Encoding); 5] =
+    [(0, Encoding::Fragments), (1, Encoding::Plain), (2, Encoding::Base64), (3, Encoding::Base64), (0, Encoding::Raw)];
 
 /// Why an answer is not complete and valid.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -23,6 +23,10 @@ pub(crate) fn publish_large(dir: &TestDir) -> PathBuf {
 pub(crate) fn slow_client(daemon: &Daemon, encoding: Encoding) -> (Client, Encoding) {
     let (listener, _) =
         ALL_ENCODINGS.into_iter().find(|&(_, known)| known == encoding).expect("a encoding of listen_all");
+    slow_client_of(daemon, listener, encoding)
+}
+
+fn slow_client_of(daemon: &Daemon, listener: usize, encoding: Encoding) -> (Client, Encoding) {
     let mut client = Client::connect_narrow(daemon.address(listener));
     client.send(slice_request(encoding, "large", 0, LARGE));
     (client, encoding)
@@ -31,7 +35,7 @@ pub(crate) fn slow_client(daemon: &Daemon, encoding: Encoding) -> (Client, Encod
 /// A client for each encoding. The daemon is sending all answers.
 #[track_caller]
 pub(crate) fn slow_clients(daemon: &Daemon) -> [(Client, Encoding); ALL_ENCODINGS.len()] {
-    let clients = ALL_ENCODINGS.map(|(_, encoding)| slow_client(daemon, encoding));
+    let clients = ALL_ENCODINGS.map(|(listener, encoding)| slow_client_of(daemon, listener, encoding));
     daemon.wait_connections("sending", clients.len() as u64);
     clients
 }

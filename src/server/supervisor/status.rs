@@ -25,11 +25,9 @@ pub(super) fn json(daemon: &Daemon, query: &StatusQuery, reloads: &Reloads, drai
     let answers = Code::ALL.iter().map(|code| (code.number().to_string(), tally.answers[code.index()]));
     let closed = CloseReason::ALL.iter().map(|reason| (reason.name().to_owned(), tally.closed[reason.index()]));
     let refused = Refusal::ALL.iter().map(|refusal| (refusal.name().to_owned(), tally.refused[refusal.index()]));
-    let listeners = daemon
-        .listeners
-        .in_force()
-        .iter()
-        .map(|endpoint| json!({ "address": endpoint.address.to_string(), "encoding": endpoint.encoding.name() }));
+    let listeners = daemon.listeners.in_force().iter().map(
+        |endpoint| json!({ "address": endpoint.address.to_string(), "encoding": endpoint.framing.encoding.name() }),
+    );
     let last = reloads.last.as_ref();
     let (waiting, threads) = daemon.shared.pool.load();
     json!({

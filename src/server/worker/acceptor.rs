@@ -36,7 +36,7 @@ use crate::server::descriptors::SpareDescriptor;
 use crate::server::listener::Endpoint;
 use crate::server::shared::WorkerShared;
 use crate::server::slots::LISTENER_BIT;
-use crate::wire::Encoding;
+use crate::wire::Framing;
 
 /// Connections that are accepted from a listener before clients are served.
 const BATCH: usize = 64;
@@ -74,7 +74,7 @@ struct ActiveListener {
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) encoding: Encoding,
+    pub(super) framing: Framing,
 }
 
 impl Acceptor {
@@ -247,7 +247,7 @@ impl ActiveListener {
             match self.socket.accept() {
                 Ok((stream, peer)) => {
                     tally.accepted += 1;
-                    admit(Accepted { stream: stream.into(), peer, encoding: self.endpoint.encoding });
+                    admit(Accepted { stream: stream.into(), peer, framing: self.endpoint.framing });
                 }
                 // The queue is empty, or the socket was [shut down](sockets::shutdown_listener).
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::InvalidInput) => {

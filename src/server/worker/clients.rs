@@ -101,14 +101,14 @@ impl Clients {
     /// Admits a client that was accepted, and gives it to a worker: to the one with the fewest clients, or to this one
     /// where clients come and go. During a drain it stays here, because another worker may have stopped.
     pub(super) fn admit(&mut self, accepted: Accepted, registry: &Registry, now: Instant) {
-        let Accepted { stream, peer, encoding } = accepted;
+        let Accepted { stream, peer, framing } = accepted;
         let limits = &self.rules.limits;
         let permit = self.shared.admission.admit(limits).and_then(|permit| permit.identify(peer.ip(), limits));
         let permit = match permit {
             Ok(permit) => permit,
             Err(refusal) => return self.reject(Stream::new(stream), peer, refusal, registry, now),
         };
-        let client = AdmittedClient { stream, peer, encoding, permit };
+        let client = AdmittedClient { stream, peer, framing, permit };
         let loads = &self.shared.loads;
         let load = |worker: usize| loads[worker].load(Ordering::Relaxed);
         let least = (0..loads.len()).min_by_key(|&worker| load(worker)).unwrap_or(self.id);
@@ -135,8 +135,8 @@ impl Clients {
     }
 
     fn add_admitted(&mut self, client: AdmittedClient, registry: &Registry, now: Instant) -> Token {
-        let AdmittedClient { stream, peer, encoding, permit } = client;
-        let connection = Connection::new(encoding, now);
+        let AdmittedClient { stream, peer, framing, permit } = client;
+        let connection = Connection::new(framing, now);
         self.add(Client::new(Arc::new(Stream::new(stream)), peer, connection, Some(permit)), registry)
     }
 

@@ -6,7 +6,7 @@ const LISTING: Request<'_> = Request::GetFileListing;
 const METADATA: Request<'_> = Request::GetMetadata { name: NAME };
 const FRAGMENTS: Encoding = Encoding::Fragments;
 const PLAIN: Encoding = Encoding::Plain;
-const BASE64: Encoding = Encoding::Base64 { line: 0 };
+const BASE64: Encoding = Encoding::Base64;
 
 fn slice(size: u64) -> Request<'static> {
     Request::GetSlice { name: NAME, slice: SliceRequest { offset: 0, size, raw: false } }

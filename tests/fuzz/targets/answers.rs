@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Task};
 use hftpd::handle::RootView;
 use hftpd::wire::answer_reader::{Event, LINE, Malformed};
-use hftpd::wire::{AnswerReader, Encoding, Names, Request, SliceRequest};
+use hftpd::wire::{AnswerReader, Encoding, Framing, Names, Request, SliceRequest};
 
 use crate::sim::model::answer::{Answer, Part};
 use crate::sim::model::request::{self as model, first_line, parse_request};
@@ -63,7 +63,7 @@ pub(crate) fn answers(input: &[u8]) {
             _ => Request::Quit,
         };
         let most = usize::try_from(size).unwrap_or(usize::MAX);
-        decode(request, ENCODINGS[place], stream, most, &mut Rng::from_bytes(stream));
+        decode(request, FRAMINGS[place].0, stream, most, &mut Rng::from_bytes(stream));
     } else {
         thread_local! {
             static STORE: OnceCell<Store> = const { OnceCell::new() };
@@ -74,8 +74,9 @@ pub(crate) fn answers(input: &[u8]) {
     }
 }
 
-const ENCODINGS: [Encoding; 4] =
-    [Encoding::Fragments, Encoding::Plain, Encoding::Base64 { line: 0 }, Encoding::Base64 { line: 999 }];
+/// The encodings, and the bytes of a slice in each line of base64.
+const FRAMINGS: [(Encoding, u32); 4] =
+    [(Encoding::Fragments, 0), (Encoding::Plain, 0), (Encoding::Base64, 0), (Encoding::Base64, 999)];
 
 /// Reads the server's answer to a random request: unchanged, and with a few bytes changed.
 fn check_server(place: usize, store: &Store, rng: &mut Rng) {
@@ -96,9 +97,11 @@ fn check_server(place: usize, store: &Store, rng: &mut Rng) {
     };
     let world = World::new(store, rules);
     let tree = world.now().tree.clone().expect("the root is there");
-    let mut written = serve(world, &script, ENCODINGS[place]);
-    let wanted = Answer::to(wanted_request.clone(), &rules, Some(&tree), ENCODINGS[place]);
-    let mut decoded = decode(request, ENCODINGS[place], &written, most, rng);
+    let (encoding, base64_line) = FRAMINGS[place];
+    let framing = Framing { encoding, base64_line };
+    let mut written = serve(world, &script, framing);
+    let wanted = Answer::to(wanted_request.clone(), &rules, Some(&tree), framing);
+    let mut decoded = decode(request, encoding, &written, most, rng);
     let what = || format!("{} answered with {}", script.escape_ascii(), written.escape_ascii());
     assert_eq!(decoded.malformed, None, "{}", what());
     assert_eq!(decoded.status.take().map(|(code, _)| code), Some(wanted.code), "{}", what());
@@ -114,7 +117,7 @@ fn check_server(place: usize, store: &Store, rng: &mut Rng) {
             _ => written.insert(at, *rng.pick(b"\r\n 0=A")),
         }
     }
-    decode(request, ENCODINGS[place], &written, most, rng);
+    decode(request, encoding, &written, most, rng);
 }
 
 fn check_content(decoded: &Decoded, wanted_request: &model::Request<'_>, wanted: &Answer, tree: &Tree) {
@@ -143,7 +146,7 @@ fn check_content(decoded: &Decoded, wanted_request: &model::Request<'_>, wanted:
 }
 
 /// The server's answers to a client that sends this, shuts down its write side and reads everything.
-fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
+fn serve(world: World<'_>, script: &[u8], framing: Framing) -> Vec<u8> {
     let policy = world.policy();
     let rules = world.now().rules;
     let long = Duration::from_secs(60);
@@ -162,7 +165,7 @@ fn serve(world: World<'_>, script: &[u8], encoding: Encoding) -> Vec<u8> {
     socket.ended = true;
     let mut files = RootView::new(policy.clone());
     let (mut scratch, mut memory, mut events) = (Scratch::default(), SendMemory::default(), Vec::new());
-    let mut connection = Connection::new(encoding, now);
+    let mut connection = Connection::new(framing, now);
     let mut task = None;
     while connection.closed().is_none() {
         let mut cx = Context {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hftpd::connection::Answered;
 
-use hftpd::wire::Encoding;
+use hftpd::wire::{Encoding, Framing};
 
 use super::model::answer::{Answer, Part};
 use super::model::matching::Match;
@@ -16,7 +16,7 @@ const KEPT: usize = 272;
 
 /// Follows a connection's answers.
 pub(crate) struct Oracle {
-    encoding: Encoding,
+    framing: Framing,
     /// The offset in the script of the next request.
     at: usize,
     /// Requests whose answers are not complete yet.
@@ -55,9 +55,9 @@ struct Reported {
 }
 
 impl Oracle {
-    pub(crate) fn new(encoding: Encoding) -> Oracle {
+    pub(crate) fn new(framing: Framing) -> Oracle {
         Oracle {
-            encoding,
+            framing,
             at: 0,
             open: Vec::new(),
             whole: 0,
@@ -77,7 +77,7 @@ impl Oracle {
         let answer = Answer { code: 199, parts, last: true, slice: None };
         let reported = Some(Reported { code: 199, bytes: line.len(), complete: true });
         let open = vec![Open { candidates: vec![Match::new(answer)], at: 0, reported }];
-        Oracle { open, reported: 1, over: true, refused: true, ..Oracle::new(Encoding::Fragments) }
+        Oracle { open, reported: 1, over: true, refused: true, ..Oracle::new(Encoding::Fragments.into()) }
     }
 
     /// The request timeout has expired.
@@ -115,7 +115,7 @@ impl Oracle {
                     if !seen.contains(&mark) {
                         seen.push(mark);
                         let request = parse_request(line, &grammar.rules);
-                        let answer = Answer::to(request, &policy.rules, tree.tree.as_deref(), self.encoding);
+                        let answer = Answer::to(request, &policy.rules, tree.tree.as_deref(), self.framing);
                         candidates.push(Match::new(answer));
                     }
                 }

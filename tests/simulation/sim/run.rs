@@ -7,7 +7,7 @@ use hftpd::connection::{
     Cause, CloseReason, Connection, Context, Event, Phase, Scratch, SendMemory, SendTask, Settings, Task,
 };
 use hftpd::handle::{JobResult, Policy, RootView};
-use hftpd::wire::{Encoding, Names, code};
+use hftpd::wire::{Encoding, Framing, Names, code};
 
 use super::checks;
 use super::oracle::Oracle;
@@ -76,13 +76,13 @@ impl<'s> Run<'s> {
         if rng.chance(10) {
             script.truncate(script.len() - rng.below(script.len().min(20)));
         }
-        let encoding = *rng.pick(&[
-            Encoding::Fragments,
-            Encoding::Plain,
-            Encoding::Base64 { line: 0 },
-            Encoding::Base64 { line: 3 },
-            Encoding::Base64 { line: 48 << 10 },
-            Encoding::Base64 { line: 99_999 },
+        let framing = *rng.pick(&[
+            Framing::from(Encoding::Fragments),
+            Framing::from(Encoding::Plain),
+            Framing::from(Encoding::Base64),
+            Framing::base64_lines(3),
+            Framing::base64_lines(48 << 10),
+            Framing::base64_lines(99_999),
         ]);
         let budgets: &[&[usize]] = &[&[512 << 10], &[512 << 10], &[1, 700, 5000, 512 << 10], &[1], &[60_000, 100_000]];
         let budgets = *rng.pick(budgets);
@@ -108,7 +108,7 @@ impl<'s> Run<'s> {
             let line = *rng.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_DENIED]);
             (Connection::refused(line, now), Oracle::refused(line))
         } else {
-            (Connection::new(encoding, now), Oracle::new(encoding))
+            (Connection::new(framing, now), Oracle::new(framing))
         };
         let mut run = Run {
             connection,
@@ -135,7 +135,7 @@ impl<'s> Run<'s> {
             budgets,
             record,
         };
-        run.trace.push(format!("{encoding:?} {rules:?} {fault_rates:?} budgets {budgets:?}"));
+        run.trace.push(format!("{framing:?} {rules:?} {fault_rates:?} budgets {budgets:?}"));
         run.trace.push(format!("script {}", show(&run.socket.script)));
         run.set_timer();
         run

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hftpd::wire::Encoding;
+use hftpd::wire::{Encoding, Framing};
 
 use super::request::Request;
 use super::{Node, Rules, Tree};
@@ -59,7 +59,7 @@ impl Answer {
         request: Result<Request<'_>, u16>,
         rules: &Rules,
         tree: Option<&Tree>,
-        encoding: Encoding,
+        framing: Framing,
     ) -> Answer {
         let request = match request {
             Ok(request) => request,
@@ -94,7 +94,10 @@ impl Answer {
                 let at = |number: u128| usize::try_from(number).expect("it lies within a file");
                 let range = at(offset)..at(offset + size);
                 let slice = Some((name.to_vec(), range.end));
-                Answer { slice, ..Answer::slice(bytes.clone(), range, if raw { Encoding::Raw } else { encoding }) }
+                Answer {
+                    slice,
+                    ..Answer::slice(bytes.clone(), range, if raw { Encoding::Raw.into() } else { framing })
+                }
             }
             Request::Help | Request::Quit => unreachable!("answered above"),
         }
@@ -114,9 +117,9 @@ impl Answer {
         Answer::ok(text)
     }
 
-    fn slice(bytes: Arc<Vec<u8>>, range: Range<usize>, encoding: Encoding) -> Answer {
+    fn slice(bytes: Arc<Vec<u8>>, range: Range<usize>, framing: Framing) -> Answer {
         let mut answer = Answer::code(0);
-        match encoding {
+        match framing.encoding {
             Encoding::Raw => {
                 answer.parts.push(Part::Text(format!("Content-Length: {}\r\n\r\n", range.len()).into_bytes()));
                 answer.parts.push(Part::Bytes(bytes, range));
@@ -129,7 +132,8 @@ impl Answer {
                 answer.parts.push(Part::Fragments(bytes, range));
                 answer.parts.push(Part::Text(b"0 \r\n".to_vec()));
             }
-            Encoding::Base64 { line } => {
+            Encoding::Base64 => {
+                let line = framing.base64_line;
                 answer.parts.push(Part::Text(base64_lines(&bytes[range], line as usize)));
             }
         }
