@@ -20,6 +20,7 @@ fn scenario() {
     match scenario.as_str() {
         "reload" => reload(),
         "full" => full(),
+        "panic" => panics(),
         other => panic!("{other}?"),
     }
     std::process::exit(0);
@@ -116,4 +117,24 @@ fn a_full_standard_error_does_not_keep_the_process_from_its_end() {
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).expect("rest");
     assert!(rest.starts_with("hftpd: xxx") && rest.len() < 1 << 20, "{} bytes", rest.len());
+}
+
+fn panics() {
+    log::exit_on_panic(70);
+    let settings = Log { target: LogTarget::Stderr, ..Config::default().log };
+    let _handle = log::start(&settings, false).expect("start");
+    let _ = std::thread::spawn(|| panic!("of no\nconsequence")).join();
+    unreachable!("the process goes on after a panic");
+}
+
+#[test]
+fn a_panic_is_logged_and_ends_the_process() {
+    let output = run("panic").output().expect("run");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(70), "{stderr}");
+    assert!(
+        stderr.starts_with("hftpd: error: internal error, the daemon stops: panicked at tests/log.rs:"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(r"of no\nconsequence; please report it"), "{stderr}");
 }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             Format::Text => server::status_text(status).unwrap_or_else(|_| status.to_owned()),
         }),
         Command::Run { source, overrides, daemon, pid_file } => {
-            end_with_a_panic();
+            log::exit_on_panic(Exit::Software.code());
             let config = match config::load(&source, &overrides) {
                 Ok(config) => config,
                 Err(error) => return fail(Exit::from(&error), &error.to_string()),
@@ -51,16 +51,6 @@ fn print(text: &str) -> ExitCode {
     use std::io::Write as _;
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
-}
-
-/// A thread that fails takes the daemon with it: the service manager starts another, which is better than one that
-/// serves some of its clients.
-fn end_with_a_panic() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
-        std::process::exit(i32::from(Exit::Software.code()));
-    }));
 }
 
 /// Asks the running daemon, prints what it says, and ends as it says.

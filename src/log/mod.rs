@@ -38,6 +38,9 @@ pub use every::Every;
 const MESSAGES: usize = 1024;
 const ACCESSES: usize = 4096;
 
+/// How long the log of a panic may take.
+const PANIC_FLUSH: Duration = Duration::from_secs(2);
+
 /// Bytes of a message, or of the request in an [`Access`], beyond which it is cut.
 const LIMIT: usize = 1024;
 
@@ -98,6 +101,22 @@ pub fn start(settings: &config::Log, daemon: bool) -> io::Result<Handle> {
     }
     handle.switch(settings);
     Ok(handle)
+}
+
+/// From now on a thread that panics ends the process with this code: the service manager starts another daemon, which is
+/// better than one that serves some of its clients. The panic is logged, for with `--daemon` nobody reads standard error.
+pub fn exit_on_panic(code: u8) {
+    let to_stderr = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        match FACADE.queue.get() {
+            Some(queue) => {
+                ::log::error!("internal error, the daemon stops: {panic}; please report it");
+                queue.flush(PANIC_FLUSH);
+            }
+            None => to_stderr(panic),
+        }
+        std::process::exit(i32::from(code));
+    }));
 }
 
 /// Whether accesses are logged, so that nobody collects one in vain.
