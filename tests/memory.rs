@@ -1,11 +1,6 @@
 //! The daemon's memory per client, request and answer, without the kernel's socket buffers.
 
-use support::client::Client;
-use support::daemon::Daemon;
-use support::decode::ALL_ENCODINGS;
-use support::settings::Settings;
-use support::test_dir::TestDir;
-use support::{allow_open_files, in_parallel, proc, skipped};
+use support::{ALL_ENCODINGS, Client, Daemon, Settings, TestDir, allow_open_files, in_parallel, proc, skipped};
 
 mod support;
 

@@ -6,11 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::daemon::Daemon;
-use support::run::{hftpd, hftpd_with, run};
-use support::settings::Settings;
-use support::skipped;
-use support::test_dir::{TestDir, put};
+use support::{Daemon, Settings, TestDir, hftpd_with, put, run, run::hftpd, skipped};
 
 const README: &str = include_str!("../README.md");
 

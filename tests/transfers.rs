@@ -4,13 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use support::client::Client;
-use support::content::{self, hex};
-use support::daemon::Daemon;
-use support::decode::{ALL_ENCODINGS, Encoding, slice_request};
-use support::in_parallel;
-use support::settings::Settings;
-use support::test_dir::{TestDir, put};
+use support::{
+    ALL_ENCODINGS, Client, Daemon, Encoding, Settings, TestDir, content, content::hex, in_parallel, put, slice_request,
+};
 
 mod support;
 

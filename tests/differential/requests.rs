@@ -15,11 +15,7 @@ use crate::sim::model::request::{first_line, parse_request};
 use crate::sim::model::{Node, Rules, Tree};
 use crate::sim::rng::Rng;
 use crate::sim::script::Catalogue;
-use crate::support::content::pattern;
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::test_dir::{TestDir, put, set_mode};
-use crate::support::{in_parallel, show};
+use crate::support::{Daemon, Settings, TestDir, content::pattern, in_parallel, put, set_mode, show};
 
 /// Requests on one connection. They fit into the socket's buffers.
 const BATCH: usize = 250;

@@ -7,11 +7,7 @@ use hftpd::wire::Framing;
 use super::requests::{Target, compare, exchange, framings};
 use crate::sim::model::{Node, Rules, Tree};
 use crate::sim::rng::Rng;
-use crate::support::content::pattern;
-use crate::support::daemon::Daemon;
-use crate::support::in_parallel;
-use crate::support::settings::Settings;
-use crate::support::test_dir::TestDir;
+use crate::support::{Daemon, Settings, TestDir, content::pattern, in_parallel};
 
 /// Sizes around the ends of buffers, fragments and lines.
 fn size(rng: &mut Rng) -> usize {

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::test_dir::TestDir;
-use crate::support::{content, eventually};
+use crate::support::{Daemon, Settings, TestDir, content, eventually};
 
 fn started(dir: &TestDir) -> Daemon {
     Daemon::start(dir, &Settings::new(dir))

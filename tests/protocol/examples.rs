@@ -1,9 +1,7 @@
 //! All examples of hftp(7).
 
 use crate::row::{On, Row, closes, open, replay};
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::test_dir::TestDir;
+use crate::support::{Daemon, Settings, TestDir};
 
 const EXAMPLES: &[Row] = &[
     open(b"get_file_listing\r\n", b"0 OK\r\na10\r\nempty\r\nnoread\r\n\r\n"),

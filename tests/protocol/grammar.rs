@@ -1,9 +1,7 @@
 //! Lines, their ends, commands, spaces and arguments.
 
 use crate::row::{On, Row, closes, open, replay};
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::test_dir::TestDir;
+use crate::support::{Daemon, Settings, TestDir};
 
 const BAD_EOL: &[u8] = b"100 BAD EOL\r\n";
 const BAD_REQUEST: &[u8] = b"101 BAD REQUEST\r\n";

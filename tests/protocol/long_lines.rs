@@ -1,9 +1,6 @@
 //! Lines up to the limit and longer, and names of any length.
 
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::test_dir::TestDir;
+use crate::support::{Client, Daemon, Settings, TestDir};
 
 const MIB: usize = 1 << 20;
 const TOO_LONG: &str = "101 BAD REQUEST\r\n";

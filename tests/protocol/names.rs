@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::test_dir::TestDir;
+use crate::support::{Daemon, Settings, TestDir};
 
 const INVALID: &str = "201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const NOT_FOUND: &str = "202 FILE NOT FOUND\r\n";

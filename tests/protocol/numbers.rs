@@ -1,9 +1,7 @@
 //! OFFSET and SIZE.
 
 use crate::row::{On, Row, closes, open, replay};
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::test_dir::TestDir;
+use crate::support::{Daemon, Settings, TestDir};
 
 const INVALID: &[u8] = b"201 INVALID ARGUMENTS FOR COMMAND\r\n";
 const BEYOND: &[u8] = b"203 OFFSET EXCEEDS FILE SIZE\r\n";

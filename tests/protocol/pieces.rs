@@ -1,9 +1,6 @@
 //! Many requests in one packet, and answers in one packet.
 
-use crate::support::daemon::Daemon;
-use crate::support::settings::Settings;
-use crate::support::test_dir::TestDir;
-use crate::support::{content, in_parallel};
+use crate::support::{Daemon, Settings, TestDir, content, in_parallel};
 
 #[test]
 fn thousand_pipelined_requests_are_answered_in_order() {

@@ -2,10 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::client::Client;
-use crate::support::daemon::Daemon;
-use crate::support::diag::Diag;
-use crate::support::{in_parallel, show};
+use crate::support::{Client, Daemon, diag::Diag, in_parallel, show};
 
 /// The listeners of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
