@@ -1,26 +1,26 @@
-//! hftpd publishes one directory, read-only, over HFTP. This is how it is built.
+//! hftpd publishes one directory, read-only, over HFTP. This page describes the structure of the source.
 //!
 //! # The parts
 //!
-//! | part | is |
+//! | part | purpose |
 //! |---|---|
 //! | [`server`] | the threads: it polls, accepts, dispatches, reloads and drains |
 //! | [`connection`] | one client: bytes and the time go in, bytes and events come out |
 //! | [`handle`] | the root, its names and the bytes of its files; knows nothing of the protocol |
-//! | [`wire`] | the grammar of requests and of answers, for both ends; values alone |
-//! | [`config`] | `/etc/hftp.toml`: reading, checking, and telling two configurations apart |
+//! | [`wire`] | the grammar of requests and answers, for servers and clients |
+//! | [`config`] | `/etc/hftp.toml`: reading, checking and comparing configurations |
 //! | [`log`](mod@log) | a queue and the thread that writes it, to standard error or to syslog |
-//! | [`metrics`] | what is counted |
-//! | [`os`] | system calls, one family a file; the only folder in which unsafe code may stand |
+//! | [`metrics`] | the counters |
+//! | [`os`] | system calls, one family a file; the only folder with unsafe code |
 //! | [`cli`] | the command line, `--help`, `hftpd check` |
 //! | [`exit`] | the exit codes and their meanings |
-//! | [`detach`] | `--daemon`: into the background, with an exit code that is true |
+//! | [`detach`] | `--daemon`: runs in the background; the exit code reports whether the daemon serves |
 //!
 //! `src/bin/hftpd.rs` joins them: it reads the command line, loads the configuration and calls [`server::run`].
 //!
 //! # The way of a request
 //!
-//! After each step stand the functions that do it, in the order of the calls, as `file::function` below `src/`.
+//! Each step names its functions, in the order of the calls, as `file::function` below `src/`.
 //!
 //! 1. A **worker** is an event loop. Its poll reports that a client has sent something, and the client is queued.
 //!    `server/worker/mod.rs::run`, `server/worker/mod.rs::round`, `server/worker/clients.rs::on_event`
@@ -99,7 +99,7 @@
 //! Threads communicate by messages (`server/messages.rs`). They share only what `server/shared.rs` lists, and the
 //! pool's queue.
 //!
-//! # Who imports whom
+//! # Imports
 //!
 //! ```text
 //! bin/hftpd   -> cli, config, server
@@ -112,23 +112,24 @@
 //! os          -> libc, rustix and their like
 //! ```
 //!
-//! `tests/architecture` holds the whole table, with the reason for each line, and keeps it.
+//! `tests/architecture` contains the whole table, with reasons, and checks it. It also refuses circles between files, and
+//! checks that the functions named above exist.
 //!
 //! # Where to change what
 //!
-//! * **A command of the protocol**: [`wire::Command`] and [`wire::Request`] (`wire/request.rs`), the reader beside them
+//! * **A command of the protocol**: [`wire::Command`] and [`wire::Request`] (`wire/request.rs`), their reader
 //!   (`wire/reader.rs`), `Connection::answer` in `connection/input.rs`, hftp(7), and `tests/protocol`.
-//! * **The form of an answer**: [`wire::Encoding`] and [`wire::answer`], and `connection/slice.rs`, which makes it from
-//!   any place on; [`wire::AnswerReader`], by which a client reads it.
+//! * **The form of an answer**: [`wire::Encoding`] and [`wire::answer`], `connection/slice.rs`, which encodes it from
+//!   any offset, and [`wire::AnswerReader`], with which a client reads it.
 //! * **A setting**: its line in [`config::SETTINGS`], its place in [`config::Config`], `etc/hftp.toml` and
 //!   hftp.toml(5). From there `server/worker_config.rs` carries it to connections ([`connection::Settings`]) or to files
 //!   ([`handle::Policy`]).
-//! * **Which files are served**: [`handle`]; what the kernel is asked for, [`os::files`].
-//! * **A limit on who may connect**: `server/admission.rs`. **A timeout**:
+//! * **The choice of files that are served**: [`handle`]; the system calls, [`os::files`].
+//! * **A limit of connections**: `server/admission.rs`. **A timeout**:
 //!   [`Connection::deadline`](connection::Connection::deadline).
-//! * **Which worker accepts a client, and which serves it**: `server/worker/acceptor.rs` and `server/worker/balance.rs`.
-//! * **Why a connection ends**: [`connection::CloseReason`], which `hftpd status` counts.
-//! * **What `hftpd status` reports**: `server/supervisor/status.rs`; what it counts, [`metrics`].
+//! * **The worker that accepts a client, and the one that serves it**: `server/worker/acceptor.rs` and `server/worker/balance.rs`.
+//! * **A reason to close a connection**: [`connection::CloseReason`], which `hftpd status` counts.
+//! * **The output of `hftpd status`**: `server/supervisor/status.rs`; its counters, [`metrics`].
 //! * **An option of the command line**: the table in `cli.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].
 //! * **A system call**: [`os`], in the file of its family.
 

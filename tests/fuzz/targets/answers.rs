@@ -1,18 +1,18 @@
 //! Answers read by a client: from the server's code, and from a hostile server.
 
 use std::cell::OnceCell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Task};
-use hftpd::handle::RootView;
 use hftpd::wire::answer_reader::{Event, LINE, Malformed};
-use hftpd::wire::{AnswerReader, Encoding, Framing, Names, Request, SliceRequest};
+use hftpd::wire::{AnswerReader, Encoding, Framing, Request, SliceRequest};
 
 use crate::sim::model::answer::{Answer, Part};
 use crate::sim::model::request::{self as model, first_line, parse_request};
 use crate::sim::model::{Node, Tree};
 use crate::sim::rng::Rng;
+use crate::sim::run::Run;
 use crate::sim::socket::{FaultRates, Socket};
+use crate::sim::steps::end;
 use crate::sim::world::{Store, World};
 
 /// The seeds of [`answers`].
@@ -147,57 +147,11 @@ fn check_content(decoded: &Decoded, wanted_request: &model::Request<'_>, wanted:
 
 /// The server's answers to a client that sends this, shuts down its write side and reads everything.
 fn serve(world: World<'_>, script: &[u8], framing: Framing) -> Vec<u8> {
-    let policy = world.policy();
-    let rules = world.now().rules;
-    let long = Duration::from_secs(60);
-    let settings = Settings {
-        names: Names::Portable,
-        request_line: rules.request_line as u64,
-        rate: 0,
-        idle: long,
-        request: long,
-        stall: long,
-    };
-    let now = Instant::now();
-    let mut socket =
-        Socket::new(Rng::seeded(0), FaultRates { window: 1 << 30, ..FaultRates::default() }, world, script.to_vec());
-    socket.deliver(usize::MAX);
-    socket.ended = true;
-    let mut files = RootView::new(policy.clone());
-    let (mut scratch, mut memory, mut events) = (Scratch::default(), SendMemory::default(), Vec::new());
-    let mut connection = Connection::new(framing, now);
-    let mut task = None;
-    while connection.closed().is_none() {
-        let mut cx = Context {
-            transport: &mut socket,
-            files: &mut files,
-            settings: &settings,
-            now,
-            draining: false,
-            record: false,
-            scratch: &mut scratch,
-            events: &mut events,
-            task: None,
-            budget: 512 << 10,
-        };
-        let cause = match task.take() {
-            Some(Task::LookUp(job)) => {
-                let done = job.run();
-                cx.files.update_from(&policy, &done);
-                Cause::LookedUp(Some(done))
-            }
-            Some(Task::Send(mut task)) => {
-                cx.transport.in_thread = true;
-                task.run(cx.transport, &mut memory);
-                cx.transport.in_thread = false;
-                Cause::Sent(task)
-            }
-            None => Cause::Ready,
-        };
-        connection.drive(cause, &mut cx);
-        task = cx.task.take();
-    }
-    socket.written
+    let fault_rates = FaultRates { window: 1 << 30, ..FaultRates::default() };
+    let socket = Socket::new(Rng::seeded(0), fault_rates, world, script.to_vec());
+    let mut run = Run::start(socket, framing, Instant::now());
+    end(&mut run);
+    run.socket.written
 }
 
 /// Reads a stream in one piece, and in pieces of which some bypass the reader.

@@ -91,7 +91,25 @@ impl<'s> Run<'s> {
         if rng.chance(30) {
             world.forget_pages();
         }
-        let policy = world.policy();
+        let mut run = Run::start(Socket::new(rng, fault_rates, world, script), framing, now);
+        run.trace.push(format!("{framing:?} {rules:?} {fault_rates:?} budgets {budgets:?}"));
+        run.trace.push(format!("script {}", show(&run.socket.script)));
+        (run.shrinking, run.budgets, run.record) = (shrinking, budgets, record);
+        let rng = &mut run.socket.rng;
+        if rng.chance(20) {
+            run.settings.rate = *rng.pick(&[1024, 100_000, 1 << 20, 1 << 30]);
+        }
+        if rng.chance(1) {
+            let line = *rng.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_DENIED]);
+            (run.connection, run.oracle) = (Connection::refused(line, now), Oracle::refused(line));
+        }
+        run.set_timer();
+        run
+    }
+
+    /// A new connection with this socket, without a limit of its rate.
+    pub(crate) fn start(socket: Socket<'s>, framing: Framing, now: Instant) -> Run<'s> {
+        let policy = socket.world.policy();
         let mut settings = Settings {
             names: Names::Portable,
             request_line: 0,
@@ -100,20 +118,11 @@ impl<'s> Run<'s> {
             request: Duration::from_secs(60),
             stall: Duration::from_secs(60),
         };
-        apply(&mut settings, &world);
-        if rng.chance(20) {
-            settings.rate = *rng.pick(&[1024, 100_000, 1 << 20, 1 << 30]);
-        }
-        let (connection, oracle) = if rng.chance(1) {
-            let line = *rng.pick(&[code::TOO_MANY_CONNECTIONS, code::ADDRESS_DENIED]);
-            (Connection::refused(line, now), Oracle::refused(line))
-        } else {
-            (Connection::new(framing, now), Oracle::new(framing))
-        };
-        let mut run = Run {
-            connection,
-            socket: Socket::new(rng, fault_rates, world, script),
-            oracle,
+        apply(&mut settings, &socket.world);
+        Run {
+            connection: Connection::new(framing, now),
+            socket,
+            oracle: Oracle::new(framing),
             settings,
             now,
             reported_at_drain: None,
@@ -121,7 +130,7 @@ impl<'s> Run<'s> {
             lent_at_drain: false,
             gone: None,
             last_taken: now,
-            shrinking,
+            shrinking: false,
             disk_timed_out: false,
             without_thread: false,
             trace: Vec::new(),
@@ -132,13 +141,9 @@ impl<'s> Run<'s> {
             memory: SendMemory::default(),
             events: Vec::new(),
             timer: None,
-            budgets,
-            record,
-        };
-        run.trace.push(format!("{framing:?} {rules:?} {fault_rates:?} budgets {budgets:?}"));
-        run.trace.push(format!("script {}", show(&run.socket.script)));
-        run.set_timer();
-        run
+            budgets: &[512 << 10],
+            record: false,
+        }
     }
 
     /// Calls [`Connection::drive`].

@@ -211,7 +211,7 @@ fn reload(run: &mut Run<'_>) {
 }
 
 /// Without further faults, the connection must end by itself.
-fn end(run: &mut Run<'_>) -> CloseReason {
+pub(crate) fn end(run: &mut Run<'_>) -> CloseReason {
     run.socket.fault_rates = FaultRates { window: run.socket.fault_rates.window.max(4096), ..FaultRates::default() };
     if run.settings.rate < 1 << 20 {
         run.settings.rate = 0;
