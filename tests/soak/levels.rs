@@ -9,7 +9,7 @@ use crate::support::{Daemon, eventually, proc};
 use crate::world::World;
 
 /// The growth of memory that is allowed between the two phases, in KiB.
-const GROWTH: u64 = 2 << 10;
+const GROWTH: u64 = 1 << 10;
 
 /// Descriptors, threads and memory.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Levels {
     }
 
     /// Waits until the daemon has the same resources as before. The allocator does not return all free memory, so some
-    /// growth is allowed; a leak of each answer or connection would be larger.
+    /// growth is allowed. A leak of each answer or connection would be larger.
     #[track_caller]
     pub(crate) fn expect_again(before: &Levels, world: &World, daemon: &mut Daemon, connections: usize) {
         let after = Levels::when_idle(world, daemon, connections);
