@@ -101,6 +101,9 @@ fn run_all(world: &World, daemon: &mut Daemon, rng: &mut Rng, length: Duration) 
         }
         let _stop = world.stop_on_panic();
         operator::operate(world, daemon, rng);
+        if world.has_failed() {
+            report(&daemon.status().to_string());
+        }
     });
     operator::restore(world, daemon);
 }

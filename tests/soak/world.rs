@@ -133,8 +133,12 @@ impl World {
         *self.until.lock().expect("nobody panics with it") = until;
     }
 
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_over(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) || Instant::now() >= *self.until.lock().expect("nobody panics with it")
+        self.has_failed() || Instant::now() >= *self.until.lock().expect("nobody panics with it")
     }
 
     /// Stops all participants when this thread panics.
