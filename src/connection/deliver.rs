@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use super::context::{Context, Task, Transport};
-use super::output::{FULL, Output, Sent};
+use super::context::{Context, Task};
+use super::output::{FULL, Output, Progress, Sent};
 use super::rate_limiter::RateLimiter;
 use super::send_task::SendTask;
-use super::sending::{BlockedOn, Progress, Sending};
+use super::sending::{BlockedOn, Sending};
 use super::slice::COPIED;
 use super::tell::CloseReason;
+use super::transport::Transport;
 use super::{Connection, NextRequest, State};
 
 impl Connection {

@@ -4,11 +4,12 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::answer::{Answer, Body, Head};
-use super::context::{Context, Task, Transport};
+use super::context::{Context, Task};
 use super::output::FULL;
 use super::request::{Partial, PendingRequest, RequestInfo, Waiting};
 use super::slice::Slice;
 use super::tell::{CloseReason, Event};
+use super::transport::Transport;
 use super::{Connection, NextRequest, State};
 use crate::handle::{Fault, FoundFile, Job, JobResult, Listing, Lookup, Purpose};
 use crate::wire::{Code, Encoding, Request, RequestReader, SliceRequest};

@@ -38,6 +38,7 @@ mod send_task;
 mod sending;
 mod slice;
 mod tell;
+mod transport;
 
 use std::time::{Duration, Instant};
 
@@ -49,9 +50,10 @@ use rate_limiter::RateLimiter;
 use request::{Partial, Waiting};
 use sending::Sending;
 
-pub use context::{Context, INPUT, Scratch, Settings, Sink, Task, Transport};
+pub use context::{Context, INPUT, Scratch, Settings, Task};
 pub use send_task::{SendMemory, SendTask};
 pub use tell::{Answered, CloseReason, Event, Phase, Refusal};
+pub use transport::{Sink, Transport};
 
 /// How long input is read and discarded after the last answer, so that no reset overtakes that answer.
 pub const LINGER: Duration = Duration::from_secs(2);

@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use super::answer::Answer;
 use super::buffer::Buffer;
 use super::slice::{COPIED, Encoded, Encoder};
-use super::{CloseReason, Event, Sink};
+use super::tell::{CloseReason, Event};
+use super::transport::Sink;
 use crate::handle::{Fault, ReadError, Wait};
 
 /// Answers are made until there are this many bytes of them; then they are sent.
@@ -57,6 +58,13 @@ pub(super) enum Sent {
     NeedsThread,
     /// Nothing more can be sent.
     Failed(CloseReason),
+}
+
+/// When the client was last seen to take bytes, and how many the kernel still had to send then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) at: Instant,
+    pub(super) unsent: usize,
 }
 
 impl Output {

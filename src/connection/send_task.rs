@@ -1,10 +1,9 @@
 //! Answers that a thread sends, because they are large or reading their bytes may wait for a disk.
 
-use super::context::Sink;
-use super::output::{Output, SendBuffers, Sent};
-use super::sending::Progress;
+use super::output::{Output, Progress, SendBuffers, Sent};
 use super::slice::Encoder;
 use super::tell::Event;
+use super::transport::Sink;
 use crate::handle::Wait;
 
 /// Answers to be sent by a thread, which may wait for a disk but not for the client. Whether it was run or not, it is to

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::answer::Answer;
-use super::context::{Settings, Transport};
-use super::output::Output;
+use super::context::Settings;
+use super::output::{Output, Progress};
+use super::transport::Transport;
 
 /// Answers that wait for the client or for its rate.
 pub(super) struct Sending {
@@ -19,13 +20,6 @@ pub(super) enum BlockedOn {
     Client,
     /// The rate: nothing is sent before this time.
     Rate(Instant),
-}
-
-/// When the client was last seen to take bytes, and how many the kernel still had to send then.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Progress {
-    at: Instant,
-    unsent: usize,
 }
 
 impl Sending {

@@ -1,18 +1,14 @@
 //! The names in the root.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::directory::Directory;
+use super::listing_text::Text;
 use super::settled::Moment;
 use super::{Policy, Purpose};
 use crate::os::files::{self, Kind, Stat, Wait};
-
-/// Bytes of all listings of a root together that clients still wait for; a further one that differs is refused. One may
-/// always be made, however large.
-const BUDGET: usize = 64 << 20;
 
 /// The names of the files that a root held at one time, sorted by bytes. Clients that ask for it share it.
 #[derive(Debug)]
@@ -22,50 +18,10 @@ pub struct Listing {
     reusable: bool,
 }
 
-/// What the listings of one root share.
-#[derive(Debug, Default)]
-pub struct Listings {
-    /// Bytes in their texts.
-    live: Arc<AtomicUsize>,
-    /// The text that was made last. A listing that cannot be reused, as where a link may lead elsewhere at any time, has
-    /// most often the same text, and clients that do not read then hold one text and not one each.
-    latest: Mutex<Weak<Text>>,
-}
-
-#[derive(Debug)]
-struct Text {
-    bytes: Box<[u8]>,
-    live: Arc<AtomicUsize>,
-}
-
-impl Listings {
-    /// The text to hold. [`Errno::NOMEM`] when clients already hold too many that differ.
-    fn share(&self, bytes: Box<[u8]>) -> Result<Arc<Text>, Errno> {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = latest.upgrade().filter(|text| text.bytes == bytes) {
-            return Ok(text);
-        }
-        let live = self.live.load(Ordering::Relaxed);
-        if live > 0 && live + bytes.len() > BUDGET {
-            return Err(Errno::NOMEM);
-        }
-        self.live.fetch_add(bytes.len(), Ordering::Relaxed);
-        let text = Arc::new(Text { bytes, live: self.live.clone() });
-        *latest = Arc::downgrade(&text);
-        Ok(text)
-    }
-}
-
-impl Drop for Text {
-    fn drop(&mut self) {
-        self.live.fetch_sub(self.bytes.len(), Ordering::Relaxed);
-    }
-}
-
 impl Listing {
     /// Each name, followed by the policy's separator.
     pub fn text(&self) -> &[u8] {
-        &self.text.bytes
+        self.text.bytes()
     }
 
     /// Whether it can be the answer to a later question at all.

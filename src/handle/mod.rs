@@ -20,6 +20,7 @@ mod file_cache;
 mod job;
 mod known_names;
 mod listing;
+mod listing_text;
 mod root_view;
 mod settled;
 
@@ -35,7 +36,8 @@ pub use directory::Directory;
 pub use file::{OpenFile, ReadError};
 pub use file_cache::MAX_CACHED;
 pub use job::{Job, JobResult, Lane};
-pub use listing::{Listing, Listings};
+pub use listing::Listing;
+pub use listing_text::Listings;
 pub use root_view::{Lookup, RootView};
 
 pub use crate::os::files::Wait;

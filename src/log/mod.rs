@@ -12,27 +12,28 @@
 mod escape;
 mod every;
 mod queue;
+mod record;
 mod stderr;
 mod syslog;
 mod writer;
 
-use std::fmt::{self, Display, Write};
+use std::fmt::Write;
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::config::{self, Facility, LogTarget};
+use crate::config;
 
 use escape::OneLine;
-use queue::{Queue, Record};
+use queue::Queue;
+use record::{Record, Settings};
 use stderr::Stderr;
 use writer::Writer;
 
 pub use escape::Escaped;
 pub use every::Every;
+pub use record::Access;
 
 /// Messages and access lines that the queue holds. With [`LIMIT`] that bounds its memory to a few MiB.
 const MESSAGES: usize = 1024;
@@ -46,25 +47,6 @@ const LIMIT: usize = 1024;
 
 static FACADE: Facade = Facade { queue: OnceLock::new() };
 static ACCESS: AtomicBool = AtomicBool::new(false);
-
-/// A request that was answered, or an answer that was cut short. Shown as one line:
-///
-/// `203.0.113.5:4242 "get_slice a10 0 5 raw" 0 45 bytes 0.000312s`, and ` incomplete` if it was cut short.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
-    /// The client. An IPv4 client of a dual-stack listener is shown by its IPv4 address.
-    pub peer: SocketAddr,
-    /// The request as it came, without its CR LF; unescaped. The caller bounds it, and 1,024 bytes are shown.
-    pub request: Box<[u8]>,
-    /// The code of the answer (hftp(7)).
-    pub code: u16,
-    /// Bytes of the answer that were sent, its first line included.
-    pub bytes: u64,
-    /// From the request's first byte to the answer's last.
-    pub duration: Duration,
-    /// Whether the whole answer was sent.
-    pub complete: bool,
-}
 
 /// What can be done with the running log.
 #[derive(Debug)]
@@ -160,45 +142,6 @@ impl Handle {
     fn switch(&self, settings: &config::Log) {
         ::log::set_max_level(settings.level);
         ACCESS.store(settings.access, Ordering::Relaxed);
-    }
-}
-
-impl Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
-        let (request, code, bytes) = (Escaped(&self.request), self.code, self.bytes);
-        write!(f, "{peer} \"{request}\" {code} {bytes} bytes {:.6}s", self.duration.as_secs_f64())?;
-        if self.complete { Ok(()) } else { f.write_str(" incomplete") }
-    }
-}
-
-/// What the writer needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Settings {
-    target: Target,
-    facility: Facility,
-    /// The log daemon's socket.
-    socket: PathBuf,
-    /// Whether standard error takes what a log daemon that is not there cannot.
-    stand_in: bool,
-}
-
-/// Where the log goes, once that is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Stderr,
-    Syslog,
-}
-
-impl Settings {
-    fn new(settings: &config::Log, daemon: bool) -> Settings {
-        let target = match settings.target {
-            LogTarget::Syslog => Target::Syslog,
-            LogTarget::Auto if daemon => Target::Syslog,
-            LogTarget::Auto | LogTarget::Stderr => Target::Stderr,
-        };
-        let socket = PathBuf::from(syslog::DEV_LOG);
-        Settings { target, facility: settings.facility, socket, stand_in: !daemon }
     }
 }
 

@@ -13,20 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Access, Settings};
-
-/// What the writer thread is given.
-#[derive(Debug)]
-pub(super) enum Record {
-    /// A message, one line.
-    Message(::log::Level, String),
-    /// A request was answered.
-    Access(Access),
-    /// So many records did not fit at this place.
-    Lost(u64),
-    /// From here on, write there.
-    Settings(Settings),
-}
+use super::record::{Record, Settings};
 
 /// Records on their way to the writer.
 #[derive(Debug)]
@@ -207,6 +194,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Access;
 
     fn message(text: &str) -> Record {
         Record::Message(::log::Level::Info, text.to_owned())

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use ::log::Level;
 
+use super::record::Target;
 use super::stderr::Style;
 use super::*;
+use crate::config::{Facility, LogTarget};
 
 /// Long enough for anything that happens at all.
 const SOON: Duration = Duration::from_secs(60);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ::log::Level;
 
-use super::queue::{Queue, Record};
+use super::queue::Queue;
+use super::record::{Record, Settings, Target};
 use super::stderr::Stderr;
 use super::syslog::{Syslog, Undelivered};
-use super::{Settings, Target};
 
 /// Records that are taken from the queue at a time; on standard error they are one write.
 const BATCH: usize = 64;

@@ -56,14 +56,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "src/config/mod.rs",
         "src/config/settings.rs",
     ],
-    &[
-        "src/connection/context.rs",
-        "src/connection/output.rs",
-        "src/connection/send_task.rs",
-        "src/connection/sending.rs",
-    ],
-    &["src/handle/directory.rs", "src/handle/listing.rs", "src/handle/mod.rs"],
-    &["src/log/mod.rs", "src/log/queue.rs", "src/log/writer.rs"],
 ];
 
 /// The most lines that a file may have, without unit tests.
