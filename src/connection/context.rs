@@ -16,9 +16,9 @@ pub const INPUT: usize = 1024;
 
 /// What a connection needs a thread for, because it may wait for a disk.
 pub enum Task {
-    /// A question; its answer goes to [`super::Connection::handle_found`].
+    /// A question; its answer goes to [`LookedUp`](super::Cause::LookedUp).
     LookUp(Job),
-    /// Answers to be sent; they go back to [`super::Connection::handle_sent`].
+    /// Answers to be sent; they go back to [`Sent`](super::Cause::Sent).
     Send(Box<SendTask>),
 }
 

@@ -15,7 +15,8 @@
 //!                                           OnThread
 //! ```
 //!
-//! * What is received is read in pieces of [`INPUT`] bytes; a line that is not complete is kept as a [`RequestReader`],
+//! * What is received is read in pieces of [`INPUT`] bytes; a line that is not complete is kept as a
+//!   [`RequestReader`](crate::wire::RequestReader),
 //!   whose size does not depend on the line's.
 //! * While an answer is being sent nothing is read: a client that does not take its answers is not listened to.
 //! * Answers are made in the event loop's memory. Of what the client did not take nothing is kept but the place that was

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::process::expect_no_spinning;
 use crate::support::proc::anonymous_kib;
 use crate::support::{
-    ALL_ENCODINGS, Client, Daemon, Settings, TestDir, expect_whole, meanwhile, publish_large, slow_client, slow_clients,
+    ALL_ENCODINGS, Client, Daemon, Settings, TestDir, expect_whole, meanwhile, publish_large, slow_client_of,
+    slow_clients,
 };
 use crate::{expect_served, for_ten_thousand};
 
@@ -79,7 +80,7 @@ fn resets_during_a_drain_do_not_affect_other_transfers() {
     publish_large(&dir);
     let mut daemon = Daemon::start(&dir, &Settings::new(&dir).listen_all().set("timeouts.drain", "\"5m\""));
     let mut kept = slow_clients(&daemon);
-    let reset = ALL_ENCODINGS.map(|(_, encoding)| slow_client(&daemon, encoding));
+    let reset = ALL_ENCODINGS.map(|(listener, encoding)| slow_client_of(&daemon, listener, encoding));
     daemon.wait_connections("sending", 2 * kept.len() as u64);
     daemon.drain();
     reset.into_iter().for_each(|(client, _)| client.reset());

@@ -20,7 +20,9 @@ pub(crate) use daemon::Daemon;
 pub(crate) use decode::{ALL_ENCODINGS, Encoding, Fault, read_slice, slice_request};
 pub(crate) use run::{hftpd_with, run};
 pub(crate) use settings::Settings;
-pub(crate) use slow::{LARGE, expect_incomplete, expect_whole, publish_large, slow_client, slow_clients};
+pub(crate) use slow::{
+    LARGE, expect_incomplete, expect_whole, publish_large, slow_client, slow_client_of, slow_clients,
+};
 pub(crate) use test_dir::{TestDir, nobody, put, set_mode, switch_link};
 
 use std::io::ErrorKind;

@@ -26,7 +26,7 @@ pub(crate) fn slow_client(daemon: &Daemon, encoding: Encoding) -> (Client, Encod
     slow_client_of(daemon, listener, encoding)
 }
 
-fn slow_client_of(daemon: &Daemon, listener: usize, encoding: Encoding) -> (Client, Encoding) {
+pub(crate) fn slow_client_of(daemon: &Daemon, listener: usize, encoding: Encoding) -> (Client, Encoding) {
     let mut client = Client::connect_narrow(daemon.address(listener));
     client.send(slice_request(encoding, "large", 0, LARGE));
     (client, encoding)
