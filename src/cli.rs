@@ -1,8 +1,7 @@
-//! The command line of `hftpd`, its help, its exit codes, and `hftpd check`.
-
-mod check;
+//! The command line of `hftpd`, and its help.
 
 mod help;
+mod options;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,44 +11,42 @@ use std::path::{Path, PathBuf};
 
 use lexopt::Arg;
 
-use crate::config::nearest::nearest;
-use crate::config::{self, Overrides, Source};
+use crate::config::{self, Overrides, Source, most_similar};
+use options::{OPTIONS, Opt, VERBS, Verb};
 
-pub use crate::exit::Exit;
-pub use check::{Report, check};
 pub use help::help;
 
-/// What the command line asks for.
+/// What the command line requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Serve.
     Run {
         /// The configuration file.
         source: Source,
-        /// What goes before the file, now and at each reload.
+        /// What overrides the file, now and in each reload.
         overrides: Overrides,
-        /// Whether to go into the background.
+        /// Whether to run in the background.
         daemon: bool,
-        /// Where the daemon writes its process number; absolute, and only with `daemon`.
+        /// The file for the process ID; absolute, and only with `daemon`.
         pid_file: Option<PathBuf>,
     },
-    /// Validate the configuration file: [`check`].
+    /// Check the configuration file and the root.
     Check {
         /// The configuration file.
         source: Source,
         /// Whether to print the effective configuration.
         dump: bool,
     },
-    /// Ask the running daemon to reload.
+    /// Request a reload of the running daemon.
     Reload {
         /// The configuration file, which names the control socket.
         source: Source,
     },
-    /// Ask the running daemon how it is.
+    /// Request the status of the running daemon.
     Status {
         /// The configuration file, which names the control socket.
         source: Source,
-        /// The form of the answer.
+        /// The output format.
         format: Format,
     },
     /// Print [`help`].
@@ -58,7 +55,7 @@ pub enum Command {
     Version,
 }
 
-/// The form of a status.
+/// The output format of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// For people.
@@ -67,7 +64,7 @@ pub enum Format {
     Json,
 }
 
-/// What is wrong with the command line; ends in [`Exit::Usage`].
+/// An error in the command line. The exit code is [`Exit::Usage`](crate::exit::Exit::Usage).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageError(String);
 
@@ -79,77 +76,16 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// What an invocation does, by the word that asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Run,
-    Check,
-    Reload,
-    Status,
-}
-
-const VERBS: [(&str, Verb, &str); 3] = [
-    ("check", Verb::Check, "validate the configuration file and exit"),
-    ("reload", Verb::Reload, "make the running daemon read its file again, and exit with its verdict"),
-    ("status", Verb::Status, "print how the running daemon is"),
-];
-
-/// An option: `--long`, perhaps `-short`, perhaps with a value.
-struct Opt {
-    short: Option<char>,
-    long: &'static str,
-    value: Option<&'static str>,
-    /// The invocations that it goes with.
-    verbs: &'static [Verb],
-    help: &'static str,
-}
-
-const ALL: &[Verb] = &[Verb::Run, Verb::Check, Verb::Reload, Verb::Status];
-const RUN: &[Verb] = &[Verb::Run];
-
-const OPTIONS: [Opt; 10] = [
-    Opt { short: Some('c'), long: "config", value: Some("FILE"), verbs: ALL, help: "the configuration file" },
-    Opt { short: Some('d'), long: "root", value: Some("DIR"), verbs: RUN, help: "publish DIR" },
-    Opt { short: Some('a'), long: "address", value: Some("ADDRESS"), verbs: RUN, help: "listen on this address only" },
-    Opt { short: Some('p'), long: "port", value: Some("PORT"), verbs: RUN, help: "listen on this port; 0 is any" },
-    Opt { short: None, long: "daemon", value: None, verbs: RUN, help: "serve in the background" },
-    Opt {
-        short: None,
-        long: "pid-file",
-        value: Some("F"),
-        verbs: RUN,
-        help: "with --daemon: write its process number to F",
-    },
-    Opt { short: None, long: "dump", value: None, verbs: &[Verb::Check], help: "print the effective configuration" },
-    Opt { short: None, long: "json", value: None, verbs: &[Verb::Status], help: "print as JSON" },
-    Opt { short: None, long: "version", value: None, verbs: ALL, help: "print the version" },
-    Opt { short: None, long: "help", value: None, verbs: ALL, help: "print this" },
-];
-
-impl Opt {
-    /// `-c, --config FILE`
-    fn usage(&self) -> String {
-        let short = self.short.map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
-        let value = self.value.map_or_else(String::new, |value| format!(" {value}"));
-        format!("{short}--{}{value}", self.long)
-    }
-
-    /// `-c`, or the long form where there is no short one.
-    fn name(&self) -> String {
-        self.short.map_or_else(|| format!("--{}", self.long), |short| format!("-{short}"))
-    }
-}
-
-/// The options that were given, with their values.
+/// The given options, with their values.
 type Given = BTreeMap<&'static str, OsString>;
 
-/// Reads the command line, without the program's name.
+/// Parses the command line, without the program name.
 ///
-/// Relative paths are made absolute here, for a daemon leaves its directory.
+/// It makes relative paths absolute, because a daemon changes its directory.
 ///
 /// # Errors
 ///
-/// Something was written that is not accepted.
+/// The command line has an error.
 pub fn parse<I>(arguments: I) -> Result<Command, UsageError>
 where
     I: IntoIterator,
@@ -178,7 +114,9 @@ where
             _ => {}
         }
         let value = match option.value {
-            Some(name) => parser.value().map_err(|_| UsageError(format!("{} lacks its {name}", option.name())))?,
+            Some(name) => {
+                parser.value().map_err(|_| UsageError(format!("{} needs a value ({name})", option.name())))?
+            }
             None => OsString::new(),
         };
         if given.insert(option.long, value).is_some() {
@@ -192,10 +130,10 @@ fn read_verb(word: &OsStr, before: Option<Verb>) -> Result<Verb, UsageError> {
     let written = word.to_string_lossy();
     let names = || VERBS.iter().map(|(name, ..)| *name);
     if before.is_some() {
-        return Err(UsageError(format!("{written:?} is one argument too many")));
+        return Err(UsageError(format!("unexpected argument {written:?}")));
     }
     VERBS.iter().find(|(name, ..)| *name == written).map(|(_, verb, _)| *verb).ok_or_else(|| {
-        UsageError(match nearest(&written, names()) {
+        UsageError(match most_similar(&written, names()) {
             Some(name) => format!("unknown command {written:?}; did you mean {name}?"),
             None => format!("unknown command {written:?}, expected {}", names().collect::<Vec<_>>().join(", ")),
         })
@@ -204,7 +142,7 @@ fn read_verb(word: &OsStr, before: Option<Verb>) -> Result<Verb, UsageError> {
 
 fn unknown(written: &str) -> UsageError {
     let long = written.trim_start_matches('-');
-    let similar = nearest(long, OPTIONS.iter().map(|option| option.long)).filter(|_| written.starts_with("--"));
+    let similar = most_similar(long, OPTIONS.iter().map(|option| option.long)).filter(|_| written.starts_with("--"));
     UsageError(match similar {
         Some(name) => format!("unknown option {written:?}; did you mean --{name}?"),
         None => {
@@ -217,11 +155,12 @@ fn unknown(written: &str) -> UsageError {
 fn build(verb: Verb, given: &Given) -> Result<Command, UsageError> {
     let misplaced = OPTIONS.iter().find(|option| given.contains_key(option.long) && !option.verbs.contains(&verb));
     if let Some(option) = misplaced {
-        let with =
-            |verb: &Verb| VERBS.iter().find(|(_, other, _)| other == verb).map_or("hftpd alone", |(name, ..)| name);
+        let with = |verb: &Verb| {
+            VERBS.iter().find(|(_, other, _)| other == verb).map_or("hftpd without a command", |(name, ..)| name)
+        };
         let expected: Vec<_> = option.verbs.iter().map(with).collect();
         return Err(UsageError(format!(
-            "{} does not go with {}, only with {}",
+            "{} is not valid with {}, only with {}",
             option.name(),
             with(&verb),
             expected.join(", ")
@@ -236,7 +175,7 @@ fn build(verb: Verb, given: &Given) -> Result<Command, UsageError> {
             let daemon = given.contains_key("daemon");
             let pid_file = given.get("pid-file").map(|file| absolute("--pid-file", file)).transpose()?;
             if pid_file.is_some() && !daemon {
-                return Err(UsageError("--pid-file goes with --daemon only".to_owned()));
+                return Err(UsageError("--pid-file requires --daemon".to_owned()));
             }
             Command::Run { source, overrides: overrides(given)?, daemon, pid_file }
         }
@@ -260,21 +199,19 @@ fn overrides(given: &Given) -> Result<Overrides, UsageError> {
     if let Some(written) = given.get("port") {
         let written = written.to_string_lossy();
         if port.is_some() {
-            return Err(UsageError(format!(
-                "-a gives a port already, and -p gives {written:?}, expected one of the two"
-            )));
+            return Err(UsageError(format!("the port is in -a and in -p {written:?}, expected it once")));
         }
-        // A sign would be read as part of the number.
+        // The parser of numbers accepts a sign.
         let digits = written.bytes().all(|byte| byte.is_ascii_digit());
         let number = written.parse().ok().filter(|_| digits);
         port = Some(number.ok_or_else(|| {
-            UsageError(format!("-p {written:?} is no port, expected a whole number from 0 to {}", u16::MAX))
+            UsageError(format!("-p {written:?}: invalid port, expected a whole number from 0 to {}", u16::MAX))
         })?);
     }
     Ok(Overrides { root, address, port })
 }
 
-/// An IP address, or one with a port; names are not looked up.
+/// Parses an IP address, with or without a port. Host names are not resolved.
 fn read_address(written: &str) -> Result<(IpAddr, Option<u16>), UsageError> {
     let bare = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(written);
     if let Ok(ip) = bare.parse::<IpAddr>()
@@ -284,11 +221,11 @@ fn read_address(written: &str) -> Result<(IpAddr, Option<u16>), UsageError> {
     }
     match written.parse::<SocketAddr>() {
         Ok(SocketAddr::V6(address)) if address.scope_id() != 0 => {
-            Err(UsageError(format!("-a {written:?} names an interface, which only [[listen]] in the file can do")))
+            Err(UsageError(format!("-a {written:?}: an interface is accepted only in [[listen]] of the file")))
         }
         Ok(address) => Ok((address.ip(), Some(address.port()))),
         Err(_) => Err(UsageError(format!(
-            "-a {written:?} is no IP address, expected one such as 127.0.0.1, ::, 127.0.0.1:{0} or [::]:{0}",
+            "-a {written:?}: invalid IP address, expected one such as 127.0.0.1, ::, 127.0.0.1:{0} or [::]:{0}",
             config::DEFAULT_PORT
         ))),
     }
@@ -296,7 +233,7 @@ fn read_address(written: &str) -> Result<(IpAddr, Option<u16>), UsageError> {
 
 fn absolute(option: &str, written: &OsStr) -> Result<PathBuf, UsageError> {
     config::absolute(Path::new(written))
-        .map_err(|error| UsageError(format!("{option} {:?} is no path: {error}", written.to_string_lossy())))
+        .map_err(|error| UsageError(format!("{option} {:?}: invalid path: {error}", written.to_string_lossy())))
 }
 
 #[cfg(test)]
@@ -314,7 +251,7 @@ mod tests {
     }
 
     fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().expect("the table holds addresses"))
+        Some(text.parse().expect("an address"))
     }
 
     #[test]
@@ -357,33 +294,33 @@ mod tests {
         for (line, message) in [
             ("chek", "unknown command \"chek\"; did you mean check?"),
             ("serve", "unknown command \"serve\", expected check, reload, status"),
-            ("check reload", "\"reload\" is one argument too many"),
+            ("check reload", "unexpected argument \"reload\""),
             ("--dmp", "unknown option \"--dmp\"; did you mean --dump?"),
             (
                 "-x",
                 "unknown option \"-x\", expected one of -c, -d, -a, -p, --daemon, --pid-file, --dump, --json, \
                  --version, --help",
             ),
-            ("-c", "-c lacks its FILE"),
-            ("--port", "-p lacks its PORT"),
+            ("-c", "-c needs a value (FILE)"),
+            ("--port", "-p needs a value (PORT)"),
             ("-p 1 -p 2", "-p is given twice"),
-            ("-p 65536", "-p \"65536\" is no port, expected a whole number from 0 to 65535"),
-            ("-p +1", "-p \"+1\" is no port, expected a whole number from 0 to 65535"),
+            ("-p 65536", "-p \"65536\": invalid port, expected a whole number from 0 to 65535"),
+            ("-p +1", "-p \"+1\": invalid port, expected a whole number from 0 to 65535"),
             (
                 "-a localhost",
-                "-a \"localhost\" is no IP address, expected one such as 127.0.0.1, ::, 127.0.0.1:19500 or [::]:19500",
+                "-a \"localhost\": invalid IP address, expected one such as 127.0.0.1, ::, 127.0.0.1:19500 or [::]:19500",
             ),
             (
                 "-a [127.0.0.1]",
-                "-a \"[127.0.0.1]\" is no IP address, expected one such as 127.0.0.1, ::, 127.0.0.1:19500 or \
+                "-a \"[127.0.0.1]\": invalid IP address, expected one such as 127.0.0.1, ::, 127.0.0.1:19500 or \
                  [::]:19500",
             ),
-            ("-a [::1]:80 -p 81", "-a gives a port already, and -p gives \"81\", expected one of the two"),
-            ("-a [fe80::1%2]:80", "-a \"[fe80::1%2]:80\" names an interface, which only [[listen]] in the file can do"),
-            ("--pid-file x", "--pid-file goes with --daemon only"),
-            ("--dump", "--dump does not go with hftpd alone, only with check"),
-            ("reload -d .", "-d does not go with reload, only with hftpd alone"),
-            ("check --json", "--json does not go with check, only with status"),
+            ("-a [::1]:80 -p 81", "the port is in -a and in -p \"81\", expected it once"),
+            ("-a [fe80::1%2]:80", "-a \"[fe80::1%2]:80\": an interface is accepted only in [[listen]] of the file"),
+            ("--pid-file x", "--pid-file requires --daemon"),
+            ("--dump", "--dump is not valid with hftpd without a command, only with check"),
+            ("reload -d .", "-d is not valid with reload, only with hftpd without a command"),
+            ("check --json", "--json is not valid with check, only with status"),
             (
                 "status --prometheus",
                 "unknown option \"--prometheus\", expected one of -c, -d, -a, -p, --daemon, --pid-file, --dump, --json, --version, --help",
@@ -392,7 +329,7 @@ mod tests {
             let error = parse(line.split_whitespace()).expect_err(line);
             assert_eq!(error.to_string(), format!("{message}; try hftpd --help"), "hftpd {line}");
         }
-        assert!(parse(["-c", ""]).expect_err("no path").to_string().starts_with("-c \"\" is no path: "));
+        assert!(parse(["-c", ""]).expect_err("an error").to_string().starts_with("-c \"\": invalid path: "));
         assert!(parse(["check", "--dump=x"]).expect_err("a flag").to_string().contains("--dump"));
     }
 }

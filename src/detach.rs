@@ -1,9 +1,9 @@
-//! `--daemon`: the process goes into the background, and whoever started it waits until it is ready to serve, so that
-//! the exit code is true.
+//! `--daemon`: runs in the background. The process that was started exits when the daemon serves or has failed, so its
+//! exit code reports the result.
 //!
-//! The `daemonize` crate forks, makes a session and points the standard streams at `/dev/null`. The pid file is made here
-//! ([`PidFile`]), for the crate follows links and truncates what they lead to. The rest is a pipe from the daemon to the process that was started. What comes through it ends that process: a
-//! word of success, an exit code and a message, or nothing at all, when the daemon died.
+//! The `daemonize` crate forks, creates a session and redirects the standard streams to `/dev/null`. [`PidFile`] creates the
+//! pid file, because the crate follows symbolic links and truncates their targets. The daemon sends its result through a
+//! pipe to the process that was started; end of file without a result means that the daemon has died.
 
 use std::fmt::{self, Display};
 use std::fs::File;
@@ -14,50 +14,45 @@ use std::path::Path;
 use daemonize::{Daemonize, Outcome, Stdio};
 use rustix::io::Errno;
 
+use crate::exit::Exit;
 use crate::os::pid_file::{PidFile, PidFileError};
 use crate::os::stdio;
 
-/// Exit codes as in sysexits.h: our own fault, the system's refusal, a lack of permission.
-const SOFTWARE: u8 = 70;
-const OSERR: u8 = 71;
-const NOPERM: u8 = 77;
-
-/// What the daemon may do to files that it makes: nothing for others, no writing for the group.
+/// Files of the daemon are not accessible to others and not writable for the group.
 const UMASK: u32 = 0o027;
 
-/// The daemon's side of the start. Dropping it removes the pid file, and before [`Detached::ready`] reports to the process
-/// that was started that the daemon died.
+/// The daemon's end of the pipe. Dropping it removes the pid file; before [`Detached::ready`] it also reports that the
+/// daemon has died.
 #[derive(Debug)]
 pub struct Detached {
-    /// There until it is known how the start went.
+    /// None after the result was sent.
     outcome: Option<PipeWriter>,
-    /// What takes the place of standard error; opened early, since the sandbox does not allow it later.
+    /// Replaces standard error. Opened early, because the sandbox forbids it later.
     null: File,
-    /// Removed with this, where the daemon still may: it has dropped root and entered the sandbox.
+    /// Removed when this is dropped, if the privileges left to the daemon permit it.
     _pid_file: Option<PidFile>,
 }
 
-/// Why there is no daemon.
+/// Why the daemon is not started.
 #[derive(Debug)]
 pub struct Error {
     message: String,
-    exit_code: u8,
+    exit: Exit,
 }
 
-/// Goes into the background. Returns in the daemon alone: the process that was started waits until the daemon is
-/// [ready](Detached::ready) and exits with 0, or [failed](Detached::failed) and exits with its code and its message on
-/// standard error, or died (70).
+/// Runs the process in the background. Returns only in the daemon. The process that was started waits until the daemon is
+/// [ready](Detached::ready) and exits with 0, or has [failed](Detached::failed) and exits with its code and message, or
+/// has died and exits with 70.
 ///
-/// In the daemon the working directory is `/`, the umask 027, and of the standard streams only standard error is
-/// left, until it is ready. `pid_file` may be relative to the directory before; it is locked (flock(2)) while the
-/// daemon lives. Where it is held by another daemon or cannot be written, the process that was started exits with 71
-/// or 77.
+/// In the daemon the working directory is `/`, the umask is 027, and only standard error is open, until the daemon is
+/// ready. `pid_file` may be relative to the former directory. It is locked (flock(2)) until the daemon ends. If another
+/// daemon has locked it or it cannot be written, the process that was started exits with 71 or 77.
 ///
-/// To be called while the process has one thread, for fork(2) copies no other.
+/// Call it while the process has one thread, because fork(2) copies only that one.
 ///
 /// # Errors
 ///
-/// The process cannot fork, or not even prepare for it. There is no daemon then, and nothing has changed.
+/// The process cannot fork or prepare for it. Nothing has changed then.
 pub fn detach(pid_file: Option<&Path>) -> Result<Detached, Error> {
     let pid_file = pid_file.map(std::path::absolute).transpose().map_err(|error| Error::os("the pid file", &error))?;
     let null = File::options().write(true).open("/dev/null").map_err(|error| Error::os("/dev/null", &error))?;
@@ -67,8 +62,8 @@ pub fn detach(pid_file: Option<&Path>) -> Result<Detached, Error> {
             drop(writer);
             let outcome = Report::read(reader);
             match waited {
-                // The fork failed, so nobody has the pipe. Where only the wait for the first child failed (SIGCHLD
-                // ignored), the pipe says how things stand all the same.
+                // Without a result the fork has failed. If only the wait for the first child has failed, because SIGCHLD
+                // is ignored, the daemon sends its result.
                 Err(error) if outcome == Report::Died => Err(Error::of(&error)),
                 _ => outcome.end(),
             }
@@ -82,8 +77,7 @@ pub fn detach(pid_file: Option<&Path>) -> Result<Detached, Error> {
 }
 
 impl Detached {
-    /// Tells the process that was started to exit with 0, and gives up standard error. That the other one is gone
-    /// already, interrupted by its user, does not matter.
+    /// Lets the process that was started exit with 0, and closes standard error. That process may have been interrupted.
     ///
     /// # Errors
     ///
@@ -96,42 +90,41 @@ impl Detached {
         Ok(())
     }
 
-    /// Tells the process that was started to print `message` and to exit with `exit_code`, which is not 0; the caller
-    /// should exit with the same. After [`Detached::ready`] nobody listens any more.
-    pub fn failed(mut self, exit_code: u8, message: &str) {
+    /// Lets the process that was started print `message` and exit with `exit`; the caller exits with the same code. Has no
+    /// effect after [`Detached::ready`].
+    pub fn failed(mut self, exit: Exit, message: &str) {
         if let Some(outcome) = self.outcome.take() {
-            let exit_code = if exit_code == 0 { SOFTWARE } else { exit_code };
-            let _ = Report::Failed(exit_code, message.to_owned()).write(&outcome);
+            let _ = Report::Failed(exit.code(), message.to_owned()).write(&outcome);
         }
     }
 }
 
 impl Error {
-    /// The exit code that tells the caller of the process: 71, or 77 for a lack of permission.
+    /// The exit code: [`Exit::Permission`] or [`Exit::System`].
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        self.exit_code
+    pub fn exit(&self) -> Exit {
+        self.exit
     }
 
     fn os(what: &str, error: &io::Error) -> Error {
-        let exit_code = match error.raw_os_error() {
+        let exit = match error.raw_os_error() {
             Some(errno)
                 if [Errno::ACCESS, Errno::PERM, Errno::ROFS].iter().any(|known| known.raw_os_error() == errno) =>
             {
-                NOPERM
+                Exit::Permission
             }
-            _ => OSERR,
+            _ => Exit::System,
         };
-        Error { message: format!("--daemon: {what}: {error}"), exit_code }
+        Error { message: format!("--daemon: {what}: {error}"), exit }
     }
 
-    /// The crate shows nothing but a text such as `unable to fork, errno 11`.
+    /// The crate returns only a text such as `unable to fork, errno 11`.
     fn of(error: &daemonize::Error) -> Error {
         let text = error.to_string();
         let errno = text.rsplit_once(", errno ").and_then(|(what, errno)| Some((what, errno.parse().ok()?)));
         match errno {
             Some((what, errno)) => Error::os(what, &io::Error::from_raw_os_error(errno)),
-            None => Error { message: format!("--daemon: {text}"), exit_code: OSERR },
+            None => Error { message: format!("--daemon: {text}"), exit: Exit::System },
         }
     }
 
@@ -139,18 +132,20 @@ impl Error {
         let path = path.display();
         let message = match error {
             PidFileError::Io(error) => return Error::os(&path.to_string(), &error),
-            PidFileError::Held(None) => format!("--daemon: {path}: held by a running daemon"),
-            PidFileError::Held(Some(pid)) => format!("--daemon: {path}: held by a running daemon, process {pid}"),
+            PidFileError::Held(None) => format!("--daemon: {path}: locked by a running daemon"),
+            PidFileError::Held(Some(pid)) => format!("--daemon: {path}: locked by a running daemon, process {pid}"),
             PidFileError::NotPlain => {
-                format!("--daemon: {path}: not a regular file of its own; remove it, or choose another pid file")
+                format!(
+                    "--daemon: {path}: not a regular file, or it has several links; remove it, or use another pid file"
+                )
             }
         };
-        Error { message, exit_code: OSERR }
+        Error { message, exit: Exit::System }
     }
 
-    /// Ends the daemon. The process that was started prints the message; it may be gone.
+    /// Ends the daemon. The process that was started prints the message.
     fn end(self, writer: &PipeWriter) -> ! {
-        let exit_code = self.exit_code;
+        let exit_code = self.exit.code();
         let _ = Report::Failed(exit_code, self.message).write(writer);
         std::process::exit(i32::from(exit_code));
     }
@@ -164,12 +159,12 @@ impl Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What the daemon says of its start: `EXITCODE LF MESSAGE`, and 0 for success. Nothing, or anything else, is its
-/// death.
+/// The result of the start, sent as `EXITCODE LF MESSAGE`, with 0 for success.
 #[derive(Debug, PartialEq, Eq)]
 enum Report {
     Ready,
     Failed(u8, String),
+    /// Nothing was sent.
     Died,
 }
 
@@ -183,7 +178,7 @@ impl Report {
         pipe.write_all(text.as_bytes())
     }
 
-    /// Waits until the last one who could say something has closed the pipe.
+    /// Reads until the daemon has closed the pipe.
     fn read(mut pipe: PipeReader) -> Report {
         let mut bytes = Vec::new();
         if pipe.read_to_end(&mut bytes).is_err() {
@@ -202,7 +197,7 @@ impl Report {
         let (exit_code, message) = match self {
             Report::Ready => (0, String::new()),
             Report::Failed(exit_code, message) => (exit_code, message),
-            Report::Died => (SOFTWARE, "the daemon died before it was ready to serve".to_owned()),
+            Report::Died => (Exit::Software.code(), "the daemon died before it was ready to serve".to_owned()),
         };
         let mut stderr = io::stderr();
         for line in message.lines() {

@@ -1,51 +1,47 @@
-//! How `hftpd` ends.
+//! The exit codes.
 
-use std::io;
-
-use crate::config::LoadError;
-
-/// How a process of `hftpd` ends; the codes are those of sysexits.h.
+/// The result of a process; the codes are those of sysexits.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked for is done.
-    Done,
-    /// The command line is wrong.
+    /// Success.
+    Success,
+    /// The command line has an error.
     Usage,
     /// The root is missing or cannot be read.
     Root,
-    /// There is no daemon to talk to.
+    /// The daemon is not running.
     Unavailable,
-    /// A bug.
+    /// An internal error.
     Software,
-    /// The operating system refused something that should work.
+    /// A system call failed.
     System,
     /// A permission is missing.
     Permission,
-    /// The configuration is wrong, or missing.
+    /// The configuration has an error or is missing.
     Config,
 }
 
 impl Exit {
-    /// The codes and their meanings, as `--help` and hftpd(8) tell them.
+    /// The codes and their meanings, as in `--help` and hftpd(8).
     pub const TABLE: [(Exit, u8, &'static str); 8] = [
-        (Exit::Done, 0, "done"),
-        (Exit::Usage, 64, "wrong command line"),
+        (Exit::Success, 0, "success"),
+        (Exit::Usage, 64, "error in the command line"),
         (Exit::Root, 66, "the root is missing or cannot be read"),
-        (Exit::Unavailable, 69, "no daemon to talk to"),
-        (Exit::Software, 70, "a fault of hftpd itself"),
-        (Exit::System, 71, "the operating system refused"),
-        (Exit::Permission, 77, "no permission"),
-        (Exit::Config, 78, "wrong or missing configuration"),
+        (Exit::Unavailable, 69, "the daemon is not running"),
+        (Exit::Software, 70, "internal error"),
+        (Exit::System, 71, "operating system error"),
+        (Exit::Permission, 77, "permission denied"),
+        (Exit::Config, 78, "error in the configuration, or it is missing"),
     ];
 
-    /// What a code means; one that is not in the table is a fault of ours.
+    /// The result with this code; [`Exit::Software`] if there is none.
     pub fn of_code(code: u8) -> Exit {
         Exit::TABLE.iter().find(|(_, known, _)| *known == code).map_or(Exit::Software, |(exit, ..)| *exit)
     }
 
     /// The exit code.
     pub fn code(self) -> u8 {
-        // The table has a line for each; a test says so.
+        // The table contains each; a test checks it.
         Exit::TABLE.iter().find(|(exit, ..)| *exit == self).map_or(70, |(_, code, _)| *code)
     }
 }
@@ -56,25 +52,15 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-impl From<&LoadError> for Exit {
-    fn from(error: &LoadError) -> Exit {
-        match error {
-            LoadError::Unreadable { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Exit::Permission,
-            error if error.is_shortage() => Exit::System,
-            LoadError::Unreadable { .. } | LoadError::Findings(_) => Exit::Config,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn each_exit_has_one_code() {
-        // A new exit must be given its place here, and so in the table.
+        // A new result needs a line here, and so in the table.
         let place = |exit| match exit {
-            Exit::Done => 0,
+            Exit::Success => 0,
             Exit::Usage => 1,
             Exit::Root => 2,
             Exit::Unavailable => 3,

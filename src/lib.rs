@@ -12,7 +12,7 @@
 //! | [`log`](mod@log) | a queue and the thread that writes it, to standard error or to syslog |
 //! | [`metrics`] | the counters |
 //! | [`os`] | system calls, one family a file; the only folder with unsafe code |
-//! | [`cli`] | the command line, `--help`, `hftpd check` |
+//! | [`cli`] | the command line, `--help` |
 //! | [`exit`] | the exit codes and their meanings |
 //! | [`detach`] | `--daemon`: runs in the background; the exit code reports whether the daemon serves |
 //!
@@ -102,13 +102,13 @@
 //! # Imports
 //!
 //! ```text
-//! bin/hftpd   -> cli, config, server
-//! cli         -> config, exit
+//! bin/hftpd   -> cli, config, server, exit
+//! cli         -> config
 //! server      -> connection, handle, config, log, metrics, os, detach, exit
 //! connection  -> wire, handle             never poll, configuration or log
 //! handle      -> os                       never the protocol
 //! wire        -> the standard library     for both ends
-//! config      -> wire, handle             the types of what it says
+//! config      -> wire, handle, os, exit   the types of its values
 //! os          -> libc, rustix and their like
 //! ```
 //!
@@ -130,7 +130,7 @@
 //! * **The worker that accepts a client, and the one that serves it**: `server/worker/acceptor.rs` and `server/worker/balance.rs`.
 //! * **A reason to close a connection**: [`connection::CloseReason`], which `hftpd status` counts.
 //! * **The output of `hftpd status`**: `server/supervisor/status.rs`; its counters, [`metrics`].
-//! * **An option of the command line**: the table in `cli.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].
+//! * **An option of the command line**: the table in `cli/options.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].
 //! * **A system call**: [`os`], in the file of its family.
 
 pub mod cli;

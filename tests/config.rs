@@ -1,4 +1,4 @@
-//! The configuration as an operator meets it: the shipped file, whole files with mistakes, and `--dump`.
+//! The configuration file: the shipped one, files with errors, and `--dump`.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hftpd::config::{
-    Config, Facility, Files, Findings, Limits, Listener, Log, LogTarget, SETTINGS, Timeouts, Workers, diff,
+    self, Config, Diagnostics, Facility, Files, Limits, Listener, Log, LogTarget, SETTINGS, Timeouts, Workers, diff,
 };
 use hftpd::handle::Symlinks;
 use hftpd::wire::{Encoding, Names};
@@ -24,23 +24,23 @@ fn commented(line: &str) -> Option<&str> {
 }
 
 fn parse(text: &str) -> Config {
-    Config::parse(text).unwrap_or_else(|findings| panic!("{findings}\n{text}"))
+    config::parse(text).unwrap_or_else(|diagnostics| panic!("{diagnostics}\n{text}"))
 }
 
-fn refuse(text: &str) -> Findings {
-    match Config::parse(text) {
+fn refuse(text: &str) -> Diagnostics {
+    match config::parse(text) {
         Ok(config) => panic!("accepted: {text}\n{config:?}"),
-        Err(findings) => findings.named(Path::new("F")),
+        Err(diagnostics) => diagnostics.named(Path::new("F")),
     }
 }
 
 #[test]
-fn the_shipped_file_is_the_default() {
+fn shipped_file_is_the_default() {
     assert_eq!(parse(SHIPPED), Config::default());
 }
 
 #[test]
-fn each_commented_setting_of_the_shipped_file_is_the_default() {
+fn commented_settings_of_the_shipped_file_are_the_defaults() {
     let mut section = String::new();
     let mut tried = 0;
     for (number, line) in SHIPPED.lines().enumerate() {
@@ -171,7 +171,7 @@ fn every_setting_is_taken_from_the_file() {
     // Every setting but the root and the listeners by its own name, so nothing was left at its default above.
     let changes = diff(&Config::default(), &config);
     assert_eq!(changes.live.len() + changes.restart.len(), SETTINGS.len() - 3, "{changes}");
-    assert_eq!(parse(&config.to_toml()), config);
+    assert_eq!(parse(&config::dump(&config)), config);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn neither_port_nor_listen_is_the_default_port() {
 
 #[test]
 fn all_mistakes_are_told_at_once_in_their_order() {
-    let findings = refuse("prot = 1\n[limits]\n\tconnections = \"many\"\n[timeouts]\nidle = 30\nidel = '5m'\n");
+    let diagnostics = refuse("prot = 1\n[limits]\n\tconnections = \"many\"\n[timeouts]\nidle = 30\nidel = '5m'\n");
     let expected = "\
 F:1:1: unknown key \"prot\"; did you mean \"port\"?
  1 | prot = 1
@@ -198,15 +198,18 @@ F:5:8: timeouts.idle: invalid type: integer `30`, expected a time from \"1ms\" t
 F:6:1: unknown key \"timeouts.idel\"; did you mean \"idle\"?
  6 | idel = '5m'
    | ^^^^";
-    assert_eq!(findings.to_string(), expected);
-    assert_eq!(findings.list().len(), findings.headlines().count());
+    assert_eq!(diagnostics.to_string(), expected);
+    assert_eq!(diagnostics.list().len(), diagnostics.headlines().count());
 }
 
 #[test]
-fn mistakes_in_listeners() {
+fn errors_in_listeners() {
     let overlap = "[[listen]]\naddress = '[::]:1'\n[[listen]]\naddress = '0.0.0.0:1'";
-    for (text, told) in [
-        ("port = 1\nlisten = [{address = '[::]:2'}]", "F:1:1: port: [[listen]] is there too, expected one of the two"),
+    for (text, expected) in [
+        (
+            "port = 1\nlisten = [{address = '[::]:2'}]",
+            "F:1:1: port: port and [[listen]] exclude each other, expected one of them",
+        ),
         ("listen = []", "F:1:10: listen: the list is empty, expected at least one listener"),
         ("listen = [7]", "F:1:11: listen: expected a table such as { address = \"127.0.0.1:19500\" }"),
         ("[[listen]]\nencoding = 'plain'", "F:1:1: listen.address is missing, expected one in each [[listen]]"),
@@ -216,12 +219,12 @@ fn mistakes_in_listeners() {
         ),
         (
             "[[listen]]\naddress = '[::]:1'\n[[listen]]\naddress = '[::]:1'",
-            "F:4:11: listen.address: [::]:1 is taken by the [[listen]] of [::]:1",
+            "F:4:11: listen.address: [::]:1 overlaps the [[listen]] of [::]:1",
         ),
-        (overlap, "F:4:11: listen.address: 0.0.0.0:1 is taken by the [[listen]] of [::]:1"),
+        (overlap, "F:4:11: listen.address: 0.0.0.0:1 overlaps the [[listen]] of [::]:1"),
         (
             "[[listen]]\naddress = '[::]:1'\nbase64-line = 48",
-            "F:3:15: listen.base64-line: expected only beside encoding = \"base64\"",
+            "F:3:15: listen.base64-line: requires encoding = \"base64\"",
         ),
         (
             "[[listen]]\naddress = '[::]:1'\nencoding = 'base64'\nbase64-line = 2",
@@ -232,14 +235,14 @@ fn mistakes_in_listeners() {
             "F:3:12: listen.encoding: invalid value: string \"raw\", expected \"fragments\", \"plain\" or \"base64\"",
         ),
     ] {
-        let findings = refuse(text);
-        let told_here: Vec<_> = findings.headlines().filter(|line| !line.contains("root is missing")).collect();
-        assert_eq!(told_here, [told], "{text}");
+        let diagnostics = refuse(text);
+        let reported: Vec<_> = diagnostics.headlines().filter(|line| !line.contains("root is missing")).collect();
+        assert_eq!(reported, [expected], "{text}");
     }
 }
 
 #[test]
-fn a_syntax_error_is_one_finding() {
+fn syntax_error_is_reported_alone() {
     for (text, place) in [
         ("root = \n", "F:1:8: not valid TOML: "),
         ("root = '/x'\nport = 1\nport = 2\n", "F:3:1: not valid TOML: duplicate key"),
@@ -253,8 +256,8 @@ fn a_syntax_error_is_one_finding() {
 }
 
 #[test]
-fn a_mistake_does_not_hide_or_make_another() {
-    let findings = refuse(
+fn error_neither_hides_nor_causes_others() {
+    let diagnostics = refuse(
         "root = '/x'
 [[listen]]
 address = '[::]:1'
@@ -269,25 +272,25 @@ base64-line = 48
 address = '[::]:0'
 ",
     );
-    let places: Vec<_> = findings.list().iter().map(|f| (f.line, f.column)).collect();
-    assert_eq!(places, [(5, 11), (6, 1), (8, 11), (9, 12)], "{findings}");
+    let places: Vec<_> = diagnostics.list().iter().map(|f| (f.line, f.column)).collect();
+    assert_eq!(places, [(5, 11), (6, 1), (8, 11), (9, 12)], "{diagnostics}");
 }
 
 #[test]
-fn numbers_too_large_for_any_type_are_told_with_what_is_accepted() {
-    let findings = refuse(&format!("root = '/x'\nport = {}", "9".repeat(60)));
-    assert!(findings.to_string().contains("expected a whole number from 0 to 65535"), "{findings}");
+fn message_for_a_huge_number_contains_the_accepted_values() {
+    let diagnostics = refuse(&format!("root = '/x'\nport = {}", "9".repeat(60)));
+    assert!(diagnostics.to_string().contains("expected a whole number from 0 to 65535"), "{diagnostics}");
 }
 
 #[test]
-fn no_text_makes_the_reader_fail() {
+fn random_text_does_not_panic() {
     for deep in [format!("a = {}", "[".repeat(500_000)), format!("root{} = 1", ".a".repeat(500_000))] {
         refuse(&deep);
     }
     for cut in (0..SHIPPED.len()).filter(|at| SHIPPED.is_char_boundary(*at)) {
-        let _ = Config::parse(&SHIPPED[..cut]).map_err(|findings| findings.to_string());
+        let _ = config::parse(&SHIPPED[..cut]).map_err(|diagnostics| diagnostics.to_string());
     }
-    let everything = Config::default().to_toml();
+    let everything = config::dump(&Config::default());
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..20_000 {
         let mut bytes = everything.clone().into_bytes();
@@ -296,25 +299,25 @@ fn no_text_makes_the_reader_fail() {
             bytes[at] = b"\"'[]{}=.#,\n\r\t 0a\x7f\xc3"[random.below(18)];
         }
         let text = String::from_utf8_lossy(&bytes);
-        if let Err(findings) = Config::parse(&text) {
-            assert!(findings.to_string().lines().count() >= 1, "{text}");
+        if let Err(diagnostics) = config::parse(&text) {
+            assert!(diagnostics.to_string().lines().count() >= 1, "{text}");
         }
     }
 }
 
 #[test]
-fn what_is_dumped_is_read_back() {
-    assert_eq!(parse(&Config::default().to_toml()), Config::default());
+fn dump_is_read_as_the_same_configuration() {
+    assert_eq!(parse(&config::dump(&Config::default())), Config::default());
     let seed = 0x5eed_0001;
     let mut random = Random(seed);
     for round in 0..3000 {
         let config = random.config();
-        let text = config.to_toml();
+        let text = config::dump(&config);
         assert_eq!(parse(&text), config, "seed {seed:#x}, round {round}\n{text}");
     }
 }
 
-/// xorshift64*: the same configurations in every run.
+/// xorshift64*, for the same configurations in every run.
 struct Random(u64);
 
 impl Random {

@@ -34,7 +34,7 @@ fn scenario() {
             let _ = socket.read(&mut [0]);
             drop(detached);
         }
-        "failed" => detached.failed(78, "/etc/hftp.toml:3:1: no such key\nand more"),
+        "failed" => detached.failed(hftpd::exit::Exit::Config, "/etc/hftp.toml:3:1: no such key\nand more"),
         "dropped" => drop(detached),
         "killed" => {
             let _ = Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
@@ -90,7 +90,7 @@ fn the_caller_goes_on_when_the_daemon_is_ready() {
 
     let second = start("ready", dir.path(), &pid_file);
     let message =
-        format!("hftpd: error: --daemon: {}: held by a running daemon, process {}\n", pid_file.display(), pid.trim());
+        format!("hftpd: error: --daemon: {}: locked by a running daemon, process {}\n", pid_file.display(), pid.trim());
     assert_outcome(&second, 71, &message);
     assert_eq!(std::fs::read_to_string(&pid_file).expect("pid file"), pid, "still the first one's");
 
@@ -122,7 +122,7 @@ fn a_pid_file_that_cannot_be_written_is_a_failure() {
     for (pid_file, message) in [
         (dir.path().join("missing/pid"), "No such file or directory (os error 2)"),
         (dir.path().to_owned(), "Is a directory (os error 21)"),
-        ("/dev/full".into(), "not a regular file of its own; remove it, or choose another pid file"),
+        ("/dev/full".into(), "not a regular file, or it has several links; remove it, or use another pid file"),
     ] {
         let output = start("ready", dir.path(), &pid_file);
         assert_outcome(&output, 71, &format!("hftpd: error: --daemon: {}: {message}\n", pid_file.display()));
@@ -137,7 +137,7 @@ fn a_pid_file_that_is_a_link_is_refused() {
     std::fs::write(&precious, "root:*:19000\n").expect("a file");
     std::os::unix::fs::symlink(&precious, &pid_file).expect("symlink");
     let output = start("ready", dir.path(), &pid_file);
-    let message = "not a regular file of its own; remove it, or choose another pid file";
+    let message = "not a regular file, or it has several links; remove it, or use another pid file";
     assert_outcome(&output, 71, &format!("hftpd: error: --daemon: {}: {message}\n", pid_file.display()));
     assert_eq!(std::fs::read_to_string(&precious).expect("the file"), "root:*:19000\n");
 }

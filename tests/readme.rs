@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use support::test_dir::nobody_group;
 use support::{Daemon, Settings, TestDir, hftpd_with, put, run, run::hftpd, skipped};
 
 const README: &str = include_str!("../README.md");
@@ -70,7 +71,8 @@ fn example_configuration_and_its_error_are_accurate() {
     let example = block("root = ");
     let file = example.replace("/srv/hftp", &dir.root().to_string_lossy());
     assert_ne!(file, example, "the example's root");
-    put(&dir.config(), file.as_bytes());
+    // As root the check requires that the user exists.
+    put(&dir.config(), format!("user = \"nobody\"\ngroup = {:?}\n{file}", nobody_group()).as_bytes());
     run(&mut hftpd_with(&["check"], &dir.config())).expect_code(0);
     run(&mut hftpd_with(&["check", "--dump"], &dir.config())).expect_code(0).expect_says("base64-line = ");
 

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use hftpd::cli::{self, Command, Exit, Format};
+use hftpd::cli::{self, Command, Format};
 use hftpd::config::{self, Overrides, Source};
+use hftpd::exit::Exit;
 use hftpd::log;
 use hftpd::server::{self, ControlRequest, Failure, Start};
 
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
         Command::Help => print(&cli::help()),
         Command::Version => print(concat!("hftpd ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check { source, dump } => {
-            let report = cli::check(&source, dump);
+            let report = server::check(&source, dump);
             eprint!("{}", report.errors);
             print(&report.output);
             report.exit.into()
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
             log::exit_on_panic(Exit::Software.code());
             let config = match config::load(&source, &overrides) {
                 Ok(config) => config,
-                Err(error) => return fail(Exit::from(&error), &error.to_string()),
+                Err(error) => return fail(error.exit(), &error.to_string()),
             };
             match server::run(Start { config, source, overrides, daemon, pid_file }) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -46,48 +47,43 @@ fn fail(exit: Exit, message: &str) -> ExitCode {
     exit.into()
 }
 
-/// Prints to standard output. That nobody reads it is nobody's fault.
+/// Prints to standard output. A closed pipe is not an error.
 fn print(text: &str) -> ExitCode {
     use std::io::Write as _;
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
 
-/// Asks the running daemon, prints what it says, and ends as it says.
-fn ask(source: &Source, question: ControlRequest, show: impl Fn(&str) -> String) -> ExitCode {
-    let loaded = config::load(source, &Overrides::default());
-    let control = match &loaded {
-        Ok(config) => config.control.clone(),
-        // A daemon that runs by an older version of the file can still be found.
-        Err(_) => config::control_of(source),
+/// Sends a request to the running daemon, prints the reply and exits with its code.
+fn ask(source: &Source, request: ControlRequest, show: impl Fn(&str) -> String) -> ExitCode {
+    let Some(control) = config::control_path(source) else {
+        return fail(Exit::Config, "control = \"\": there is no control socket; set control, or send SIGHUP");
     };
-    let Some(control) = control else {
-        return fail(Exit::Config, "control = \"\": there is no control socket to ask; set control, or send SIGHUP");
-    };
-    match server::ask(&control, question) {
-        Ok(verdict) => {
-            let text = show(&verdict.text);
+    match server::ask(&control, request) {
+        Ok(reply) => {
+            let text = show(&reply.text);
             let text = format!("{}\n", text.trim_end());
-            if verdict.exit == 0 {
+            if reply.exit == 0 {
                 print(&text);
             } else {
                 eprint!("hftpd: {text}");
             }
-            ExitCode::from(verdict.exit)
+            ExitCode::from(reply.exit)
         }
-        Err(error) => match loaded {
-            Err(wrong) => fail(Exit::from(&wrong), &wrong.to_string()),
-            Ok(_) => {
+        Err(error) => match config::load(source, &Overrides::default()) {
+            // The error of the file is the reason if it hides the socket, and is to be mended in any case.
+            Err(invalid) if source.explicit || source.path.exists() => fail(invalid.exit(), &invalid.to_string()),
+            _ => {
                 let exit = match error.kind() {
                     std::io::ErrorKind::PermissionDenied => Exit::Permission,
                     _ => Exit::Unavailable,
                 };
                 let path = control.display();
-                let cure = match exit {
-                    Exit::Permission => "ask as root or as the daemon's user",
-                    _ => "is the daemon running, with this control socket?",
+                let remedy = match exit {
+                    Exit::Permission => "run as root or as the user of the daemon",
+                    _ => "check that the daemon is running with this control socket",
                 };
-                fail(exit, &format!("cannot ask the daemon at {path}: {error}; {cure}"))
+                fail(exit, &format!("cannot reach the daemon at {path}: {error}; {remedy}"))
             }
         },
     }

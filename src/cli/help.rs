@@ -1,7 +1,8 @@
-//! The text of `--help`, from the tables that the command line is read by.
+//! The text of `--help`, made of the tables of commands, options and exit codes.
 
-use super::{Exit, OPTIONS, VERBS};
+use super::options::{OPTIONS, VERBS};
 use crate::config;
+use crate::exit::Exit;
 
 /// The text of `--help`.
 pub fn help() -> String {
@@ -15,9 +16,9 @@ hftpd publishes one directory, read-only, over HFTP.
   hftpd status [-c FILE] [--json]
   hftpd --version | --help
 
-Without a command it serves in the foreground, as {file} says, or as
--d, -a and -p say instead. With -d and no {file} it serves DIR with
-the built-in defaults: `hftpd -d .` needs nothing else.
+Without a command it serves in the foreground. The configuration is
+{file}; -d, -a and -p override it. With -d the file may be missing:
+`hftpd -d .` serves the current directory with built-in defaults.
 
 Commands:
 ",
@@ -32,8 +33,8 @@ Commands:
     }
     text.push_str(&format!(
         "
-FILE is {} unless -c names another. ADDRESS is an IP address, alone
-or with a port: 127.0.0.1, 127.0.0.1:{port}, ::1, [::1]:{port}.
+FILE is {} without -c. ADDRESS is an IP address, with or without
+a port: 127.0.0.1, 127.0.0.1:{port}, ::1, [::1]:{port}.
 
 Exit codes:
 ",
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_fits_a_terminal_and_is_complete() {
+    fn help_is_complete_and_fits_a_terminal() {
         let help = help();
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{line}");
@@ -60,7 +61,7 @@ mod tests {
         }
         for option in &OPTIONS {
             assert!(help.contains(&option.usage()), "--{}", option.long);
-            assert!(option.usage().len() <= 22, "--{} runs into its help", option.long);
+            assert!(option.usage().len() <= 22, "--{} overlaps its help", option.long);
         }
         for (name, ..) in VERBS {
             assert!(help.contains(&format!("hftpd {name}")), "{name}");

@@ -1,12 +1,12 @@
-//! What a reload changes.
+//! The changes that a reload makes.
 
 use std::fmt;
 
-use super::Config;
 use super::settings::{Applies, Draft, SETTINGS};
+use super::types::Config;
 
-/// The settings in which two configurations differ, by their names in the file. The listeners go by the one name
-/// `listen`, whether they were written as `port` or as `[[listen]]`.
+/// The names of the settings in which two configurations differ. `listen` is the name of the listeners, whether the file
+/// has `port` or `[[listen]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Settings that a reload applies.
@@ -15,12 +15,12 @@ pub struct Changes {
     pub restart: Vec<&'static str>,
 }
 
-/// What becomes different when `new` takes the place of `old`.
+/// The changes from `old` to `new`.
 pub fn diff(old: &Config, new: &Config) -> Changes {
     let mut changes = Changes::default();
     let (mut before, mut after) = (Draft::new(old.clone()), Draft::new(new.clone()));
     for setting in SETTINGS {
-        // The listeners are compared as a whole, in the place where `port` stands.
+        // All listeners are compared at the row of `port`.
         let (name, changed) = match setting.split_name() {
             ("listen", _) => continue,
             (_, "port") => ("listen", old.listeners != new.listeners),
@@ -38,7 +38,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
 }
 
 impl Changes {
-    /// Whether the two configurations are the same.
+    /// Whether the two configurations are equal.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty() && self.restart.is_empty()
     }
@@ -63,12 +63,12 @@ mod tests {
     use super::*;
 
     fn config(text: &str) -> Config {
-        Config::parse(&format!("root = '/a'\n{text}")).expect("the table holds valid configurations")
+        crate::config::parse(&format!("root = '/a'\n{text}")).expect("a valid configuration")
     }
 
     #[test]
-    fn changes_are_told() {
-        for (old, new, told) in [
+    fn changed_settings_are_reported() {
+        for (old, new, expected) in [
             ("", "", "nothing changed"),
             ("port = 19500", "[[listen]]\naddress = '[::]:19500'", "nothing changed"),
             ("timeouts.idle = '60s'", "timeouts.idle = '1m'", "nothing changed"),
@@ -81,13 +81,13 @@ mod tests {
             ("limits.allow = ['::1']", "limits.allow = ['::2']", "limits.allow changed"),
         ] {
             let changes = diff(&config(old), &config(new));
-            assert_eq!(changes.to_string(), told, "{old:?} to {new:?}");
-            assert_eq!(changes.is_empty(), told == "nothing changed");
+            assert_eq!(changes.to_string(), expected, "{old:?} to {new:?}");
+            assert_eq!(changes.is_empty(), expected == "nothing changed");
         }
     }
 
     #[test]
-    fn paths_that_are_not_utf8_are_told_apart() {
+    fn paths_that_are_not_utf8_are_compared() {
         use std::os::unix::ffi::OsStringExt;
         let with_root = |byte| {
             let root = std::ffi::OsString::from_vec(vec![b'/', byte]).into();

@@ -1,13 +1,13 @@
-//! A configuration as a file, for `hftpd check --dump`.
+//! Writes a configuration as a file, for `hftpd check --dump`.
 
 use std::fmt::Write;
-use std::net::{Ipv6Addr, SocketAddr};
 
 use super::settings::{Draft, SETTINGS};
-use super::{Config, Listener};
+use super::types::{Config, Listener};
 
-/// Every setting with its value, in the order of the table.
-pub(super) fn dump(config: &Config) -> String {
+/// Writes all settings, in the order of the table. [`parse`](super::parse) of the text returns the same configuration, unless
+/// a path is not UTF-8.
+pub fn dump(config: &Config) -> String {
     let mut draft = Draft::new(config.clone());
     let port = only_port(&config.listeners);
     draft.port = port.unwrap_or(draft.port);
@@ -30,11 +30,11 @@ pub(super) fn dump(config: &Config) -> String {
     text
 }
 
-/// The value of `port` that stands for these listeners, if one does.
+/// The value of `port` that is equivalent to these listeners, if there is one.
 fn only_port(listeners: &[Listener]) -> Option<u16> {
     let [listener] = listeners else { return None };
     let port = listener.address.port();
-    (*listener == Listener::new(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))).then_some(port)
+    (*listener == Listener::on_port(port)).then_some(port)
 }
 
 fn listeners(config: &Config, draft: &mut Draft) -> String {
@@ -52,6 +52,6 @@ fn listeners(config: &Config, draft: &mut Draft) -> String {
 }
 
 fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    // A String takes everything.
+    // Writing to a String does not fail.
     let _ = text.write_fmt(arguments);
 }

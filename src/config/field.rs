@@ -1,10 +1,9 @@
-//! One value of the configuration: how it is read from the file, what is accepted, how it is written back.
+//! The value of a setting: reading, accepted values, writing.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,42 +12,46 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, Unexpected, V
 use serde::ser::{Serialize, Serializer};
 
 use super::keywords::Keyword;
+use super::path::is_absolute;
+use super::types::Workers;
 use super::units::{self, NetworkError};
-use super::{WORKERS_MAX, Workers};
 
-/// The longest path of a UNIX socket, in bytes: `sun_path` less its final NUL.
-const SOCKET_PATH_MAX: usize = 107;
+/// The largest number of event loops.
+const MAX_WORKERS: u16 = 1024;
 
-/// The place of one value in a configuration that is being read, and what it accepts.
+/// The maximum length of the path of a UNIX socket, in bytes, without the NUL of `sun_path` (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// The place of a value in a configuration, with the range of accepted values.
 ///
-/// As a [`DeserializeSeed`] it reads the value into its place and leaves the place as it was on an error; as a
-/// [`Serialize`] it writes the value that is there. It displays what it accepts, in the operator's words.
+/// As a [`DeserializeSeed`] it stores the value; after an error the place is unchanged. As a [`Serialize`] it writes the
+/// value. `Display` describes the accepted values.
 pub(super) enum Field<'c> {
     /// `true` or `false`.
     Flag(&'c mut bool),
     /// A TCP port.
     Port(&'c mut u16),
-    /// A whole number.
+    /// An integer.
     Count(&'c mut u32, RangeInclusive<u32>),
-    /// Bytes.
+    /// A number of bytes.
     Size(&'c mut u64, RangeInclusive<u64>),
-    /// Bytes, or 0 for none.
+    /// A number of bytes, or 0.
     SizeOrZero(&'c mut u64, RangeInclusive<u64>),
-    /// A time; whole milliseconds.
+    /// A time in milliseconds.
     Time(&'c mut Duration, RangeInclusive<Duration>),
-    /// One of a few words.
+    /// A keyword.
     Keyword(&'c mut dyn Keyword),
-    /// Event loops.
+    /// The number of event loops.
     Workers(&'c mut Workers),
-    /// The name of a user or of a group.
+    /// The name of a user or a group.
     Account(&'c mut String),
     /// An absolute path.
     Directory(&'c mut PathBuf),
     /// The path of a UNIX socket, or none.
     Socket(&'c mut Option<PathBuf>),
-    /// Where to listen.
+    /// An IP address with a port.
     Address(&'c mut SocketAddr),
-    /// Networks. The reader takes the list apart and reads each as a [`Network`], so as to tell every mistake in it.
+    /// A list of networks. The reader reads each as a [`Network`], to report each error with its position.
     Networks(&'c mut Vec<IpNet>),
 }
 
@@ -76,7 +79,7 @@ impl<'de> Visitor<'de> for Field<'_> {
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
         match u64::try_from(value) {
             Ok(value) => self.visit_u64(value),
-            Err(_) if self.takes_numbers() => Err(E::invalid_value(Unexpected::Signed(value), &self)),
+            Err(_) if self.accepts_numbers() => Err(E::invalid_value(Unexpected::Signed(value), &self)),
             Err(_) => Err(E::invalid_type(Unexpected::Signed(value), &self)),
         }
     }
@@ -84,7 +87,7 @@ impl<'de> Visitor<'de> for Field<'_> {
     fn visit_u64<E: Error>(mut self, value: u64) -> Result<(), E> {
         match self.set_number(value) {
             Some(()) => Ok(()),
-            None if self.takes_numbers() => Err(E::invalid_value(Unexpected::Unsigned(value), &self)),
+            None if self.accepts_numbers() => Err(E::invalid_value(Unexpected::Unsigned(value), &self)),
             None => Err(E::invalid_type(Unexpected::Unsigned(value), &self)),
         }
     }
@@ -92,23 +95,23 @@ impl<'de> Visitor<'de> for Field<'_> {
     fn visit_str<E: Error>(mut self, value: &str) -> Result<(), E> {
         match self.set_text(value) {
             Some(()) => Ok(()),
-            None if self.takes_text() => Err(E::invalid_value(Unexpected::Str(value), &self)),
+            None if self.accepts_text() => Err(E::invalid_value(Unexpected::Str(value), &self)),
             None => Err(E::invalid_type(Unexpected::Str(value), &self)),
         }
     }
 }
 
 impl Field<'_> {
-    fn takes_numbers(&self) -> bool {
+    fn accepts_numbers(&self) -> bool {
         use Field::{Count, Port, Size, SizeOrZero, Workers};
         matches!(self, Port(_) | Count(..) | Size(..) | SizeOrZero(..) | Workers(_))
     }
 
-    fn takes_text(&self) -> bool {
+    fn accepts_text(&self) -> bool {
         !matches!(self, Field::Flag(_) | Field::Port(_) | Field::Count(..) | Field::Networks(_))
     }
 
-    /// Takes the number, or leaves the place as it was and returns none.
+    /// Stores the number. Returns none, with the place unchanged, if it is not accepted.
     fn set_number(&mut self, value: u64) -> Option<()> {
         match self {
             Field::Port(place) => **place = u16::try_from(value).ok()?,
@@ -116,7 +119,7 @@ impl Field<'_> {
             Field::Size(place, range) => **place = Some(value).filter(|n| range.contains(n))?,
             Field::SizeOrZero(place, range) => **place = Some(value).filter(|n| *n == 0 || range.contains(n))?,
             Field::Workers(place) => {
-                let count = u16::try_from(value).ok().filter(|n| *n <= WORKERS_MAX)?;
+                let count = u16::try_from(value).ok().filter(|n| *n <= MAX_WORKERS)?;
                 **place = Workers::Count(NonZeroU16::new(count)?);
             }
             _ => return None,
@@ -124,7 +127,7 @@ impl Field<'_> {
         Some(())
     }
 
-    /// Takes the text, or leaves the place as it was and returns none.
+    /// Stores the text. Returns none, with the place unchanged, if it is not accepted.
     fn set_text(&mut self, text: &str) -> Option<()> {
         match self {
             Field::Size(..) | Field::SizeOrZero(..) => return self.set_number(units::parse_size(text)?),
@@ -134,7 +137,7 @@ impl Field<'_> {
             Field::Account(place) if is_account(text) => text.clone_into(place),
             Field::Directory(place) if is_absolute(Path::new(text)) => **place = PathBuf::from(text),
             Field::Socket(place) if text.is_empty() => **place = None,
-            Field::Socket(place) if is_absolute(Path::new(text)) && text.len() <= SOCKET_PATH_MAX => {
+            Field::Socket(place) if is_absolute(Path::new(text)) && text.len() <= MAX_SOCKET_PATH => {
                 **place = Some(PathBuf::from(text));
             }
             Field::Address(place) => **place = canonical(text.parse().ok()?),
@@ -164,10 +167,10 @@ impl fmt::Display for Field<'_> {
                     None => Ok(()),
                 }
             }
-            Field::Workers(_) => write!(f, "\"auto\" or a whole number from 1 to {WORKERS_MAX}"),
+            Field::Workers(_) => write!(f, "\"auto\" or a whole number from 1 to {MAX_WORKERS}"),
             Field::Account(_) => f.write_str("a name without spaces, \":\" and \"/\""),
             Field::Directory(_) => f.write_str("an absolute path such as \"/srv/hftp\""),
-            Field::Socket(_) => write!(f, "an absolute path of at most {SOCKET_PATH_MAX} bytes, or \"\" for none"),
+            Field::Socket(_) => write!(f, "an absolute path of at most {MAX_SOCKET_PATH} bytes, or \"\" for none"),
             Field::Address(_) => {
                 f.write_str("an IP address and a port such as \"127.0.0.1:19500\" or \"[::]:19500\" (every address)")
             }
@@ -201,7 +204,7 @@ impl Serialize for Field<'_> {
     }
 }
 
-/// One network of a list, so that each mistake in a list can be told.
+/// A network in a list.
 pub(super) struct Network(pub(super) IpNet);
 
 impl<'de> Deserialize<'de> for Network {
@@ -218,7 +221,7 @@ impl<'de> Deserialize<'de> for Network {
                 units::parse_network(value).map(Network).map_err(|error| match error {
                     NetworkError::Form => E::invalid_value(Unexpected::Str(value), &self),
                     NetworkError::HostBits(meant) => E::custom(format_args!(
-                        "{value:?} has bits beyond its prefix, expected {:?} or the address alone",
+                        "{value:?} has bits after its prefix, expected {:?} or the address alone",
                         meant.to_string()
                     )),
                 })
@@ -238,16 +241,11 @@ impl fmt::Display for Sizes<'_> {
     }
 }
 
-/// Absolute, and a path that a system call can be given.
-pub(super) fn is_absolute(path: &Path) -> bool {
-    path.is_absolute() && !path.as_os_str().as_bytes().contains(&0)
-}
-
 fn is_account(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':' || c == '/')
 }
 
-/// The address without the IPv4-mapped form, which no dual-stack socket can be bound to.
+/// Converts an IPv4-mapped address to IPv4, because a dual-stack socket cannot be bound to it.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address,

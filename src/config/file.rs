@@ -1,5 +1,4 @@
-//! The file as it is written: its text is walked value by value, so that every mistake is found at its place and all
-//! are told at once.
+//! Reads the text of a configuration file. It reports all errors, each with its position.
 
 use std::borrow::Cow;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -9,40 +8,55 @@ use serde::de::{Deserialize, DeserializeSeed};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
+use super::diagnostics::{Diagnostic, Diagnostics};
 use super::field::{Field, Network};
-use super::findings::{Finding, Findings};
-use super::nearest::nearest;
 use super::settings::{Draft, SETTINGS, Setting};
-use super::{Config, Listener};
+use super::similar::most_similar;
+use super::types::{Config, Listener};
 use crate::wire::Encoding;
 
 type Key<'t> = Spanned<Cow<'t, str>>;
 type Value<'t> = Spanned<DeValue<'t>>;
 
-/// The configuration that `text` asks for, defaults filled in. `root_required` is false when something else gives it.
-pub(super) fn read(text: &str, root_required: bool) -> Result<Config, Findings> {
+/// Parses the text of a configuration file.
+///
+/// # Errors
+///
+/// All errors of the text, up to a hundred. An error of the TOML syntax is reported alone.
+pub fn parse(text: &str) -> Result<Config, Diagnostics> {
+    read(text, Config::default(), true)
+}
+
+/// Parses `text`, with `defaults` for settings that it lacks. `root_required` is false if the command line sets the root.
+pub(super) fn read(text: &str, defaults: Config, root_required: bool) -> Result<Config, Diagnostics> {
     let document = DeTable::parse(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
-        Findings::one(Finding::new(text, span, format!("not valid TOML: {}", error.message())))
+        Diagnostics::one(Diagnostic::new(text, span, format!("not valid TOML: {}", error.message())))
     })?;
-    let mut reader = Reader { text, findings: Vec::new(), draft: Draft::new(Config::default()) };
+    let mut reader = Reader { text, errors: Vec::new(), draft: Draft::new(defaults) };
     reader.read_file(document.get_ref());
     if root_required && !document.get_ref().contains_key("root") {
-        reader.findings.push(Finding::missing("root is missing, expected a line such as root = \"/srv/hftp\""));
+        reader.errors.push(Diagnostic::missing("root is missing, expected a line such as root = \"/srv/hftp\""));
     }
-    match Findings::new(reader.findings) {
-        Some(findings) => Err(findings),
+    match Diagnostics::new(reader.errors) {
+        Some(diagnostics) => Err(diagnostics),
         None => Ok(reader.draft.config),
     }
 }
 
-/// The most mistakes that are told of one file: a file with more is not a configuration, and each costs memory.
-const FINDINGS_MAX: usize = 100;
+/// The maximum number of errors reported of one file, because each takes memory.
+const MAX_ERRORS: usize = 100;
+
+/// The value of `control` in `text`, which may have errors elsewhere.
+pub(super) fn control(text: &str) -> Option<String> {
+    let (document, _) = DeTable::parse_recoverable(text);
+    document.get_ref().get("control")?.get_ref().as_str().map(str::to_owned)
+}
 
 struct Reader<'t> {
     text: &'t str,
-    findings: Vec<Finding>,
-    /// Holds the defaults, and over them what was read so far without a finding.
+    errors: Vec<Diagnostic>,
+    /// The defaults, replaced by the valid values read so far.
     draft: Draft,
 }
 
@@ -51,21 +65,20 @@ impl<'t> Reader<'t> {
         for (key, value) in file {
             match (key.get_ref().as_ref(), value.get_ref()) {
                 ("listen", DeValue::Array(entries)) => self.read_listeners(entries, value.span()),
-                ("listen", _) => self.find(key.span(), "listen: expected a list, each entry under [[listen]]"),
+                ("listen", _) => self.error(key.span(), "listen: expected a list of [[listen]] sections"),
                 (name, DeValue::Table(section)) if is_section(name) => self.read_section(name, section),
                 (name, _) if is_section(name) => {
-                    self.find(key.span(), format!("{name}: expected a section that starts with [{name}]"));
+                    self.error(key.span(), format!("{name}: expected a section that starts with [{name}]"));
                 }
                 _ => self.read_setting("", key, value),
             }
         }
         match (file.get_key_value("port"), file.contains_key("listen")) {
             (Some((key, _)), true) => {
-                self.find(key.span(), "port: [[listen]] is there too, expected one of the two");
+                self.error(key.span(), "port: port and [[listen]] exclude each other, expected one of them");
             }
             (Some(_), false) => {
-                let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.draft.port));
-                self.draft.config.listeners = vec![Listener::new(address)];
+                self.draft.config.listeners = vec![Listener::on_port(self.draft.port)];
             }
             (None, _) => {}
         }
@@ -79,28 +92,28 @@ impl<'t> Reader<'t> {
 
     fn read_listeners(&mut self, entries: &[Value<'t>], span: Range<usize>) {
         if entries.is_empty() {
-            self.find(span, "listen: the list is empty, expected at least one listener");
+            self.error(span, "listen: the list is empty, expected at least one listener");
         }
         let mut listeners: Vec<Listener> = Vec::new();
         for entry in entries {
             let Some(table) = entry.get_ref().as_table() else {
-                self.find(entry.span(), "listen: expected a table such as { address = \"127.0.0.1:19500\" }");
+                self.error(entry.span(), "listen: expected a table such as { address = \"127.0.0.1:19500\" }");
                 continue;
             };
             self.draft.listener = blank_listener(table);
             self.read_section("listen", table);
             self.check_base64_line(table);
             let Some(address) = table.get("address") else {
-                self.find(entry.span(), "listen.address is missing, expected one in each [[listen]]");
+                self.error(entry.span(), "listen.address is missing, expected one in each [[listen]]");
                 continue;
             };
-            // A line decodes alone only if it ends between two groups of three bytes.
+            // A line can be decoded by itself only if it ends between two groups of three bytes.
             self.draft.listener.base64_line -= self.draft.listener.base64_line % 3;
             let listener = self.draft.listener.clone();
             if let Some(other) = listeners.iter().find(|other| overlap(other.address, listener.address)) {
                 let message =
-                    format!("listen.address: {} is taken by the [[listen]] of {}", listener.address, other.address);
-                self.find(address.span(), message);
+                    format!("listen.address: {} overlaps the [[listen]] of {}", listener.address, other.address);
+                self.error(address.span(), message);
             }
             listeners.push(listener);
         }
@@ -109,16 +122,16 @@ impl<'t> Reader<'t> {
 
     fn check_base64_line(&mut self, table: &DeTable<'t>) {
         let Some(line) = table.get("base64-line") else { return };
-        // 0 is what every other encoding has anyway.
+        // 0, the default, is accepted with every encoding.
         if self.draft.listener.base64_line != 0 && self.draft.listener.encoding != Encoding::Base64 {
-            self.find(line.span(), "listen.base64-line: expected only beside encoding = \"base64\"");
+            self.error(line.span(), "listen.base64-line: requires encoding = \"base64\"");
         }
     }
 
     fn read_setting(&mut self, section: &str, key: &Key<'t>, value: &Value<'t>) {
         let name = key.get_ref().as_ref();
         let Some(setting) = SETTINGS.iter().find(|setting| setting.split_name() == (section, name)) else {
-            self.find(key.span(), unknown_key(section, name));
+            self.error(key.span(), unknown_key(section, name));
             return;
         };
         match ((setting.field)(&mut self.draft), value.get_ref()) {
@@ -126,7 +139,7 @@ impl<'t> Reader<'t> {
             (field, _) => {
                 let read = field.deserialize(ValueDeserializer::from(value.clone()));
                 if let Err(error) = read {
-                    self.find_error(setting, &error, value.span());
+                    self.value_error(setting, &error, value.span());
                 }
             }
         }
@@ -137,7 +150,7 @@ impl<'t> Reader<'t> {
         for item in items {
             match Network::deserialize(ValueDeserializer::from(item.clone())) {
                 Ok(Network(network)) => networks.push(network),
-                Err(error) => self.find_error(setting, &error, item.span()),
+                Err(error) => self.value_error(setting, &error, item.span()),
             }
         }
         if let Field::Networks(place) = (setting.field)(&mut self.draft) {
@@ -145,30 +158,30 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn find(&mut self, span: Range<usize>, message: impl Into<String>) {
-        if self.findings.len() < FINDINGS_MAX {
-            self.findings.push(Finding::new(self.text, span, message));
+    fn error(&mut self, span: Range<usize>, message: impl Into<String>) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(Diagnostic::new(self.text, span, message));
         }
     }
 
-    fn find_error(&mut self, setting: &Setting, error: &Error, span: Range<usize>) {
+    fn value_error(&mut self, setting: &Setting, error: &Error, span: Range<usize>) {
         let mut message = format!("{}: {}", setting.name, error.message());
-        // A number beyond 128 bits is refused before anybody asks what was expected.
+        // The parser refuses a number of more than 128 bits before the setting is known.
         if !message.contains("expected") {
             message = format!("{message}, expected {}", setting.accepts());
         }
-        self.find(error.span().unwrap_or(span), message);
+        self.error(error.span().unwrap_or(span), message);
     }
 }
 
-/// What the values of a `[[listen]]` are read over. A value that turns out wrong must not make another look wrong: no
-/// address is like that of another listener with port 0, and with base64 every `base64-line` is in its place.
+/// The initial values of a `[[listen]]`. They avoid errors that follow from another: an invalid address must not overlap
+/// another listener, so the port is 0; with an invalid encoding `base64-line` must be accepted, so it is base64.
 fn blank_listener(table: &DeTable<'_>) -> Listener {
     let encoding = if table.contains_key("encoding") { Encoding::Base64 } else { Encoding::Fragments };
     Listener { encoding, ..Listener::new(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))) }
 }
 
-/// The sections, each once, in the order of the table.
+/// The names of the sections, in the order of the table.
 fn sections() -> impl Iterator<Item = &'static str> {
     let mut last = "";
     let names = SETTINGS.iter().map(|setting| setting.split_name().0);
@@ -179,25 +192,25 @@ fn is_section(name: &str) -> bool {
     sections().any(|section| section == name)
 }
 
-/// The line that a section starts with.
+/// The header of a section.
 fn section_line(section: &str) -> String {
     if section == "listen" { "[[listen]]".to_owned() } else { format!("[{section}]") }
 }
 
-/// Says what was probably meant, or else what there is.
+/// The message for an unknown key, with the most similar key or all keys.
 fn unknown_key(section: &str, key: &str) -> String {
     let written = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
     if let Some(setting) = SETTINGS.iter().find(|setting| setting.split_name().1 == key) {
         let place = match setting.split_name().0 {
-            "" => "above the first section".to_owned(),
-            section => format!("under {}", section_line(section)),
+            "" => "before the first section".to_owned(),
+            section => format!("in {}", section_line(section)),
         };
-        return format!("unknown key {written:?}; did you mean \"{}\", which stands {place}?", setting.name);
+        return format!("unknown key {written:?}; did you mean \"{}\", {place}?", setting.name);
     }
     let here = SETTINGS.iter().map(|setting| setting.split_name()).filter(|(of, _)| *of == section);
     let keys: Vec<_> = here.map(|(_, key)| key).collect();
     let sections: Vec<_> = if section.is_empty() { sections().collect() } else { Vec::new() };
-    match nearest(key, keys.iter().chain(&sections).copied()) {
+    match most_similar(key, keys.iter().chain(&sections).copied()) {
         Some(name) if sections.contains(&name) => {
             format!("unknown key {written:?}; did you mean {}?", section_line(name))
         }
@@ -210,7 +223,7 @@ fn unknown_key(section: &str, key: &str) -> String {
     }
 }
 
-/// Whether two listeners cannot both be had: the unspecified IPv6 address takes the port of the IPv4 one too.
+/// Whether two listeners cannot be bound together. The unspecified IPv6 address includes the unspecified IPv4 address.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && (a == b || (a.ip().is_unspecified() && b.ip().is_unspecified()))
 }
@@ -220,17 +233,17 @@ mod tests {
     use super::*;
 
     /// `LINE:COLUMN [text] message` of each finding.
-    fn findings(text: &str) -> Vec<String> {
-        let findings = match read(text, true) {
+    fn diagnostics(text: &str) -> Vec<String> {
+        let diagnostics = match parse(text) {
             Ok(config) => panic!("accepted: {text}\n{config:?}"),
-            Err(findings) => findings,
+            Err(diagnostics) => diagnostics,
         };
-        findings.list().iter().map(|f| format!("{}:{} [{}] {}", f.line, f.column, f.text, f.message)).collect()
+        diagnostics.list().iter().map(|d| format!("{}:{} [{}] {}", d.line, d.column, d.text, d.message)).collect()
     }
 
     #[test]
-    fn keys() {
-        for (line, told) in [
+    fn unknown_keys() {
+        for (line, expected) in [
             ("prot = 1", "1:1 [prot] unknown key \"prot\"; did you mean \"port\"?"),
             ("limit.connections = 1", "1:1 [limit] unknown key \"limit\"; did you mean [limits]?"),
             (
@@ -239,16 +252,13 @@ mod tests {
             ),
             (
                 "connections = 1",
-                "1:1 [connections] unknown key \"connections\"; did you mean \"limits.connections\", which stands under [limits]?",
+                "1:1 [connections] unknown key \"connections\"; did you mean \"limits.connections\", in [limits]?",
             ),
             (
                 "[files]\nuser = 'x'",
-                "2:1 [user] unknown key \"files.user\"; did you mean \"user\", which stands above the first section?",
+                "2:1 [user] unknown key \"files.user\"; did you mean \"user\", before the first section?",
             ),
-            (
-                "address = 'x'",
-                "1:1 [address] unknown key \"address\"; did you mean \"listen.address\", which stands under [[listen]]?",
-            ),
+            ("address = 'x'", "1:1 [address] unknown key \"address\"; did you mean \"listen.address\", in [[listen]]?"),
             ("[[lisen]]\naddress = 'x'", "1:3 [lisen] unknown key \"lisen\"; did you mean [[listen]]?"),
             (
                 "verdura = 1",
@@ -267,23 +277,23 @@ mod tests {
                 "3:1 [proxy-protocol] unknown key \"listen.proxy-protocol\", expected one of address, encoding, base64-line",
             ),
             ("limits = 1", "1:1 [limits] limits: expected a section that starts with [limits]"),
-            ("[listen]\naddress = '[::]:1'", "1:2 [listen] listen: expected a list, each entry under [[listen]]"),
+            ("[listen]\naddress = '[::]:1'", "1:2 [listen] listen: expected a list of [[listen]] sections"),
             ("[[limits]]", "1:3 [limits] limits: expected a section that starts with [limits]"),
         ] {
             let text = if line.contains('[') { format!("{line}\n") } else { format!("{line}\nroot = '/x'\n") };
-            let mut told_here = findings(&text);
-            told_here.retain(|finding| !finding.contains("root is missing"));
-            assert_eq!(told_here, [told], "{line}");
+            let mut reported = diagnostics(&text);
+            reported.retain(|line| !line.contains("root is missing"));
+            assert_eq!(reported, [expected], "{line}");
         }
     }
 
     #[test]
-    fn values() {
+    fn invalid_values() {
         let port = "expected a whole number from 0 to 65535";
         let size = "as a number of bytes or such as \"64 KiB\" (B, kB, MB, GB, KiB, MiB, GiB)";
         let time = "to \"365d\" such as \"500ms\", \"30s\", \"5m\" or \"1h30m\"";
         let connections = "expected a whole number from 1 to 1000000";
-        for (key, value, told) in [
+        for (key, value, expected) in [
             ("port", "65536", format!("invalid value: integer `65536`, {port}")),
             ("port", "-1", format!("invalid value: integer `-1`, {port}")),
             ("port", "'19500'", format!("invalid type: string \"19500\", {port}")),
@@ -316,29 +326,29 @@ mod tests {
         ] {
             let text = format!("root = '/x'\n{key} = {value}\n");
             let column = key.len() + 4;
-            assert_eq!(findings(&text), [format!("2:{column} [{value}] {key}: {told}")], "{text}");
+            assert_eq!(diagnostics(&text), [format!("2:{column} [{value}] {key}: {expected}")], "{text}");
         }
         let path = "expected an absolute path such as \"/srv/hftp\"";
-        assert_eq!(findings("root = 'srv'"), [format!("1:8 ['srv'] root: invalid value: string \"srv\", {path}")]);
-        assert_eq!(findings("root = \"/\\u0000\"").len(), 1);
-        assert_eq!(findings(&format!("root = '/x'\ncontrol = '/{}'", "x".repeat(107))).len(), 1);
+        assert_eq!(diagnostics("root = 'srv'"), [format!("1:8 ['srv'] root: invalid value: string \"srv\", {path}")]);
+        assert_eq!(diagnostics("root = \"/\\u0000\"").len(), 1);
+        assert_eq!(diagnostics(&format!("root = '/x'\ncontrol = '/{}'", "x".repeat(107))).len(), 1);
     }
 
     #[test]
-    fn a_file_of_nothing_but_mistakes_is_told_in_part() {
+    fn number_of_reported_errors_is_limited() {
         let text: String = (0..20_000).map(|n| format!("a{n} = 1\n")).collect();
-        assert_eq!(findings(&text).len(), FINDINGS_MAX + 1, "the missing root is always told");
+        assert_eq!(diagnostics(&text).len(), MAX_ERRORS + 1, "the missing root is always reported");
     }
 
     #[test]
-    fn networks_are_told_one_by_one() {
+    fn each_network_of_a_list_is_checked() {
         let accepted = "expected a network or an address such as \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"";
         assert_eq!(
-            findings("root = '/x'\nlimits.allow = ['10/8', '::1', 7,\n '10.1.1.1/8']"),
+            diagnostics("root = '/x'\nlimits.allow = ['10/8', '::1', 7,\n '10.1.1.1/8']"),
             [
                 format!("2:17 ['10/8'] limits.allow: invalid value: string \"10/8\", {accepted}"),
                 format!("2:32 [7] limits.allow: invalid type: integer `7`, {accepted}"),
-                "3:2 ['10.1.1.1/8'] limits.allow: \"10.1.1.1/8\" has bits beyond its prefix, expected \"10.0.0.0/8\" or \
+                "3:2 ['10.1.1.1/8'] limits.allow: \"10.1.1.1/8\" has bits after its prefix, expected \"10.0.0.0/8\" or \
                  the address alone"
                     .to_owned(),
             ]

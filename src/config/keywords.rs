@@ -1,22 +1,22 @@
-//! The settings whose value is one of a few words, and their words.
+//! Settings whose values are keywords.
 
 use log::LevelFilter;
 
-use super::{Facility, LogTarget};
+use super::types::{Facility, LogTarget};
 use crate::handle::Symlinks;
 use crate::wire::{Encoding, Names};
 
-/// A value that is written as one of a few words.
+/// A value written as a keyword.
 pub(super) trait Keyword {
-    /// All words, in the order in which they are listed.
+    /// All keywords, in the order of the manual page.
     fn words(&self) -> Vec<&'static str>;
-    /// The word of this value.
+    /// The keyword of this value.
     fn word(&self) -> &'static str;
-    /// Takes the value of a word; false, and nothing changed, if it is none of the words.
+    /// Stores the value of a keyword. Returns false, with the value unchanged, if there is no such keyword.
     fn set(&mut self, word: &str) -> bool;
 }
 
-/// The words of an enum.
+/// The keywords of an enum.
 pub(super) trait KeywordTable: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
 }
@@ -88,7 +88,7 @@ impl KeywordTable for LevelFilter {
 mod tests {
     use super::*;
 
-    fn each_word_comes_back<T: KeywordTable + std::fmt::Debug>() {
+    fn check_keywords<T: KeywordTable + std::fmt::Debug>() {
         for (word, value) in T::WORDS {
             assert_eq!(value.word(), *word);
             for (_, other) in T::WORDS {
@@ -96,18 +96,18 @@ mod tests {
                 assert!(read.set(word), "{word}");
                 assert_eq!(read, *value, "{word}");
                 assert!(!read.set(&word.to_uppercase()) && !read.set(""), "{word}");
-                assert_eq!(read, *value, "a word that is not known changes nothing");
+                assert_eq!(read, *value, "an unknown keyword changes nothing");
             }
         }
     }
 
     #[test]
-    fn words_come_back() {
-        each_word_comes_back::<Encoding>();
-        each_word_comes_back::<Names>();
-        each_word_comes_back::<Symlinks>();
-        each_word_comes_back::<LogTarget>();
-        each_word_comes_back::<Facility>();
-        each_word_comes_back::<LevelFilter>();
+    fn keywords_are_read_and_written() {
+        check_keywords::<Encoding>();
+        check_keywords::<Names>();
+        check_keywords::<Symlinks>();
+        check_keywords::<LogTarget>();
+        check_keywords::<Facility>();
+        check_keywords::<LevelFilter>();
     }
 }

@@ -1,27 +1,31 @@
-//! From the file on disk and the command line to the effective configuration.
+//! Loads the configuration: reads the file and applies the command line.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use super::findings::{Finding, Findings};
-use super::{Config, Listener, field, file};
+use super::defaults;
+use super::diagnostics::{Diagnostic, Diagnostics};
+use super::file;
+use super::path::absolute;
+use super::types::{Config, DEFAULT_PORT, Listener};
+use crate::exit::Exit;
 use crate::os::{files, limits};
 
-/// The configuration file that is read when none is named.
+/// The configuration file if the command line names none.
 pub const DEFAULT_FILE: &str = "/etc/hftp.toml";
 
-/// The largest configuration file that is read, in bytes.
+/// The maximum size of a configuration file, in bytes.
 pub const FILE_MAX: u64 = 1 << 20;
 
 /// The configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Where it is; absolute, so that a daemon that has left its directory finds it again.
+    /// Its path; absolute, because a daemon changes its directory.
     pub path: PathBuf,
-    /// Whether it was named (`-c`). A default file may be missing if `-d` says what to publish.
+    /// Whether `-c` names it. The default file may be missing if `-d` sets the root.
     pub explicit: bool,
 }
 
@@ -32,10 +36,10 @@ impl Default for Source {
     }
 }
 
-/// What the command line overrides, at the start and at every reload.
+/// What the command line overrides, at the start and in each reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// `-d`: the root. A relative path counts from the current directory at the time of [`load`].
+    /// `-d`: the root. A relative path is resolved against the current directory by [`load`].
     pub root: Option<PathBuf>,
     /// `-a`: the address of the one listener.
     pub address: Option<IpAddr>,
@@ -46,25 +50,17 @@ pub struct Overrides {
 /// Why there is no configuration.
 #[derive(Debug)]
 pub enum LoadError {
-    /// The file (or, for a relative root, the current directory) cannot be read.
+    /// The file cannot be read, or a relative root cannot be resolved.
     Unreadable {
-        /// What was to be read.
+        /// The path.
         path: PathBuf,
-        /// The operating system's reason, or that it is no regular file or too large.
+        /// The error of the operating system, or that it is not a regular file or too large.
         error: io::Error,
-        /// Whether it is the default file, so that naming another may help.
+        /// Whether it is the default file.
         default: bool,
     },
-    /// The file was read, and has mistakes.
-    Findings(Findings),
-}
-
-impl LoadError {
-    /// Whether the file may be as it should, and there was no descriptor to read it with.
-    #[must_use]
-    pub fn is_shortage(&self) -> bool {
-        matches!(self, LoadError::Unreadable { error, .. } if limits::is_fd_exhausted(error))
-    }
+    /// The file has errors.
+    Invalid(Diagnostics),
 }
 
 impl fmt::Display for LoadError {
@@ -73,39 +69,60 @@ impl fmt::Display for LoadError {
             LoadError::Unreadable { path, error, default } => {
                 write!(f, "cannot read {}: {error}", path.display())?;
                 if *default && error.kind() == io::ErrorKind::NotFound {
-                    f.write_str("; -c FILE names another, -d DIR serves a directory without one")?;
+                    f.write_str("; use -c FILE for another file, or -d DIR to serve a directory without one")?;
                 }
-                if self.is_shortage() {
+                if self.is_fd_exhausted() {
                     f.write_str("; raise LimitNOFILE, or lower limits.connections")?;
                 }
                 Ok(())
             }
-            LoadError::Findings(findings) => findings.fmt(f),
+            LoadError::Invalid(diagnostics) => diagnostics.fmt(f),
         }
     }
 }
 
 impl std::error::Error for LoadError {}
 
-impl From<Findings> for LoadError {
-    fn from(findings: Findings) -> LoadError {
-        LoadError::Findings(findings)
+impl LoadError {
+    /// Whether no descriptor was left to read the file with.
+    #[must_use]
+    pub fn is_fd_exhausted(&self) -> bool {
+        matches!(self, LoadError::Unreadable { error, .. } if limits::is_fd_exhausted(error))
+    }
+
+    /// The exit code of a process that ends with this error.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            LoadError::Unreadable { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Exit::Permission,
+            LoadError::Unreadable { .. } if self.is_fd_exhausted() => Exit::System,
+            LoadError::Unreadable { .. } | LoadError::Invalid(_) => Exit::Config,
+        }
     }
 }
 
-/// Reads the file, and applies what the command line overrides.
+impl From<Diagnostics> for LoadError {
+    fn from(diagnostics: Diagnostics) -> LoadError {
+        LoadError::Invalid(diagnostics)
+    }
+}
+
+/// Reads the file and applies what the command line overrides.
 ///
-/// With a root in `overrides`, the file need not have one, and the default file need not exist. A file that exists must
-/// be right even so.
+/// With a root in `overrides`, the file may lack one, and the default file may be missing. An existing file must be valid.
 ///
 /// # Errors
 ///
-/// The file cannot be read, or has mistakes; then all of them.
+/// The file cannot be read, or it has errors; all of them are returned.
 pub fn load(source: &Source, overrides: &Overrides) -> Result<Config, LoadError> {
+    let defaults = defaults::on_this_system();
     let mut config = match read_file(&source.path) {
-        Ok(bytes) => parse(bytes, overrides.root.is_none()).map_err(|findings| findings.named(&source.path))?,
+        Ok(bytes) => {
+            let root_required = overrides.root.is_none();
+            parse(bytes, defaults, root_required).map_err(|diagnostics| diagnostics.named(&source.path))?
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound && !source.explicit && overrides.root.is_some() => {
-            Config::default()
+            defaults
         }
         Err(error) => {
             return Err(LoadError::Unreadable { path: source.path.clone(), error, default: !source.explicit });
@@ -115,23 +132,16 @@ pub fn load(source: &Source, overrides: &Overrides) -> Result<Config, LoadError>
     Ok(config)
 }
 
-/// The control socket that a file names, as far as that can be told of a file that may be wrong: for talking to a
-/// daemon that runs by an older version of it. The default one where it cannot be told.
+/// Where `hftpd status` and `hftpd reload` ask the daemon; none if the file has `control = ""`.
+///
+/// It is also found in a file with errors, because the daemon may run with an earlier version of the file.
 #[must_use]
-pub fn control_of(source: &Source) -> Option<PathBuf> {
-    let default = || Config::default().control;
-    let Ok(text) = read_file(&source.path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) else {
-        return default();
-    };
-    // The line alone is read, for the lines around it may be what is wrong.
-    let line = text.lines().take_while(|line| !line.starts_with('[')).find_map(|line| {
-        let table: toml::Table = line.trim_start().strip_prefix("control").and_then(|_| line.parse().ok())?;
-        table.get("control")?.as_str().map(str::to_owned)
-    });
-    match line {
+pub fn control_path(source: &Source) -> Option<PathBuf> {
+    let text = read_file(&source.path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    match file::control(&text) {
         Some(path) if path.is_empty() => None,
         Some(path) => Some(PathBuf::from(path)),
-        None => default(),
+        None => Some(defaults::control_of_running_daemon()),
     }
 }
 
@@ -142,8 +152,8 @@ impl Overrides {
                 absolute(root).map_err(|error| LoadError::Unreadable { path: root.clone(), error, default: false })?;
         }
         if self.address.is_some() || self.port.is_some() {
-            // There is at least one listener in a valid configuration.
-            let first = config.listeners.first().cloned().unwrap_or_else(|| Config::default().listeners.remove(0));
+            // A valid configuration has at least one listener.
+            let first = config.listeners.first().cloned().unwrap_or_else(|| Listener::on_port(DEFAULT_PORT));
             let ip = self.address.map_or(first.address.ip(), |ip| ip.to_canonical());
             let mut address = first.address;
             address.set_port(self.port.unwrap_or(first.address.port()));
@@ -156,31 +166,22 @@ impl Overrides {
     }
 }
 
-/// The path from `/`, symbolic links left as they are.
-///
-/// # Errors
-///
-/// The path is empty or holds a NUL, or it is relative and the current directory is gone.
-pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
-    let path = path::absolute(path)?;
-    if field::is_absolute(&path) { Ok(path) } else { Err(io::Error::other("not a path")) }
-}
-
-fn parse(bytes: Vec<u8>, root_required: bool) -> Result<Config, Findings> {
+fn parse(bytes: Vec<u8>, defaults: Config, root_required: bool) -> Result<Config, Diagnostics> {
     match String::from_utf8(bytes) {
-        Ok(text) => file::read(&text, root_required),
+        Ok(text) => file::read(&text, defaults, root_required),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            // Up to the bad byte nothing changes, so the place stays right.
+            // The text before the invalid byte is unchanged, so its position is correct.
             let text = String::from_utf8_lossy(error.as_bytes());
-            let bad = error.as_bytes()[at];
-            let message = format!("not valid TOML: the byte 0x{bad:02x} is not UTF-8, expected a text in UTF-8");
-            Err(Findings::one(Finding::new(&text, at..at + char::REPLACEMENT_CHARACTER.len_utf8(), message)))
+            let byte = error.as_bytes()[at];
+            let message = format!("not valid TOML: the byte 0x{byte:02x} is not UTF-8, expected UTF-8");
+            let span = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
+            Err(Diagnostics::one(Diagnostic::new(&text, span, message)))
         }
     }
 }
 
-/// The bytes of a regular file of at most [`FILE_MAX`] bytes; never waits for a FIFO's other end.
+/// Reads a regular file of at most [`FILE_MAX`] bytes. Does not wait for the writer of a FIFO.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::from(files::open_to_read(path)?);
     if !file.metadata()?.is_file() {
@@ -198,9 +199,11 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 mod tests {
     use std::fs;
 
+    use super::super::types::CONTROL;
     use super::*;
+    use crate::wire::Encoding;
 
-    /// A file with these bytes, and the directory that it lives in.
+    /// A file with these bytes, and its directory.
     fn file(bytes: &[u8], explicit: bool) -> (tempfile::TempDir, Source) {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let path = directory.path().join("hftp.toml");
@@ -213,17 +216,17 @@ mod tests {
     }
 
     #[test]
-    fn only_the_default_file_may_be_missing_and_only_with_a_root() {
+    fn default_file_may_be_missing_if_a_root_is_given() {
         let missing = |explicit| Source { path: "/nonexistent/hftp.toml".into(), explicit };
-        let config = load(&missing(false), &root("/a")).expect("the defaults serve");
-        assert_eq!(config, Config { root: "/a".into(), ..Config::default() });
+        let config = load(&missing(false), &root("/a")).expect("the defaults");
+        assert_eq!(config, Config { root: "/a".into(), ..defaults::on_this_system() });
         for (source, overrides, told) in [
             (missing(true), root("/a"), "cannot read /nonexistent/hftp.toml: No such file or directory (os error 2)"),
             (
                 missing(false),
                 Overrides { port: Some(1), ..Overrides::default() },
-                "cannot read /nonexistent/hftp.toml: No such file or directory (os error 2); -c FILE names another, \
-                 -d DIR serves a directory without one",
+                "cannot read /nonexistent/hftp.toml: No such file or directory (os error 2); use -c FILE for \
+                 another file, or -d DIR to serve a directory without one",
             ),
         ] {
             assert_eq!(load(&source, &overrides).expect_err("no file").to_string(), told);
@@ -231,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_must_be_right() {
+    fn existing_default_file_must_be_valid() {
         let (_directory, source) = file(b"prot = 1\n", false);
-        let error = load(&source, &root("/a")).expect_err("the file is broken").to_string();
+        let error = load(&source, &root("/a")).expect_err("the file has an error").to_string();
         assert!(error.starts_with(&format!("{}:1:1: unknown key", source.path.display())), "{error}");
     }
 
     #[test]
-    fn a_root_in_the_file_is_not_needed_beside_another() {
+    fn file_may_lack_a_root_if_one_is_given() {
         let (_directory, source) = file(b"port = 7\n", true);
         let config = load(&source, &root("pub")).expect("the root is given");
         let here = std::env::current_dir().expect("tests run in a directory");
@@ -247,17 +250,17 @@ mod tests {
     }
 
     #[test]
-    fn address_and_port_make_one_listener() {
+    fn address_and_port_replace_all_listeners_by_one() {
         let port = "root = '/a'\nport = 7";
         let two =
             "root = '/a'\n[[listen]]\naddress = '127.0.0.1:7'\nencoding = 'plain'\n[[listen]]\naddress = '[::1]:8'";
         for (text, address, number, listeners, encoding) in [
-            (port, None, None, "[::]:7", "Fragments"),
-            (port, Some("127.0.0.1"), None, "127.0.0.1:7", "Fragments"),
-            (port, None, Some(0), "[::]:0", "Fragments"),
-            (two, None, Some(9), "127.0.0.1:9", "Plain"),
-            (two, Some("::1"), None, "[::1]:7", "Plain"),
-            (two, Some("::ffff:127.0.0.2"), Some(9), "127.0.0.2:9", "Plain"),
+            (port, None, None, "[::]:7", Encoding::Fragments),
+            (port, Some("127.0.0.1"), None, "127.0.0.1:7", Encoding::Fragments),
+            (port, None, Some(0), "[::]:0", Encoding::Fragments),
+            (two, None, Some(9), "127.0.0.1:9", Encoding::Plain),
+            (two, Some("::1"), None, "[::1]:7", Encoding::Plain),
+            (two, Some("::ffff:127.0.0.2"), Some(9), "127.0.0.2:9", Encoding::Plain),
         ] {
             let (_directory, source) = file(text.as_bytes(), true);
             let address = address.map(|ip: &str| ip.parse().expect("the table holds addresses"));
@@ -265,24 +268,24 @@ mod tests {
                 load(&source, &Overrides { root: None, address, port: number }).expect("the table holds valid files");
             assert_eq!(config.listeners.len(), 1);
             assert_eq!(config.listeners[0].address.to_string(), listeners);
-            assert_eq!(format!("{:?}", config.listeners[0].encoding), encoding);
+            assert_eq!(config.listeners[0].encoding, encoding);
         }
     }
 
     #[test]
-    fn what_is_no_text_file_is_refused() {
+    fn large_binary_and_special_files_are_refused() {
         let long = vec![b'\n'; usize::try_from(FILE_MAX).expect("a MiB fits") + 1];
         let (_directory, source) = file(&long, true);
         let error = load(&source, &root("/a")).expect_err("too large");
         assert_eq!(error.to_string(), format!("cannot read {}: larger than 1 MiB", source.path.display()));
 
         let (_directory, source) = file(&long[1..], true);
-        load(&source, &root("/a")).expect("just small enough");
+        load(&source, &root("/a")).expect("the largest file");
 
         let (_directory, source) = file(b"root = '/x'\n# \xc3\xb1 \xff\xfe\n", true);
         let error = load(&source, &root("/a")).expect_err("not UTF-8").to_string();
         let first = error.lines().next().unwrap_or_default();
-        let expected = ":2:5: not valid TOML: the byte 0xff is not UTF-8, expected a text in UTF-8";
+        let expected = ":2:5: not valid TOML: the byte 0xff is not UTF-8, expected UTF-8";
         assert_eq!(first, format!("{}{expected}", source.path.display()));
 
         for path in ["/", "/dev/null", "/dev/zero"] {
@@ -292,12 +295,35 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_is_refused_and_not_waited_for() {
+    fn fifo_is_refused_without_waiting() {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let path = directory.path().join("fifo");
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).expect("a FIFO can be made");
         let error = load(&Source { path, explicit: true }, &root("/a")).expect_err("no regular file").to_string();
         assert!(error.ends_with("fifo: not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn control_socket_is_found_in_files_with_errors() {
+        for (text, path) in [
+            ("root = '/x'\ncontrol = '/a'\n", Some("/a")),
+            ("control='/a'", Some("/a")),
+            ("control = ''", None),
+            ("prot = 1\ncontrol = '/a'\n[limits]\nconnections = 'many'", Some("/a")),
+            ("control = '/a'\nroot = \nport = [", Some("/a")),
+            ("port = \n\"control\" = \"/\\u0061\" # comment\n[limits", Some("/a")),
+            ("[limits]\ncontrol = '/a'", Some(CONTROL)),
+            ("control = 7", Some(CONTROL)),
+            ("", Some(CONTROL)),
+        ] {
+            let (_directory, source) = file(text.as_bytes(), true);
+            let found = control_path(&source);
+            let expected = path.map(|path| match path {
+                CONTROL => defaults::control_of_running_daemon(),
+                path => PathBuf::from(path),
+            });
+            assert_eq!(found, expected, "{text:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Sizes, times and networks as an operator writes them, and as they are written back.
+//! Sizes, times and networks: parsing and formatting.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,14 +12,14 @@ pub(super) const MIB: u64 = 1 << 20;
 /// One GiB, in bytes.
 pub(super) const GIB: u64 = 1 << 30;
 
-/// The units of a size; those that a size is written back in come first, the largest before the others.
+/// The units of a size. The first three are used to format sizes. Larger units precede smaller ones.
 const SIZES: [(&str, u64); 7] =
     [("GiB", GIB), ("MiB", MIB), ("KiB", KIB), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
 
-/// The units of a time in milliseconds, the largest first.
+/// The units of a time, in milliseconds. Larger units precede smaller ones.
 const TIMES: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Bytes from a number and a unit, such as `64 KiB` or `64KiB`; the unit is required and its case matters.
+/// Parses a size such as `64 KiB` or `64KiB`, in bytes. The unit is required and case-sensitive.
 pub(super) fn parse_size(text: &str) -> Option<u64> {
     let (number, rest) = leading_number(text)?;
     let unit = rest.trim_start_matches(' ');
@@ -27,13 +27,13 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     number.checked_mul(*bytes)
 }
 
-/// The shortest exact form of a size: `8 MiB`, or none where only the plain number of bytes is exact.
+/// Formats a size in the largest unit that divides it, such as `8 MiB`. Returns none if no unit does.
 pub(super) fn format_size(bytes: u64) -> Option<String> {
     let (name, unit) = SIZES[..3].iter().find(|(_, unit)| bytes != 0 && bytes.is_multiple_of(*unit))?;
     Some(format!("{} {name}", bytes / unit))
 }
 
-/// A time from numbers and units, the larger before the smaller: `30s`, `1h30m`, `1m 500ms`.
+/// Parses a time such as `30s`, `1h30m` or `1m 500ms`. Larger units precede smaller ones.
 pub(super) fn parse_time(text: &str) -> Option<Duration> {
     let mut milliseconds = 0u64;
     let mut units = TIMES.as_slice();
@@ -52,7 +52,7 @@ pub(super) fn parse_time(text: &str) -> Option<Duration> {
     }
 }
 
-/// The form of a time that [`parse_time`] reads back; whole milliseconds.
+/// Formats a time in milliseconds; [`parse_time`] returns the same time.
 pub(super) fn format_time(time: Duration) -> String {
     let mut rest = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
@@ -65,17 +65,17 @@ pub(super) fn format_time(time: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// Why a network was not accepted.
+/// Why a network is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NetworkError {
-    /// It is no address and no network.
+    /// It is neither an address nor a network.
     Form,
-    /// Bits are set that the prefix length leaves out; the network that was probably meant.
+    /// Bits after the prefix are set. Contains the network without them.
     HostBits(IpNet),
 }
 
-/// A network, or an address alone as the network of that address. The IPv4-mapped form is taken as IPv4, for that is
-/// how clients are seen.
+/// Parses a network or an address. Converts the IPv4-mapped form to IPv4, because the addresses of clients are converted
+/// too.
 pub(super) fn parse_network(text: &str) -> Result<IpNet, NetworkError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
@@ -95,7 +95,7 @@ fn unmapped(network: IpNet) -> IpNet {
     }
 }
 
-/// Splits the decimal digits off the front; none when there are none or too many.
+/// Splits off the leading decimal digits. Returns none if there are none, or if the number overflows.
 fn leading_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Allows the process `wanted` open files, or as many as the system lets it have; returns how many that are.
+/// Raises the limit of open files to `wanted`, or as far as the system allows. Returns the new limit.
 ///
 /// # Errors
 ///
@@ -17,6 +17,11 @@ pub fn raise_nofile_limit(wanted: u64) -> io::Result<u64> {
     let possible = maximum.map_or(wanted, |maximum| maximum.min(wanted));
     setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum })?;
     Ok(possible)
+}
+
+/// The most open files that the process can allow itself.
+pub fn max_nofile_limit() -> u64 {
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }
 
 /// Whether the process or the system has no descriptor left.

@@ -5,6 +5,7 @@ mod identity;
 
 use std::fmt::{self, Display};
 use std::io;
+use std::path::Path;
 
 pub use identity::{Identity, IdentityError};
 
@@ -42,6 +43,12 @@ pub struct Current {
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether the effective user of the process owns what is at `path`.
+#[must_use]
+pub fn is_owner(path: &Path) -> bool {
+    rustix::fs::stat(path).is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw())
 }
 
 /// Gives up root for good: takes on the groups and the user, drops every capability and the right to get one back, and

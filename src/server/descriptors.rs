@@ -2,26 +2,19 @@
 
 use std::fs::File;
 
-use crate::config::Config;
-use crate::handle;
+use crate::config::{self, Config};
 use crate::os::limits;
 
-/// Descriptors that are needed in addition to two for each client (its socket and the file of its answer): listeners
-/// in every worker that accepts, the pool's threads.
-const BASE: u64 = 512;
-
-/// What a worker needs in addition: its poll and its cached files.
-const WORKER: u64 = handle::MAX_CACHED as u64 + 4;
-
-/// Raises the limit of open files to what `limits.connections` may need, as far as the system allows.
+/// Raises the limit of open files to what `limits.connections` needs, as far as the system allows.
 pub(super) fn raise_limit(config: &Config, workers: usize) {
-    let needed = 2 * u64::from(config.limits.connections) + WORKER * workers as u64 + BASE;
+    let connections = config.limits.connections;
+    let needed = config::descriptors_for(connections, workers);
     match limits::raise_nofile_limit(needed) {
-        Ok(possible) if possible >= needed => {}
+        // The default of limits.connections is as high as possible, but at least 1.
+        Ok(possible) if possible >= needed || connections == 1 => {}
         Ok(possible) => ::log::warn!(
-            "limits.connections = {} needs {needed} open files, and the system allows {possible}: clients beyond that \
-             are refused; raise LimitNOFILE in the unit",
-            config.limits.connections
+            "limits.connections = {connections} needs {needed} open files, but the system allows {possible}: further \
+             clients are refused; raise LimitNOFILE in the unit"
         ),
         Err(error) => ::log::warn!("cannot raise the limit of open files: {error}"),
     }

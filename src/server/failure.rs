@@ -1,4 +1,4 @@
-//! Why the daemon does not start, or why a reload fails.
+//! Why a start or a reload fails.
 
 use std::io;
 
@@ -8,19 +8,19 @@ use crate::exit::Exit;
 /// A start or a reload that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code of the process that asked for it.
+    /// The exit code of the process that requested it.
     pub exit: Exit,
-    /// What failed, why, and what to do.
+    /// What failed, why, and a remedy.
     pub message: String,
 }
 
 impl Failure {
-    /// The operating system refused `what`.
+    /// A system call failed.
     pub(super) fn system(what: &str, error: &io::Error) -> Failure {
         Failure { exit: Exit::System, message: format!("{what}: {error}") }
     }
 
-    /// The operating system refused a thread for `what`.
+    /// A thread could not be started.
     pub(super) fn no_thread(what: &str, error: &io::Error) -> Failure {
         Failure::system(&format!("cannot start {what} (see TasksMax, `ulimit -u`)"), error)
     }
@@ -28,6 +28,6 @@ impl Failure {
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Failure {
-        Failure { exit: Exit::from(&error), message: error.to_string() }
+        Failure { exit: error.exit(), message: error.to_string() }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | path | thread |
 //! |---|---|
-//! | `start.rs`, `supervisor/` | the main thread: start, signals, control socket, reloads, drain, service manager |
+//! | `start.rs`, `check.rs`, `supervisor/` | the main thread: start, signals, control socket, reloads, drain, service manager |
 //! | `worker/` | one thread a core: an event loop with its clients, its view of the root, its buffers |
 //! | `pool/` | a few threads: look-ups that may wait for a disk, and large answers |
 //! | `prepare.rs` | one thread a reload: it reads, checks and prepares the new configuration |
@@ -14,6 +14,7 @@
 //! the supervisor's. A worker waits for nothing but its poll.
 
 mod admission;
+mod check;
 mod control;
 mod descriptors;
 mod failure;
@@ -30,6 +31,7 @@ mod supervisor;
 mod worker;
 mod worker_config;
 
+pub use check::{Report, check};
 pub use control::{ControlReply, ControlRequest, ask};
 pub use failure::Failure;
 pub use start::{Start, run};

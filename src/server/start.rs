@@ -1,5 +1,7 @@
 //! The start: from a valid configuration to a daemon that serves.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +20,7 @@ use super::supervisor::listeners::Listeners;
 use super::supervisor::{Supervisor, sd_notify};
 use super::worker::{Worker, WorkerChannel};
 use super::worker_config::WorkerConfig;
-use crate::config::{Config, LogTarget, Overrides, Source, Workers};
+use crate::config::{self, Config, LogTarget, Overrides, Source};
 use crate::detach::{self, Detached};
 use crate::exit::Exit;
 use crate::log;
@@ -27,18 +29,18 @@ use crate::os::privileges::{self, Identity, IdentityError};
 use crate::os::sandbox::{self, Sandbox};
 use crate::os::{signals, sockets};
 
-/// What the daemon is started with.
+/// The parameters of a start.
 #[derive(Debug)]
 pub struct Start {
     /// The configuration.
     pub config: Config,
-    /// Where it came from, for reloads.
+    /// Its source, for reloads.
     pub source: Source,
-    /// What the command line sets instead.
+    /// What the command line overrides.
     pub overrides: Overrides,
-    /// Whether to go into the background.
+    /// Whether to run in the background.
     pub daemon: bool,
-    /// Where to write the process number then.
+    /// The file for the process ID in that case.
     pub pid_file: Option<PathBuf>,
 }
 
@@ -55,14 +57,12 @@ pub fn run(start: Start) -> Result<(), Failure> {
     let mut detached = None;
     if start.daemon {
         let daemon = detach::detach(start.pid_file.as_deref());
-        detached = Some(
-            daemon.map_err(|error| Failure { exit: Exit::of_code(error.exit_code()), message: error.to_string() })?,
-        );
+        detached = Some(daemon.map_err(|error| Failure { exit: error.exit(), message: error.to_string() })?);
     }
     match (serve(start, endpoints, &mut detached), detached) {
         (Err(failure), Some(detached)) => {
             // The process that was started prints it.
-            detached.failed(failure.exit.code(), &failure.message);
+            detached.failed(failure.exit, &failure.message);
             std::process::exit(i32::from(failure.exit.code()));
         }
         (served, _) => served,
@@ -74,7 +74,7 @@ fn serve(start: Start, endpoints: Vec<Endpoint>, detached: &mut Option<Detached>
     let protection = enter_sandbox(&start.config);
     let log =
         log::start(&start.config.log, start.daemon).map_err(|error| Failure::no_thread("the log's thread", &error))?;
-    let workers = count_workers(start.config.workers);
+    let workers = config::worker_count(start.config.workers);
     descriptors::raise_limit(&start.config, workers);
     let channels: Result<Vec<_>, _> = (0..workers).map(|_| WorkerChannel::new()).collect();
     let channels = channels.map_err(|error| Failure::system("cannot make an event loop", &error))?;
@@ -134,9 +134,9 @@ fn bind_listeners(config: &Config) -> Result<Vec<Endpoint>, Failure> {
 
 /// Binds the control socket, whose directory may be root's, and takes on the configured user.
 fn drop_privileges(start: &Start, endpoints: &[Endpoint]) -> Result<Option<ControlSocket>, Failure> {
-    let identity = if privileges::is_root() { Some(find_identity(start)?) } else { None };
-    // From here on there is something to leave behind, so a signal ends the daemon after the start. Until now, it ends
-    // a start that hangs.
+    let identity = if privileges::is_root() { Some(find_identity(&start.source, &start.config)?) } else { None };
+    // From here on the daemon creates files, so a signal ends it after the start. Before, a signal ends a start that
+    // hangs.
     block(&[SIGTERM, SIGINT])?;
     let control = bind_control(&start.config, identity.as_ref());
     if let Some(Identity { uid, gid, .. }) = identity {
@@ -155,11 +155,11 @@ fn drop_privileges(start: &Start, endpoints: &[Endpoint]) -> Result<Option<Contr
     Ok(control)
 }
 
-/// Finds the configured user. The built-in defaults name one that does not exist where nothing is installed: then it is
-/// nobody.
-fn find_identity(start: &Start) -> Result<Identity, Failure> {
-    let Config { user, group, .. } = &start.config;
-    let built_in = *user == Config::default().user && !start.source.path.exists();
+/// Finds the configured user. Without a configuration file it is nobody if the default user does not exist, because hftpd
+/// may not be installed.
+pub(super) fn find_identity(source: &Source, config: &Config) -> Result<Identity, Failure> {
+    let Config { user, group, .. } = config;
+    let built_in = *user == Config::default().user && !source.path.exists();
     let found = match Identity::find(user, group) {
         Err(IdentityError::NoSuchUser(_) | IdentityError::NoSuchGroup(_)) if built_in => {
             ::log::info!("user \"{user}\" does not exist; running as nobody (65534)");
@@ -176,9 +176,15 @@ fn find_identity(start: &Start) -> Result<Identity, Failure> {
     })
 }
 
-/// Binds the control socket. A daemon without one serves all the same.
+/// Binds the control socket. The daemon also serves without one.
 fn bind_control(config: &Config, owner: Option<&Identity>) -> Option<ControlSocket> {
     let path = config.control.as_deref()?;
+    if !privileges::is_root()
+        && let Some(parent) = path.parent()
+    {
+        // The directory in $XDG_RUNTIME_DIR. If this fails, so does the bind, with a better message.
+        let _ = DirBuilder::new().mode(0o700).create(parent);
+    }
     let bound = ControlSocket::bind(path, owner.map(|identity| (identity.uid, identity.gid)));
     if let Err(error) = &bound {
         ::log::warn!(
@@ -195,13 +201,6 @@ fn enter_sandbox(config: &Config) -> Value {
         ::log::warn!("the sandbox is not in force: landlock: {error}");
     }
     protection(&sandbox)
-}
-
-fn count_workers(workers: Workers) -> usize {
-    match workers {
-        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
-        Workers::Count(count) => usize::from(count.get()),
-    }
 }
 
 fn start_workers(

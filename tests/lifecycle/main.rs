@@ -2,6 +2,7 @@
 
 mod addresses;
 mod background;
+mod check;
 mod drain;
 mod limits;
 mod limits_reloaded;

@@ -1,8 +1,9 @@
 //! Starting, and the exit codes of a start that fails.
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::daemon::{refused, refused_config, refused_file};
@@ -168,8 +169,8 @@ fn version_and_help_go_to_standard_output() {
     assert_eq!(version.stderr + &help.stderr, "");
 }
 
-/// Starts a daemon without a configuration file, as a user other than root.
-fn start_without_configuration(dir: &TestDir, arguments: &[&str]) -> Option<Daemon> {
+/// A copy of the daemon that a user other than root can run, if there is no configuration file here.
+fn copy_for_other_users(dir: &TestDir) -> Option<PathBuf> {
     if Path::new("/etc/hftp.toml").exists() {
         skipped("there is an /etc/hftp.toml here");
         return None;
@@ -179,12 +180,101 @@ fn start_without_configuration(dir: &TestDir, arguments: &[&str]) -> Option<Daem
     // writing, and it could not be executed.
     run(Command::new("cp").arg(env!("CARGO_BIN_EXE_hftpd")).arg(&binary)).expect_code(0);
     set_mode(&binary, 0o755);
-    let mut command = Command::new(binary);
+    Some(binary)
+}
+
+/// Changes the user, the directory and `XDG_RUNTIME_DIR` of a command.
+fn as_other_user<'c>(dir: &TestDir, command: &'c mut Command, runtime_dir: Option<&Path>) -> &'c mut Command {
     if am_root() {
         let (uid, gid) = nobody();
         command.uid(uid).gid(gid);
     }
-    Some(Daemon::spawn(dir, command.args(arguments).current_dir(dir.at("run"))))
+    match runtime_dir {
+        Some(path) => command.env("XDG_RUNTIME_DIR", path),
+        None => command.env_remove("XDG_RUNTIME_DIR"),
+    };
+    command.current_dir(dir.at("run"))
+}
+
+/// Starts a daemon without a configuration file, as a user other than root.
+fn start_without_configuration(dir: &TestDir, arguments: &[&str]) -> Option<Daemon> {
+    let binary = copy_for_other_users(dir)?;
+    Some(Daemon::spawn(dir, as_other_user(dir, Command::new(binary).args(arguments), None)))
+}
+
+#[test]
+fn start_without_configuration_prints_no_warning() {
+    let dir = TestDir::of_the_examples();
+    let Some(binary) = copy_for_other_users(&dir) else { return };
+    // With a low limit of open files, and without a directory for the control socket.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 1400 && exec \"$@\"", "sh"]).arg(binary);
+    command.args(["-a", "127.0.0.1", "-p", "0", "-d", "../root"]);
+    let daemon = Daemon::spawn(&dir, as_other_user(&dir, &mut command, None));
+    daemon.client().expect_alive();
+    let lines = daemon.stderr_lines();
+    let (serving, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.contains("serving "));
+    assert_eq!(serving.len(), 1, "{lines:#?}");
+    assert!(others.iter().all(|line| line.contains("connected") || line.contains("get_")), "{lines:#?}");
+}
+
+#[test]
+fn start_without_configuration_uses_the_runtime_directory() {
+    let dir = TestDir::of_the_examples();
+    let Some(binary) = copy_for_other_users(&dir) else { return };
+    let runtime_dir = dir.at("run");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 1400 && exec \"$@\"", "sh"]).arg(&binary);
+    command.args(["-a", "127.0.0.1", "-p", "0", "-d", "../root"]);
+    let mut daemon = Daemon::spawn(&dir, as_other_user(&dir, &mut command, Some(&runtime_dir)));
+    let socket = runtime_dir.join("hftpd/control");
+    assert!(socket.exists(), "no {}", socket.display());
+    let mode = std::fs::metadata(runtime_dir.join("hftpd")).expect("metadata").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let mut command = Command::new(&binary);
+    let status = run(as_other_user(&dir, command.args(["status", "--json"]), Some(&runtime_dir))).expect_code(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    let connections = status["limits"]["connections"].as_u64().expect("a number");
+    assert!((1..700).contains(&connections), "1,400 open files are not enough for {connections} clients");
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(!socket.exists(), "{} is left", socket.display());
+}
+
+#[test]
+fn limit_of_connections_in_the_file_is_warned_about_if_too_high() {
+    let dir = TestDir::of_the_examples();
+    for (settings, warned) in
+        [(Settings::new(&dir), false), (Settings::new(&dir).set("limits.connections", "9000"), true)]
+    {
+        settings.write(&dir.config());
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 1400 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_hftpd"), "-c"]);
+        let mut daemon = Daemon::spawn(&dir, command.arg(dir.config()));
+        assert_eq!(daemon.stop(), Some(0));
+        let lines = daemon.stderr_lines();
+        let found = lines.iter().any(|line| line.contains("raise LimitNOFILE"));
+        assert_eq!(found, warned, "{lines:#?}");
+    }
+}
+
+#[test]
+fn status_of_another_users_daemon_is_77() {
+    if !am_root() {
+        return skipped("only root can be two users");
+    }
+    let dir = TestDir::of_the_examples();
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
+    let Some(binary) = copy_for_other_users(&dir) else { return };
+    set_mode(&dir.config(), 0o644);
+    // Neither root nor nobody, the user of the daemon.
+    let uid = nobody().0 - 1;
+    for command in ["status", "reload"] {
+        let mut command_line = Command::new(&binary);
+        command_line.args([command, "-c"]).arg(dir.config()).uid(uid).gid(uid);
+        let finished = run(&mut command_line).expect_code(77);
+        assert!(finished.stderr.contains("run as root or as the user of the daemon"), "{}", finished.stderr);
+    }
+    drop(daemon);
 }
 
 #[test]

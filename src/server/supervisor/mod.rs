@@ -282,7 +282,7 @@ impl Supervisor {
     /// Reports how a reload ended, and begins the next one if it was asked for.
     fn end_reload(&mut self, outcome: Outcome, now: Instant) {
         let Outcome { clients, exit, message } = outcome;
-        let ok = exit == Exit::Done;
+        let ok = exit == Exit::Success;
         let mut status = self.daemon.serving();
         if ok {
             ::log::info!("reloaded: {message}");
@@ -312,7 +312,7 @@ impl Supervisor {
 
     fn end_status(&mut self, query: StatusQuery, now: Instant) {
         let text = status::json(&self.daemon, &query, &self.reloads, self.drain.is_some(), now).to_string();
-        self.reply(query.clients, Exit::Done, &text, now);
+        self.reply(query.clients, Exit::Success, &text, now);
     }
 
     /// Begins the drain; during the drain, closes the connections that are left.

@@ -111,7 +111,7 @@ impl Reloads {
             return None;
         }
         let message = std::mem::take(message);
-        Some(Outcome { clients: self.take_clients()?, exit: Exit::Done, message })
+        Some(Outcome { clients: self.take_clients()?, exit: Exit::Success, message })
     }
 
     /// Ends a reload whose time is over.
@@ -184,7 +184,7 @@ mod tests {
         reloads.apply(clients, 2, "done".to_owned(), now);
         assert!(reloads.confirmed(1).is_none(), "a late confirmation of another reload does not count");
         assert!(reloads.confirmed(2).is_none());
-        assert_eq!(reloads.confirmed(2).expect("both have").exit, Exit::Done);
+        assert_eq!(reloads.confirmed(2).expect("both have").exit, Exit::Success);
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) fn json(daemon: &Daemon, query: &StatusQuery, reloads: &Reloads, drai
         "listeners": listeners.collect::<Vec<_>>(),
         "workers": daemon.workers.len(),
         "unresponsive_workers": query.missing,
+        "limits": { "connections": daemon.config.limits.connections },
         "connections": connections,
         "accepted": tally.accepted,
         "refused": object(refused),

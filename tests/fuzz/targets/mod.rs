@@ -4,7 +4,7 @@ pub(crate) mod answers;
 
 use std::cell::OnceCell;
 
-use hftpd::config::Config;
+use hftpd::config;
 use hftpd::wire::{Names, Request, RequestReader, SliceRequest};
 
 use crate::sim::model::Rules;
@@ -100,18 +100,18 @@ pub(crate) const CONFIGURATIONS: &[&[u8]] = &[
       drain = \"0s\"\n[log]\ntarget = \"syslog\"\nfacility = \"local7\"\nlevel = \"trace\"\naccess = false\n",
 ];
 
-/// Parses a configuration. A valid one is unchanged after `to_toml` and `parse`; an invalid one has findings.
+/// Parses a configuration. A valid one is unchanged after `dump` and `parse`; an invalid one has diagnostics.
 pub(crate) fn configuration(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    match Config::parse(&text) {
+    match config::parse(&text) {
         Ok(config) => {
-            let dump = config.to_toml();
-            match Config::parse(&dump) {
+            let dump = config::dump(&config);
+            match config::parse(&dump) {
                 Ok(again) => assert_eq!(again, config, "a different configuration from\n{dump}"),
-                Err(findings) => panic!("the dump is not valid: {findings}\n{dump}"),
+                Err(diagnostics) => panic!("the dump is not valid: {diagnostics}\n{dump}"),
             }
         }
-        Err(findings) => assert!(!findings.to_string().is_empty(), "no finding"),
+        Err(diagnostics) => assert!(!diagnostics.to_string().is_empty(), "no diagnostic"),
     }
 }
 
