@@ -9,7 +9,7 @@ pub enum Exit {
     Usage,
     /// The root is missing or cannot be read.
     Root,
-    /// The daemon is not running.
+    /// The daemon is not running, is stopping, or does not answer.
     Unavailable,
     /// An internal error.
     Software,
@@ -27,7 +27,7 @@ impl Exit {
         (Exit::Success, 0, "success"),
         (Exit::Usage, 64, "error in the command line"),
         (Exit::Root, 66, "the root is missing or cannot be read"),
-        (Exit::Unavailable, 69, "the daemon is not running"),
+        (Exit::Unavailable, 69, "the daemon is not available (reload and status)"),
         (Exit::Software, 70, "internal error"),
         (Exit::System, 71, "operating system error"),
         (Exit::Permission, 77, "permission denied"),
