@@ -18,7 +18,7 @@ fn shipped(change: impl Fn(&str) -> String) -> String {
     SHIPPED.lines().map(|line| change(line) + "\n").collect()
 }
 
-/// A setting or the head of a `[[listen]]` that is commented out; prose has a space after its `#`.
+/// A setting or the header of a `[[listen]]` that is commented out. Prose has a space after its `#`.
 fn commented(line: &str) -> Option<&str> {
     line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['))
 }
@@ -50,7 +50,7 @@ fn commented_settings_of_the_shipped_file_are_the_defaults() {
         let Some(setting) = commented(line) else { continue };
         let in_listen = section == "listen";
         let mut at = 0;
-        // An address is needed by the rest of a [[listen]], and port excludes it.
+        // A [[listen]] needs an address and excludes port.
         let text: String = SHIPPED
             .lines()
             .map(|other| {
@@ -68,12 +68,12 @@ fn commented_settings_of_the_shipped_file_are_the_defaults() {
         assert_eq!(parse(&text), Config::default(), "{setting}");
         tried += 1;
     }
-    // All but root and port, which are not commented, and the head of the [[listen]].
+    // All except root and port, which are not commented, and the header of the [[listen]].
     assert_eq!(tried, SETTINGS.len() - 2 + 1);
 }
 
 #[test]
-fn all_commented_settings_of_the_shipped_file_are_the_default() {
+fn all_commented_settings_together_are_the_defaults() {
     let text = shipped(|line| match line {
         line if line.starts_with("port") => format!("#{line}"),
         line => commented(line).unwrap_or(line).to_owned(),
@@ -82,7 +82,7 @@ fn all_commented_settings_of_the_shipped_file_are_the_default() {
 }
 
 #[test]
-fn the_shipped_file_has_every_setting_at_its_default_and_nothing_else() {
+fn shipped_file_lists_every_setting_with_its_default() {
     let mut section = "";
     let mut written = Vec::new();
     for line in SHIPPED.lines() {
@@ -99,7 +99,7 @@ fn the_shipped_file_has_every_setting_at_its_default_and_nothing_else() {
 }
 
 #[test]
-fn the_table_of_settings_can_be_told() {
+fn settings_have_unique_names_and_descriptions() {
     for setting in SETTINGS {
         assert!(setting.help.ends_with('.') && !setting.help.contains('\n'), "{}", setting.name);
         assert!(!setting.accepts().is_empty() && !setting.default_toml().is_empty(), "{}", setting.name);
@@ -108,7 +108,7 @@ fn the_table_of_settings_can_be_told() {
 }
 
 #[test]
-fn every_setting_is_taken_from_the_file() {
+fn every_setting_is_read_from_the_file() {
     let config = parse(
         r#"
         root = "/data"
@@ -168,21 +168,21 @@ fn every_setting_is_taken_from_the_file() {
         log: Log { target: LogTarget::Syslog, facility: Facility::Local7, level: log::LevelFilter::Off, access: false },
     };
     assert_eq!(config, expected);
-    // Every setting but the root and the listeners by its own name, so nothing was left at its default above.
+    // Every setting except root and the listeners has changed, so none has its default above.
     let changes = diff(&Config::default(), &config);
     assert_eq!(changes.live.len() + changes.restart.len(), SETTINGS.len() - 3, "{changes}");
     assert_eq!(parse(&config::dump(&config)), config);
 }
 
 #[test]
-fn neither_port_nor_listen_is_the_default_port() {
+fn missing_port_and_listen_is_the_default_port() {
     assert_eq!(parse("root = '/srv/hftp'"), Config::default());
     let any = parse("root = '/srv/hftp'\nport = 0");
     assert_eq!(any.listeners[0].address, SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)));
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_in_their_order() {
+fn all_errors_are_reported_by_position() {
     let diagnostics = refuse("prot = 1\n[limits]\n\tconnections = \"many\"\n[timeouts]\nidle = 30\nidel = '5m'\n");
     let expected = "\
 F:1:1: unknown key \"prot\"; did you mean \"port\"?

@@ -1,4 +1,4 @@
-//! `--daemon`, with real processes: each scenario is a run of this test binary that detaches.
+//! `--daemon` with real processes. Each scenario is a run of this test binary that detaches.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -7,14 +7,14 @@ use std::process::{Command, Output};
 
 use hftpd::detach::detach;
 
-/// Set in the process that detaches: what its daemon does.
+/// The scenario, set in the process that detaches.
 const SCENARIO: &str = "HFTPD_TEST_DETACH";
-/// The pid file it uses.
+/// Its pid file.
 const PID_FILE: &str = "HFTPD_TEST_PID_FILE";
-/// The socket of the test that the daemon of scenario `ready` talks to.
+/// The socket of the test, to which the daemon of scenario `ready` connects.
 const SOCKET: &str = "HFTPD_TEST_SOCKET";
 
-/// Not a test of its own: what the process that detaches runs, alone and in its main thread.
+/// Not a test. The process that detaches runs it in its main thread.
 #[test]
 fn scenario() {
     let Ok(scenario) = std::env::var(SCENARIO) else { return };
@@ -30,7 +30,7 @@ fn scenario() {
             detached.ready().expect("ready");
             eprintln!("said to nobody");
             writeln!(socket, "{}", std::process::id()).expect("pid");
-            // Until the test has seen enough.
+            // Until the test is complete.
             let _ = socket.read(&mut [0]);
             drop(detached);
         }
@@ -44,7 +44,8 @@ fn scenario() {
     std::process::exit(0);
 }
 
-/// Starts a daemon, and returns what its caller sees once that has an exit code and nobody has its standard error.
+/// Starts a daemon. Returns the exit code and the output of the process that was started, when its standard error is
+/// closed.
 fn start(scenario: &str, dir: &Path, pid_file: &Path) -> Output {
     Command::new(std::env::current_exe().expect("test binary"))
         .args(["--exact", "scenario", "--nocapture", "--test-threads=1"])
@@ -62,12 +63,12 @@ fn assert_outcome(output: &Output, code: i32, stderr: &str) {
 }
 
 #[test]
-fn the_caller_goes_on_when_the_daemon_is_ready() {
+fn parent_exits_when_the_daemon_is_ready() {
     let dir = tempfile::tempdir().expect("dir");
     let pid_file = dir.path().join("hftpd.pid");
     let listener = UnixListener::bind(dir.path().join("socket")).expect("listener");
 
-    // The pid file's path is relative to where the daemon was started.
+    // The path of the pid file is relative to the directory of the start.
     let output = start("ready", dir.path(), Path::new("hftpd.pid"));
     assert_outcome(&output, 0, "said before it was ready\n");
 
@@ -82,7 +83,7 @@ fn the_caller_goes_on_when_the_daemon_is_ready() {
     }
     let status = std::fs::read_to_string(proc.join("status")).expect("status");
     assert!(status.contains("Umask:\t0027\n"), "{status}");
-    // After "PID (name) state": parent, process group, session, terminal. A session's leader could get a terminal.
+    // After "PID (name) state": parent, process group, session, terminal. A session leader could acquire a terminal.
     let stat = std::fs::read_to_string(proc.join("stat")).expect("stat");
     let fields: Vec<_> = stat.rsplit_once(") ").expect("name").1.split(' ').collect();
     assert_ne!(fields[3], pid.trim());
@@ -92,7 +93,11 @@ fn the_caller_goes_on_when_the_daemon_is_ready() {
     let message =
         format!("hftpd: error: --daemon: {}: locked by a running daemon, process {}\n", pid_file.display(), pid.trim());
     assert_outcome(&second, 71, &message);
-    assert_eq!(std::fs::read_to_string(&pid_file).expect("pid file"), pid, "still the first one's");
+    assert_eq!(
+        std::fs::read_to_string(&pid_file).expect("pid file"),
+        pid,
+        "the pid file of the first daemon is unchanged"
+    );
 
     daemon.get_mut().write_all(b"\n").expect("the end");
     let mut rest = Vec::new();
@@ -101,7 +106,7 @@ fn the_caller_goes_on_when_the_daemon_is_ready() {
 }
 
 #[test]
-fn a_failure_of_the_daemon_is_the_callers() {
+fn failed_daemon_sets_the_exit_code_of_the_parent() {
     let dir = tempfile::tempdir().expect("dir");
     let pid_file = dir.path().join("hftpd.pid");
     let output = start("failed", dir.path(), &pid_file);
@@ -110,14 +115,14 @@ fn a_failure_of_the_daemon_is_the_callers() {
         let output = start(scenario, dir.path(), &pid_file);
         assert_outcome(&output, 70, "hftpd: error: the daemon died before it was ready to serve\n");
     }
-    // The killed one's is left, and in nobody's way.
+    // The pid file of a killed daemon remains, but it is not locked.
     assert!(pid_file.exists());
     assert_eq!(start("failed", dir.path(), &pid_file).status.code(), Some(78));
     assert!(!pid_file.exists());
 }
 
 #[test]
-fn a_pid_file_that_cannot_be_written_is_a_failure() {
+fn unwritable_pid_file_is_refused() {
     let dir = tempfile::tempdir().expect("dir");
     for (pid_file, message) in [
         (dir.path().join("missing/pid"), "No such file or directory (os error 2)"),
@@ -129,9 +134,9 @@ fn a_pid_file_that_cannot_be_written_is_a_failure() {
     }
 }
 
-/// In a directory of the run-time user, root must not write to what that user put in the pid file's place.
+/// The daemon's user may own the directory and replace the pid file by a link to a file of root.
 #[test]
-fn a_pid_file_that_is_a_link_is_refused() {
+fn linked_pid_file_is_refused() {
     let dir = tempfile::tempdir().expect("dir");
     let (pid_file, precious) = (dir.path().join("hftpd.pid"), dir.path().join("shadow"));
     std::fs::write(&precious, "root:*:19000\n").expect("a file");

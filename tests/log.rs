@@ -1,5 +1,5 @@
-//! The one log of a process: the macros, the accesses, and the reload of the settings, in a run of this test binary
-//! whose standard error is a pipe.
+//! The log of a process: macros, access lines, and reload. Each scenario is a run of this test binary whose standard error
+//! is a pipe.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -8,12 +8,12 @@ use std::time::Duration;
 use hftpd::config::{Config, Log, LogTarget};
 use hftpd::log::{self, Access};
 
-/// Set in the process that logs: what it does.
+/// The scenario, set in the process that logs.
 const SCENARIO: &str = "HFTPD_TEST_LOG";
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Not a test of its own: what the process that logs runs.
+/// Not a test. The process that logs runs it.
 #[test]
 fn scenario() {
     let Ok(scenario) = std::env::var(SCENARIO) else { return };
@@ -75,7 +75,7 @@ fn an_access() -> Access {
 }
 
 #[test]
-fn levels_and_accesses_change_with_a_reload() {
+fn reload_changes_level_and_access_log() {
     let output = run("reload").output().expect("run");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
@@ -105,9 +105,9 @@ fn full() {
     assert!(handle.lost() > 0);
 }
 
-/// The process ends in good time though its standard error is full and its writer waits.
+/// The process ends although its standard error is full and its writer waits.
 #[test]
-fn a_full_standard_error_does_not_keep_the_process_from_its_end() {
+fn process_ends_with_a_full_standard_error() {
     let mut child = run("full").spawn().expect("run");
     let mut stderr = BufReader::with_capacity(16, child.stderr.take().expect("pipe"));
     let mut line = String::new();
@@ -128,7 +128,7 @@ fn panics() {
 }
 
 #[test]
-fn a_panic_is_logged_and_ends_the_process() {
+fn panic_is_logged_and_ends_the_process() {
     let output = run("panic").output().expect("run");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(70), "{stderr}");

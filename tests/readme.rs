@@ -115,6 +115,44 @@ fn exit_codes_are_those_of_the_program() {
     }
 }
 
+/// The text of a manual page.
+fn manual(page: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man").join(page);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn manual_pages_list_settings_exit_codes_and_status_values() {
+    let settings = manual("hftp.toml.5");
+    for setting in hftpd::config::SETTINGS {
+        let (_, key) = setting.split_name();
+        assert!(settings.contains(&format!("Cm {key} ")), "hftp.toml(5) lacks {}", setting.name);
+    }
+    let daemon = manual("hftpd.8");
+    for (_, code, meaning) in hftpd::exit::Exit::TABLE {
+        assert!(daemon.contains(&format!("\n.It {code}\n{meaning}\n")), "hftpd(8) lacks {code} {meaning}");
+    }
+    let dir = TestDir::new();
+    let settings = Settings::new(&dir);
+    let mut hftpd = Daemon::start(&dir, &settings);
+    hftpd.reload(&settings).expect_code(0);
+    let items: Vec<&str> = daemon.lines().filter_map(|line| line.strip_prefix(".It Cm ")).collect();
+    let lists = |name: &str| items.iter().any(|item| item.split([' ', ',']).any(|word| word == name));
+    for (name, value) in hftpd.status().as_object().expect("an object") {
+        // The members of an object are listed together as NAME.*, or each.
+        let names = match value.as_object() {
+            Some(members) if !lists(&format!("{name}.*")) => {
+                members.keys().map(|key| format!("{name}.{key}")).collect()
+            }
+            Some(_) => vec![format!("{name}.*")],
+            None => vec![name.clone()],
+        };
+        for name in names {
+            assert!(lists(&name), "hftpd(8) lacks the status value {name}");
+        }
+    }
+}
+
 #[test]
 fn commands_are_tested_and_links_exist() {
     let commands: Vec<&str> = README.lines().filter_map(|line| line.strip_prefix("$ ")).collect();

@@ -200,7 +200,7 @@ fn serving_survives_removed_control_dir() {
 }
 
 #[test]
-fn control_path_that_is_no_socket_is_left_alone() {
+fn control_path_of_another_file_is_not_changed() {
     let dir = TestDir::of_the_examples();
     let precious = put(&dir.at("precious"), b"a thesis");
     let settings = Settings::new(&dir).set("control", &format!("{precious:?}"));
