@@ -1,13 +1,14 @@
-//! What is said on the control socket: `hftpd reload` and `hftpd status` ask the daemon through it.
+//! The protocol of the control socket, for `hftpd reload` and `hftpd status`.
 //!
-//! A client sends one word and a newline. The daemon answers with an exit code, a newline and a text, and closes.
+//! A client sends a command and a newline. The daemon replies with an exit code, a newline and a text, and closes the
+//! connection.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What the daemon can be asked for.
+/// A request to the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ControlRequest {
     /// Reload the configuration.
@@ -17,10 +18,10 @@ pub enum ControlRequest {
 }
 
 impl ControlRequest {
-    /// No request is longer.
+    /// The maximum length of a request.
     pub(super) const MAX_LENGTH: usize = 64;
 
-    /// The request that `bytes` are, once they are complete.
+    /// Parses a complete request.
     pub(super) fn parse(bytes: &[u8]) -> Option<ControlRequest> {
         [ControlRequest::Reload, ControlRequest::Status].into_iter().find(|request| request.line().as_bytes() == bytes)
     }
@@ -32,7 +33,7 @@ impl ControlRequest {
         }
     }
 
-    /// How long a daemon that works takes at most. A reload may have to wait for another one.
+    /// The time limit for the reply. A reload may have to wait for another one.
     fn timeout(self) -> Duration {
         match self {
             ControlRequest::Reload => Duration::from_secs(75),
@@ -41,20 +42,20 @@ impl ControlRequest {
     }
 }
 
-/// The daemon's answer.
+/// The reply of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlReply {
-    /// The exit code of the process that asked: one of [`crate::exit::Exit`].
+    /// The exit code of the requesting process: one of [`crate::exit::Exit`].
     pub exit: u8,
-    /// What it prints.
+    /// The text that it prints.
     pub text: String,
 }
 
-/// Sends `request` to the daemon behind the socket at `path`, and waits for its answer.
+/// Sends `request` to the control socket at `path` and waits for the reply.
 ///
 /// # Errors
 ///
-/// No daemon listens there, permission is missing, or the daemon stops or hangs before it has answered.
+/// No daemon listens on the socket, the permission is missing, or the daemon does not reply in time.
 pub fn ask(path: &Path, request: ControlRequest) -> io::Result<ControlReply> {
     let timeout = request.timeout();
     let deadline = Instant::now() + timeout;

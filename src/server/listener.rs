@@ -11,7 +11,7 @@ use crate::os::listen_fds::InheritedSocket;
 use crate::os::{limits, sockets};
 use crate::wire::Framing;
 
-/// A listening socket, with what the configuration says of it.
+/// A listening socket with its configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     /// The address in the configuration: port 0 is any port.

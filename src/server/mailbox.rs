@@ -1,5 +1,5 @@
-//! Messages to a thread that sleeps in a poll. No message is lost: a thread that stops closes its mailbox once it is empty,
-//! and a message that comes later is handed back to the sender.
+//! Messages to a thread that waits in a poll. No message is lost: a thread that stops closes its mailbox when it is empty,
+//! and a later message is returned to the sender.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::{Registry, Token, Waker};
 
-/// The way to a thread. Clones lead to the same.
+/// Sends messages to a thread. Clones send to the same thread.
 pub(super) struct Mailbox<T> {
     queue: Arc<Mutex<Queue<T>>>,
     waker: Arc<Waker>,
 }
 
-/// The end at which messages arrive. It is closed when it is dropped.
+/// Receives the messages. Dropping it closes the mailbox.
 pub(super) struct Inbox<T> {
     queue: Arc<Mutex<Queue<T>>>,
 }
@@ -30,30 +30,30 @@ impl<T> Clone for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// A mailbox whose owner is woken by an event of `token` in the poll of `registry`.
+    /// Creates a mailbox. A message wakes the poll of `registry` with an event of `token`.
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, Inbox<T>)> {
         let waker = Arc::new(Waker::new(registry, token)?);
         let queue = Arc::new(Mutex::new(Queue { messages: VecDeque::new(), closed: false }));
         Ok((Mailbox { queue: queue.clone(), waker }, Inbox { queue }))
     }
 
-    /// Sends, without waiting. A message to a thread that has stopped is dropped.
+    /// Sends without waiting. A message to a stopped thread is dropped.
     pub(super) fn send(&self, message: T) {
         drop(self.offer(message));
     }
 
-    /// Sends, without waiting. Hands the message back if the thread has stopped.
+    /// Sends without waiting. Returns the message if the thread has stopped.
     pub(super) fn offer(&self, message: T) -> Result<(), T> {
         let mut queue = lock(&self.queue);
         if queue.closed {
             return Err(message);
         }
-        // Where there are messages, the thread was woken for them, and takes all that it finds.
+        // If there are messages, the thread was woken for them and will receive all.
         let wake = queue.messages.is_empty();
         queue.messages.push_back(message);
         drop(queue);
         if wake {
-            // It fails only when the counter of wake-ups is full, and then the thread is awake.
+            // This fails only if the counter of wake-ups is full, and then the thread is awake.
             let _ = self.waker.wake();
         }
         Ok(())
@@ -66,7 +66,7 @@ impl<T> Inbox<T> {
         lock(&self.queue).messages.pop_front()
     }
 
-    /// Closes it, unless there are messages. Returns whether it is closed.
+    /// Closes the mailbox if it is empty. Returns whether it is closed.
     pub(super) fn close_if_empty(&self) -> bool {
         let mut queue = lock(&self.queue);
         queue.closed |= queue.messages.is_empty();
@@ -85,7 +85,7 @@ impl<T> Drop for Inbox<T> {
     }
 }
 
-/// No code under the lock can panic.
+/// No code that holds the lock panics.
 fn lock<T>(queue: &Mutex<Queue<T>>) -> MutexGuard<'_, Queue<T>> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }

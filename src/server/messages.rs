@@ -20,9 +20,9 @@ use crate::wire::Framing;
 pub(super) enum WorkerCommand {
     /// Serve a client that another worker has accepted.
     AddClient(AdmittedClient),
-    /// The result of a look-up; none if the system gave no thread for it.
+    /// The result of a look-up; none if no thread could be started.
     LookedUp { token: Token, policy: Arc<Policy>, result: Option<JobResult> },
-    /// A pool thread gives answers back.
+    /// A pool thread returns answers.
     Sent(Vec<LentAnswers>),
     /// Apply another configuration, and confirm it.
     Reconfigure { serial: u64, config: Box<WorkerConfig> },
@@ -81,8 +81,8 @@ pub(super) struct LentAnswers {
     pub(super) task: Box<SendTask>,
 }
 
-/// Returns the result of a look-up to the client's worker when it is dropped. Without a result it reports that the system
-/// gave no thread.
+/// Returns the result of a look-up to the client's worker when it is dropped. Without a result it reports that no
+/// thread could be started.
 pub(super) struct LookupReply {
     pub(super) worker: Mailbox<WorkerCommand>,
     pub(super) token: Token,

@@ -1,7 +1,7 @@
-//! Prepares a new configuration, so that it only has to be handed out.
+//! Prepares a new configuration.
 //!
-//! All that can fail happens here: reading and checking the file, opening the root, binding listeners, making the
-//! descriptors that workers need. It runs on a thread of its own, because any of it may wait for a disk. The result is
+//! All steps that can fail are here: reading and checking the file, opening the root, binding listeners, creating the
+//! descriptors of workers. They run on a thread of their own, because each may wait for a disk. The result is
 //! [`Prepared`], or a [`Failure`] after which nothing has changed.
 
 use std::io;
@@ -24,7 +24,7 @@ pub(super) struct Prepared {
     pub(super) worker_configs: Vec<WorkerConfig>,
 }
 
-/// Prepares the configuration that `source` holds now, to replace `old`. `held` are the listeners that it can keep.
+/// Loads and prepares the configuration that replaces `old`. It reuses listeners of `held`.
 pub(super) fn prepare(
     source: &Source,
     overrides: &Overrides,

@@ -7,13 +7,13 @@ use super::admission::Admission;
 use super::pool::Pool;
 use crate::log::Every;
 
-/// What workers share. Everything else belongs to one worker, or is sent.
+/// The state that workers share. All other state belongs to one worker or is sent.
 pub(super) struct WorkerShared {
     pub(super) admission: Arc<Admission>,
     /// Clients of each worker.
     pub(super) loads: Vec<AtomicUsize>,
     pub(super) pool: Pool,
-    /// Whether the log says that the root is unavailable.
+    /// Whether the log reports the root as unavailable.
     pub(super) root_outage_reported: AtomicBool,
     pub(super) root_outages: Mutex<Every>,
     /// Limits the messages that no client can be accepted.

@@ -3,15 +3,15 @@
 use mio::Token;
 use slab::Slab;
 
-/// Values by token. A token is a place and a generation, so that an event for a removed client never reaches the one
-/// that takes its place.
+/// Values by token. A token has an index and a generation, so that an event for a removed client does not reach a later
+/// client with the same index.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
     entries: Slab<(u32, T)>,
     generation: u32,
 }
 
-/// Generations keep this bit of a token clear; the tokens of listeners have it set.
+/// This bit of a token is set in the tokens of listeners and clear in others.
 pub(super) const LISTENER_BIT: usize = 1 << 63;
 
 impl<T> Slots<T> {

@@ -16,7 +16,7 @@ use crate::os::sockets;
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) socket: TcpStream,
-    /// Set when the client is removed: then a thread's result is not needed any more.
+    /// Set when the client is removed; the result of a thread is not needed then.
     removed: AtomicBool,
     /// Bytes that pool threads have sent.
     sent: AtomicU64,

@@ -1,14 +1,13 @@
-//! Threads that may wait for a disk, so that event loops need not: they look names up, and they send answers that are
-//! large or may not be in memory.
+//! Threads that may wait for a disk, so that event loops do not. They look up names, and they send answers that are large
+//! or may not be in memory.
 //!
-//! There are at most [`MAX_THREADS`], started when work waits and stopped after [`IDLE_TIMEOUT`] without any. Work that
-//! may hang together cannot take them all: one [`Lane`](work::Lane) and one root hold a part of them each, so that after
-//! a reload to a root that answers there are threads for it. Work for clients that were removed is dropped, with what it
-//! holds.
+//! There are at most [`MAX_THREADS`]. They are started when work waits, and stopped after [`IDLE_TIMEOUT`] without work.
+//! One [`Lane`](work::Lane) and one root can use only a part of them, so that after a reload to a root that works there
+//! are threads for it. Work for removed clients is dropped, with its sockets and files.
 //!
-//! Look-ups and small answers go before large ones. Large answers are sent by as many threads as there are cores: more
-//! would only compete for them. They take turns, and when none has completed for a while, a disk holds them up, and
-//! further threads send others.
+//! Look-ups and small answers precede large ones. Large answers are sent by as many threads as there are processors,
+//! because more would only compete for them. If none of these threads completes for a while, they wait for a disk, and
+//! further threads send other answers.
 
 mod queue;
 mod work;
@@ -26,11 +25,11 @@ use work::Work;
 
 pub(super) use work::Batch;
 
-/// The most threads. A root that hangs holds 24 of them at most, and a device 8 with small answers and 8 with large ones:
-/// three that hang leave threads to the next.
+/// The maximum number of threads. A root that hangs blocks at most 24 of them, and a device at most 8 with small answers
+/// and 8 with large ones. Three that hang leave threads for the next.
 const MAX_THREADS: usize = 128;
 
-/// How long a thread without work is kept.
+/// The time after which a thread without work ends.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A handle to the threads; clones share them.
@@ -40,7 +39,7 @@ pub(super) struct Pool {
 }
 
 struct PoolInner {
-    /// Held for a push or a pop, and never while work is done.
+    /// Locked for a push or a pop, and never during work.
     state: Mutex<PoolState>,
     work_waits: Condvar,
 }
@@ -48,14 +47,14 @@ struct PoolInner {
 struct PoolState {
     queue: WorkQueue,
     threads: usize,
-    /// Threads that sleep and that were not woken.
+    /// Threads that sleep and were not woken.
     idle: usize,
     /// Threads that were woken and do not run yet.
     woken: usize,
-    /// Whether a thread waits to start others when all that send large answers are stuck.
+    /// Whether a thread waits to start others if all threads that send large answers are stuck.
     watched: bool,
-    /// Memory of threads that do not send now. A thread that stops would leave its own to the allocator, which keeps it
-    /// for the next thread of the same arena.
+    /// Memory for threads that send. If each thread had its own, the allocator would keep that of stopped threads in their
+    /// arenas.
     memory: Vec<SendMemory>,
     failures: Every,
     hung: Every,
@@ -76,7 +75,7 @@ impl Pool {
         Pool { inner: Arc::new(PoolInner { state: Mutex::new(state), work_waits: Condvar::new() }) }
     }
 
-    /// Runs `job` and sends its result to `reply`. A job that has not begun yet serves all equal ones.
+    /// Runs `job` and sends its result to `reply`. A waiting job is run once for all equal ones.
     pub(super) fn look_up(&self, job: Job, reply: LookupReply) {
         self.submit(Work::LookUp(job, vec![reply]));
     }
@@ -94,15 +93,15 @@ impl Pool {
         } else if state.push(work) {
             self.inner.wake_one(&mut state)
         } else {
-            // It is taken later, by a thread that is at work in its lane or root.
+            // A busy thread of its lane or root takes it later.
             Vec::new()
         };
         drop(state);
-        // Dropping it reports to the clients that there is no result.
+        // Dropping it reports that there is no result.
         drop(unrunnable);
     }
 
-    /// A client was removed for which there may be work.
+    /// A client with possible work was removed.
     pub(super) fn client_removed(&self) {
         let mut state = self.inner.lock();
         if state.queue.client_removed() {
@@ -110,7 +109,7 @@ impl Pool {
         }
     }
 
-    /// Work that waits, and threads.
+    /// The numbers of waiting tasks and of threads.
     pub(super) fn load(&self) -> (usize, usize) {
         let state = self.inner.lock();
         (state.queue.waiting(), state.threads)
@@ -122,7 +121,7 @@ impl PoolInner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes a thread, or starts one. Returns the work that cannot be done, because the system gives no thread.
+    /// Wakes a thread or starts one. Returns the work that cannot be done because no thread can be started.
     fn wake_one(self: &Arc<PoolInner>, state: &mut PoolState) -> Vec<Work> {
         if state.idle > 0 {
             state.idle -= 1;
@@ -172,7 +171,7 @@ impl PoolInner {
     /// Waits for work. Returns whether the thread is to stop.
     fn sleep<'a>(&'a self, mut state: MutexGuard<'a, PoolState>) -> (MutexGuard<'a, PoolState>, bool) {
         state.idle += 1;
-        // One thread watches that large answers do not wait for others that are stuck.
+        // One thread checks that large answers do not wait for threads that are stuck.
         let watches = state.needs_watch();
         state.watched |= watches;
         let timeout = if watches { STUCK } else { IDLE_TIMEOUT };
@@ -182,7 +181,7 @@ impl PoolInner {
             state.woken -= 1;
             return (state, false);
         }
-        // It was not woken by another thread: the time is over, or the wake-up is spurious.
+        // No thread has woken it: the timeout has passed, or the wake-up is spurious.
         state.idle -= 1;
         (state, slept.timed_out() && !watches)
     }
@@ -195,7 +194,7 @@ impl PoolState {
         self.queue.push(work) && !(is_large && self.watched && self.queue.large_must_wait())
     }
 
-    /// Whether large answers wait and no thread watches that it is not for long.
+    /// Whether large answers wait, and no thread watches for stuck ones.
     fn needs_watch(&self) -> bool {
         self.queue.large_waits() && !self.watched
     }
@@ -209,7 +208,7 @@ impl PoolState {
         }
     }
 
-    /// The system gives no thread. If others are at work, work waits for them; otherwise it is returned, to be dropped.
+    /// No thread can be started. If others run, the work waits for them; otherwise it is returned to be dropped.
     fn no_thread(&mut self, error: &io::Error) -> Vec<Work> {
         if self.threads > 0 {
             return Vec::new();

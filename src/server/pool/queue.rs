@@ -1,4 +1,4 @@
-//! Work that waits for a thread.
+//! The queue of the pool.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -6,57 +6,57 @@ use std::time::{Duration, Instant};
 
 use super::work::{Lane, Work};
 
-/// The most threads that look-ups in one root may hold.
+/// The maximum number of threads for look-ups in one root.
 const MAX_PER_ROOT: usize = 24;
 
-/// How long large answers wait for a thread that sends others before more threads than there are cores send them.
+/// The time after which large answers no longer wait for the threads that send others, and further threads send them.
 pub(super) const STUCK: Duration = Duration::from_millis(5);
 
-/// How long no thread of a full lane or root may begin or complete anything before further work of it is refused. Its disk
-/// hangs then, and clients that wait for it would use up the limit of connections.
+/// The time without progress after which work of a full lane or root is refused. Its disk hangs, and waiting clients would
+/// exhaust the limit of connections.
 const HUNG: Duration = Duration::from_secs(20);
 
-/// Work is looked through for cancelled work after at least so many clients were removed.
+/// The minimum number of removed clients before the queue is searched for cancelled work.
 const MIN_SWEEP: usize = 16;
 
-/// Work that waits for a thread, by lane, and the counts of threads at work that decide which lanes have room.
+/// Waiting work by lane, and the numbers of busy threads, which decide the lanes that may run.
 ///
-/// A push and a pop take the same time however much work waits: a lane is in exactly one of `runnable`,
-/// `runnable_large` and `blocked`, or it is full and returns when its work completes.
+/// A push and a pop take constant time: a lane is in exactly one of `runnable`, `runnable_large` and `blocked`, or it is
+/// full and is queued again when its work completes.
 pub(super) struct WorkQueue {
     /// No lane is empty.
     lanes: HashMap<Lane, LaneQueue>,
-    /// Lanes with work and room, in the order of their turns.
+    /// Lanes that may run, in the order of their turns.
     runnable: VecDeque<Lane>,
-    /// Lanes of large answers, which come after all others.
+    /// Lanes of large answers that may run, after all others.
     runnable_large: VecDeque<Lane>,
-    /// Lanes of look-ups that wait for room in their root.
+    /// Lanes of look-ups whose root is full.
     blocked: HashMap<usize, VecDeque<Lane>>,
-    /// Threads at work, by lane and by root.
+    /// Busy threads, by lane and by root.
     busy: HashMap<Lane, Busy>,
     busy_roots: HashMap<usize, Busy>,
-    /// Threads that send large answers, and when one of them last began or completed.
+    /// Threads that send large answers, and the time of their last begin or completion.
     busy_large: usize,
     large_changed: Instant,
-    /// How many threads send large answers at a time, unless they are stuck.
+    /// The number of threads that send large answers, unless they are stuck.
     cores: usize,
     waiting: usize,
-    /// Clients that were removed since cancelled work was last looked for.
+    /// Clients removed since the last search for cancelled work.
     removed: usize,
 }
 
-/// Threads at work for the same thing.
+/// The busy threads of a lane or a root.
 struct Busy {
     threads: usize,
-    /// When one of them last began or completed.
+    /// The time of their last begin or completion.
     changed: Instant,
 }
 
-/// The work that waits in a lane.
+/// The waiting work of a lane.
 #[derive(Default)]
 struct LaneQueue {
     work: VecDeque<Work>,
-    /// Whether the lane is among those that wait for their turn or for their root.
+    /// Whether the lane is in `runnable`, `runnable_large` or `blocked`.
     queued: bool,
 }
 
@@ -161,8 +161,8 @@ impl WorkQueue {
         }
     }
 
-    /// A client was removed for which there may be work. Cancelled work holds a socket and a file open, so it is dropped
-    /// once it may be half of all work. Returns whether a thread is to look for work.
+    /// A client with possible work was removed. Cancelled work keeps a socket and a file open, so it is dropped when it may
+    /// be half of all work. Returns whether a thread must be woken.
     pub(super) fn client_removed(&mut self) -> bool {
         self.removed += 1;
         if self.removed < MIN_SWEEP.max(self.waiting / 2) {

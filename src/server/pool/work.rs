@@ -1,14 +1,14 @@
-//! What pool threads do.
+//! The tasks of pool threads.
 
 use crate::connection::SendMemory;
 use crate::handle::{self, Job};
 use crate::server::mailbox::Mailbox;
 use crate::server::messages::{LentAnswers, LookupReply, WorkerCommand};
 
-/// The most threads that one lane may hold. A listing's lane holds one.
+/// The maximum number of threads of one lane. The lane of a listing has one.
 const MAX_PER_LANE: usize = 8;
 
-/// Work that is likely to wait for the same thing: a file system that hangs holds up its own lane.
+/// A class of work that waits for the same resource. A file system that hangs delays only its own lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
     LookUp(handle::Lane),
@@ -20,12 +20,12 @@ pub(super) enum Lane {
 
 /// Work of one thread.
 pub(super) enum Work {
-    /// A look-up, and the clients that asked for it.
+    /// A look-up, and the clients that wait for its result.
     LookUp(Job, Vec<LookupReply>),
     Send(Batch),
 }
 
-/// Answers that one thread sends one after the other. Dropped, sent or not, it returns them to their worker.
+/// Answers that one thread sends one after the other. Dropping it returns them to their worker, sent or not.
 pub(in crate::server) struct Batch {
     pub(in crate::server) worker: Mailbox<WorkerCommand>,
     pub(in crate::server) answers: Vec<LentAnswers>,
@@ -38,7 +38,7 @@ impl Drop for Batch {
 }
 
 impl Lane {
-    /// The most threads that it may hold.
+    /// The maximum number of its threads.
     pub(super) fn limit(self) -> usize {
         match self {
             Lane::LookUp(lane) if lane.is_listing() => 1,

@@ -1,4 +1,4 @@
-//! What the start hands over to the supervisor.
+//! The state that the start passes to the supervisor.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::server::mailbox::Mailbox;
 use crate::server::messages::WorkerCommand;
 use crate::server::shared::WorkerShared;
 
-/// The configuration, and what the start has made of it.
+/// The configuration, and the resources created by the start.
 pub(in crate::server) struct Daemon {
     pub(in crate::server) config: Config,
     pub(in crate::server) source: Source,

@@ -1,4 +1,4 @@
-//! The listeners in force, and the copies that the service manager holds.
+//! The listeners in force, and their copies in the service manager.
 
 use super::sd_notify;
 use crate::os::sockets;
@@ -29,7 +29,7 @@ impl Listeners {
         self.in_force.iter().chain(unused).cloned().collect()
     }
 
-    /// Gives all to the service manager, to be kept over a restart.
+    /// Stores all in the service manager, which keeps them during a restart.
     pub(super) fn store(&self) {
         self.in_force.iter().for_each(sd_notify::store_fd);
     }
@@ -50,8 +50,8 @@ impl Listeners {
         self.in_force.iter().filter(|new| !is_among(new, &old)).for_each(sd_notify::store_fd);
     }
 
-    /// Closes all. The workers close theirs, so that clients are refused at once, unless the service manager keeps
-    /// copies. With `shared`, a thread that may hang holds copies too.
+    /// Closes all. Clients are refused when the workers have closed their descriptors too, unless the service manager has
+    /// copies. `shared` says that a thread that may hang has descriptors as well; then the sockets are shut down.
     pub(super) fn close(&mut self, shared: bool) {
         if shared && !sd_notify::is_available() {
             self.in_force.iter().for_each(|endpoint| sockets::shutdown_listener(&endpoint.socket));

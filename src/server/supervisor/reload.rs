@@ -6,10 +6,10 @@ use mio::Token;
 
 use crate::exit::Exit;
 
-/// How long preparing may take. A disk that hangs must not hold up the next reload.
+/// The time limit of the preparation. A disk that hangs must not delay the next reload.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long workers may take to apply a configuration.
+/// The time limit for workers to apply a configuration.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most threads that prepare reloads, those that hang included.
@@ -34,7 +34,7 @@ pub(super) struct Reloads {
     pub(super) last: Option<LastReload>,
 }
 
-/// Where the reload under way stands, with the control clients that wait for it.
+/// The stage of the running reload, with the control clients that wait for it.
 #[derive(Debug, Default)]
 enum Stage {
     #[default]
@@ -150,7 +150,7 @@ impl Reloads {
         matches!(self.stage, Stage::None)
     }
 
-    /// Whether a thread prepares a reload. It may hang, and it holds the listeners.
+    /// Whether a thread prepares a reload. It may hang, and it has descriptors of the listeners.
     pub(super) fn has_threads(&self) -> bool {
         self.threads > 0
     }

@@ -15,7 +15,7 @@ pub(super) fn ready(status: &str) {
     }
 }
 
-/// A reload begins. Newer versions of systemd want the time, to tell an answer from an older one.
+/// Reports that a reload begins. systemd 253 and later match the reply by the time (sd_notify(3)).
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now]),

@@ -5,15 +5,15 @@
 //! accept as can run at once; the others have no listeners.
 //!
 //! Without an exclusive wake-up each connection would wake all workers: with 64 workers on one processor that cost five
-//! times what the answer does. If all 64 had the listeners with it, a connection that arrives while the first worker is
-//! busy would wake a second that finds nothing, because both need the same processor.
+//! times as much as the answer. With an exclusive wake-up and all 64 workers waiting, a connection that arrives while
+//! the first worker is busy would wake a second one in vain, because both need the same processor.
 //!
 //! Only one worker gets a wake-up, so it must not be lost:
 //!
 //! * A worker that is woken accepts in the same round, before it serves its queue, until no connection is left. After a
 //!   batch it remembers that there may be more (`ready`), and its next poll does not wait.
-//! * A worker that is busy when a connection arrives uses up no wake-up: the kernel goes on to the next that waits. If
-//!   none waits, every poll keeps the event, and the first worker that polls accepts.
+//! * A busy worker consumes no wake-up: the kernel wakes the next worker that waits. If none waits, every poll keeps the
+//!   event, and the first worker that polls accepts.
 //! * A worker that cannot accept takes the listeners out of its poll: for the time of a pause, and before it empties a
 //!   listener's queue for the last time, in a reload or a drain. A later connection wakes another worker; those that
 //!   the worker could not accept wait for the end of its pause. Closing the descriptor is not enough: the socket has
@@ -112,7 +112,7 @@ impl Acceptor {
         for listener in old {
             let endpoint = self.close(listener, registry, now, admit);
             if !endpoint.from_socket_unit {
-                // The service manager and other workers may hold it still: from now on connections are refused.
+                // Other workers and the service manager may have further descriptors: refuse connections from now on.
                 sockets::shutdown_listener(&endpoint.socket);
             }
         }

@@ -1,19 +1,19 @@
-//! When a worker that accepts a client keeps it, and when it gives it to another worker.
+//! Whether the worker that accepts a client serves it, or another worker.
 
 use std::time::{Duration, Instant};
 
-/// The most clients that a worker keeps above its share.
+/// The maximum number of clients that a worker keeps above its share.
 const MAX_SURPLUS: u32 = 64;
 
-/// How long it takes until clients that left count half.
+/// The half-life of the weight of clients that have left.
 const HALF_LIFE: Duration = Duration::from_millis(10);
 
-/// How many clients a worker keeps above its share: as many as leave within a moment.
+/// The number of clients that a worker keeps above its share.
 ///
-/// A client that stays goes to the worker with the fewest clients. For a client that leaves after one answer that is
-/// not worth it: the other worker has to be woken, and that costs as much as the answer. It is not known beforehand which
-/// client stays, but if clients leave all the time, a surplus is soon gone. The worker keeps up to [`MAX_SURPLUS`] then,
-/// and none if few leave.
+/// A client with a long connection belongs to the worker with the fewest clients. For a client that leaves after one
+/// answer the transfer is too expensive: the other worker must be woken, which costs as much as the answer. The length of
+/// a connection is not known in advance. But if clients leave often, a surplus soon disappears, so the worker keeps up to
+/// [`MAX_SURPLUS`]; if few leave, it keeps none.
 #[derive(Debug)]
 pub(super) struct LocalBias {
     surplus: u32,
@@ -26,10 +26,11 @@ impl LocalBias {
         LocalBias { surplus: 0, at: Instant::now() }
     }
 
-    /// A client of this worker leaves. `connected` were connected to the daemon, this one too.
+    /// A client of this worker leaves. `connected` is the number of clients of the daemon, with this one.
     ///
-    /// Each client that leaves lets two be kept, or a worker that begins with none would never keep more: those that it
-    /// gives away leave elsewhere. But clients that come one after the other predict nothing of many that come at once.
+    /// Each client that leaves allows two to be kept. With one the surplus could not grow, because transferred clients
+    /// leave at other workers. The bound is for clients that connect one after the other: they do not predict the
+    /// behavior of many that connect at the same time.
     pub(super) fn client_left(&mut self, connected: u32) {
         let bound = connected.saturating_mul(2).min(MAX_SURPLUS);
         if self.surplus < bound {

@@ -27,10 +27,10 @@ use crate::server::worker_config::ClientRules;
 /// Bytes that a client may be sent by the event loop before others get their turn; requests count too. Some 50 µs.
 const ROUND: usize = 96 * 1024;
 
-/// How many refused clients may be sent the reason at a time. More are closed at once, most likely with the reason.
+/// The number of refused clients that wait until the reason is sent. Others are closed at once, after one attempt to send.
 const MAX_REJECTIONS: usize = 256;
 
-/// How long a file that is not asked for is kept open, at least; at most twice that.
+/// The minimum time for which an unused file remains open. The maximum is twice as long.
 const FILE_IDLE: Duration = Duration::from_secs(1);
 
 /// The clients of a worker, and what is needed to serve them.
@@ -251,7 +251,7 @@ impl Clients {
         for &token in &batch {
             self.with_connection(token, now, |connection, cx| connection.receive(cx));
         }
-        // One look at a file serves all requests that were received.
+        // A file is looked up once for all requests that were received.
         self.files.begin_epoch();
         for result in self.queues.take_results() {
             match result {
@@ -309,7 +309,7 @@ impl Clients {
         }
     }
 
-    /// Calls `step`, and does what it asks for. Returns whether the client is still there.
+    /// Calls `step` and performs its tasks. Returns whether the client remains.
     fn with_connection(
         &mut self,
         token: Token,
