@@ -9,7 +9,7 @@ use hftpd::config::{
     self, Config, Diagnostics, Facility, Files, Limits, Listener, Log, LogTarget, SETTINGS, Timeouts, Workers, diff,
 };
 use hftpd::handle::Symlinks;
-use hftpd::wire::{Encoding, Names};
+use hftpd::wire::{Encoding, NameCharset};
 
 const SHIPPED: &str = include_str!("../etc/hftp.toml");
 
@@ -150,7 +150,7 @@ fn every_setting_is_read_from_the_file() {
         group: "www-data".to_owned(),
         workers: Workers::Count(NonZeroU16::new(3).expect("3 is not 0")),
         control: None,
-        files: Files { names: Names::Printable, symlinks: Symlinks::Never, hidden: true },
+        files: Files { names: NameCharset::Printable, symlinks: Symlinks::Never, hidden: true },
         limits: Limits {
             connections: 1,
             connections_per_address: 2,
@@ -376,7 +376,7 @@ impl Random {
             workers: self.of(&[Workers::Auto, Workers::Count(workers)]),
             control: self.of(&[true, false]).then_some(control),
             files: Files {
-                names: self.of(&[Names::Portable, Names::Printable]),
+                names: self.of(&[NameCharset::Portable, NameCharset::Printable]),
                 symlinks: self.of(&[Symlinks::Inside, Symlinks::Never]),
                 hidden: self.of(&[true, false]),
             },

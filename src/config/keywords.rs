@@ -4,7 +4,7 @@ use log::LevelFilter;
 
 use super::types::{Facility, LogTarget};
 use crate::handle::Symlinks;
-use crate::wire::{Encoding, Names};
+use crate::wire::{Encoding, NameCharset};
 
 /// A value written as a keyword.
 pub(super) trait Keyword {
@@ -44,8 +44,9 @@ impl KeywordTable for Encoding {
         &[("fragments", Encoding::Fragments), ("plain", Encoding::Plain), ("base64", Encoding::Base64)];
 }
 
-impl KeywordTable for Names {
-    const WORDS: &'static [(&'static str, Names)] = &[("portable", Names::Portable), ("printable", Names::Printable)];
+impl KeywordTable for NameCharset {
+    const WORDS: &'static [(&'static str, NameCharset)] =
+        &[("portable", NameCharset::Portable), ("printable", NameCharset::Printable)];
 }
 
 impl KeywordTable for Symlinks {
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn keywords_are_read_and_written() {
         check_keywords::<Encoding>();
-        check_keywords::<Names>();
+        check_keywords::<NameCharset>();
         check_keywords::<Symlinks>();
         check_keywords::<LogTarget>();
         check_keywords::<Facility>();

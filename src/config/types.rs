@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::handle::Symlinks;
-use crate::wire::{Encoding, Framing, Names};
+use crate::wire::{Encoding, Framing, NameCharset};
 
 /// The port of HFTP.
 pub const DEFAULT_PORT: u16 = 19500;
@@ -86,7 +86,7 @@ pub enum Workers {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     /// The names that are listed and served.
-    pub names: Names,
+    pub names: NameCharset,
     /// Whether symbolic links are followed.
     pub symlinks: Symlinks,
     /// Whether names that start with a dot are listed and served.
@@ -174,7 +174,7 @@ impl Default for Config {
             group: "hftp".to_owned(),
             workers: Workers::Auto,
             control: Some(PathBuf::from(CONTROL)),
-            files: Files { names: Names::Portable, symlinks: Symlinks::Inside, hidden: false },
+            files: Files { names: NameCharset::Portable, symlinks: Symlinks::Inside, hidden: false },
             limits: Limits {
                 connections: CONNECTIONS,
                 connections_per_address: 0,

@@ -8,7 +8,7 @@ use super::send_task::SendTask;
 use super::slice::Encoder;
 use super::tell::Event;
 use crate::handle::{Job, RootView, Wait};
-use crate::wire::Names;
+use crate::wire::NameCharset;
 
 /// Bytes that are read at a time: room for the requests of a client that pipelines, and what a client costs that does not
 /// take its answers.
@@ -26,7 +26,7 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `files.names`
-    pub names: Names,
+    pub names: NameCharset,
     /// `limits.request-line`, bytes
     pub request_line: u64,
     /// `limits.rate-per-connection`, bytes a second; 0 is no limit

@@ -131,7 +131,7 @@ impl Connection {
                 let (names, limit) = (cx.settings.names, cx.settings.request_line);
                 let fresh = || Box::new(Partial { reader: RequestReader::new(names, limit), since: cx.now });
                 let mut partial = cx.scratch.partial.take().unwrap_or_else(fresh);
-                partial.reader.restart(names, limit);
+                partial.reader.reset(names, limit);
                 partial.since = cx.now;
                 partial
             }

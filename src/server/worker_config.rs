@@ -10,7 +10,7 @@ use super::listener::{Endpoint, duplicate};
 use crate::config::{Config, Limits};
 use crate::connection::Settings;
 use crate::handle::{Listings, Policy};
-use crate::wire::{CRLF, Names};
+use crate::wire::{CRLF, NameCharset};
 
 /// What a configuration means to a worker.
 pub(super) struct WorkerConfig {
@@ -60,8 +60,8 @@ fn settings(config: &Config) -> Settings {
 /// What the view of the root needs of `config`.
 pub(super) fn policy(config: &Config) -> Policy {
     let listed: fn(&[u8]) -> bool = match config.files.names {
-        Names::Portable => |name| Names::Portable.allow_name(name),
-        Names::Printable => |name| Names::Printable.allow_name(name),
+        NameCharset::Portable => |name| NameCharset::Portable.allow_name(name),
+        NameCharset::Printable => |name| NameCharset::Printable.allow_name(name),
     };
     Policy {
         root: config.root.clone(),

@@ -1,69 +1,68 @@
-//! Reads answers as the bytes come: the client's end.
+//! Parses answers incrementally, for clients.
 //!
-//! A server may be slow, broken or hostile, so an [`AnswerReader`] takes bytes that are cut anywhere, keeps one line of
-//! at most [`LINE`] bytes and nothing else, and owns no memory beside itself. The bytes of a slice are handed on where
-//! they lie, but for base64, of which a piece at a time is decoded. What the protocol does not allow ends the reading
-//! with the place and the reason.
+//! A server can be slow, broken or hostile. So an [`AnswerReader`] accepts input split at any byte, stores at most one
+//! line of [`LINE_MAX`] bytes, and allocates no memory. It returns the bytes of a slice without copying them, except
+//! base64, which it decodes in pieces. Input that violates the protocol is a [`ParseError`].
 
-mod malformed;
 mod numbers;
+mod parse_error;
 
 use super::base64::Decoder;
 use super::request::{Request, SliceRequest};
 use super::{CRLF, Encoding};
-use numbers::{digit, number, status};
+use numbers::{number, push_digit, status};
 
-pub use malformed::{Flaw, Malformed};
+pub use parse_error::{ParseError, ParseErrorKind};
 
-/// The longest line that an answer may hold, base64 apart: twice the longest name of a file.
-pub const LINE: usize = 512;
+/// The maximum length of a line in an answer, except base64: twice the maximum length of a file name.
+pub const LINE_MAX: usize = 512;
 
-/// Bytes that are decoded at a time.
-const DECODED: usize = 3 * 1024;
+/// The maximum number of bytes that one event has if they are decoded from base64.
+const DECODED_MAX: usize = 3 * 1024;
 
-/// What an answer brings, in this order: its status; sizes, names or bytes; its end.
+/// A part of an answer. The order is: the status; sizes, names or bytes; the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// The first line. Nothing but the end follows a code that is not 0.
+    /// The first line. After a code other than 0 only the end follows.
     Status {
-        /// 0, or a code from 100 to 299, which need not be one of [`Code`](super::Code).
+        /// 0, or a code from 100 to 299, not necessarily one of [`Code`](super::Code).
         code: u16,
-        /// What the server says of it: bytes that the other end chose.
+        /// The text of the server. Untrusted bytes.
         text: &'a [u8],
     },
     /// The size of the file.
     Size(u64),
-    /// The name of a file or of a command. The other end chose these bytes, none of them a CR or LF;
-    /// [`Names::allow_name`](super::Names::allow_name) tells whether it can be asked for.
+    /// The name of a file or of a command. Untrusted bytes without CR and LF; check them with
+    /// [`NameCharset::allow_name`](super::NameCharset::allow_name).
     Name(&'a [u8]),
-    /// The next bytes of the slice, at least one. All of them together are as many as were asked for.
+    /// The next bytes of the slice, at least one. Before [`Event::End`] all requested bytes have been returned.
     Bytes(&'a [u8]),
     /// The answer is complete.
     End {
-        /// Whether the server closes the connection now.
+        /// Whether the server closes the connection after this answer.
         closes: bool,
     },
 }
 
-/// Reads the answer to one request.
+/// Parses the answer to one request.
 #[derive(Clone)]
 pub struct AnswerReader {
     expected: Expected,
     state: State,
-    /// Bytes of the answer that were taken.
-    taken: u64,
-    /// Bytes of the slice that have not come yet.
+    /// The number of bytes of the answer that were consumed.
+    consumed: u64,
+    /// The number of bytes of the slice that are missing.
     left: u64,
-    /// The line that is being read, without the CR that may be the first half of its end; or the last that was.
-    line: [u8; LINE],
+    /// The current line, without a CR that may begin its end; or the last complete line.
+    line: [u8; LINE_MAX],
     length: usize,
     line_ended: bool,
-    after_cr: bool,
+    cr_pending: bool,
     decoder: Decoder,
-    decoded: [u8; DECODED],
+    decoded: [u8; DECODED_MAX],
 }
 
-/// What follows `0 OK`.
+/// What follows the line `0 OK`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Names,
@@ -72,52 +71,52 @@ enum Expected {
     Close,
 }
 
-/// What comes next.
+/// What is expected next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Status,
     /// Names up to an empty line.
     Names,
     Size,
-    /// The line with the length of a raw slice.
-    Head,
+    /// The `Content-Length` line of a raw slice.
+    ContentLength,
     /// The empty line after it.
-    HeadEnd,
-    /// A fragment's length and its space.
-    Length {
-        so_far: Option<u64>,
+    HeaderEnd,
+    /// The length of a fragment and the space after it.
+    Fragment {
+        length: Option<u64>,
     },
-    /// Bytes of the slice as they are: of this fragment, or all.
-    Run {
+    /// Verbatim bytes of the slice: of this fragment, or all.
+    Payload {
         left: u64,
     },
-    /// The CR LF after a run, or after the length of the last fragment.
-    RunEnd {
+    /// The CR LF after a payload, or after the length of the last fragment.
+    PayloadEnd {
         last: bool,
     },
+    /// Base64 text. `started`: the current line has characters.
     Base64 {
-        /// Whether the line has characters.
-        begun: bool,
+        started: bool,
     },
     Complete {
         closes: bool,
     },
-    /// Nothing: the end was told.
-    Over,
-    Failed(Malformed),
+    /// [`Event::End`] was returned.
+    Ended,
+    Failed(ParseError),
 }
 
-/// An [`Event`] before it borrows.
-enum Found {
+/// An [`Event`] without borrowed bytes.
+enum PendingEvent {
     Status { code: u16, text: usize },
     Size(u64),
     Name,
-    Bytes { start: usize, end: usize },
+    Input { start: usize, end: usize },
     Decoded(usize),
     End { closes: bool },
 }
 
-/// Bytes, and how many of them were taken.
+/// Input, of which the first `at` bytes were consumed.
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -136,7 +135,7 @@ impl<'a> Cursor<'a> {
 }
 
 impl AnswerReader {
-    /// A reader of the answer to `request` by a server whose slices come in `encoding`.
+    /// Creates a reader for the answer to `request`, from a server whose slices have this `encoding`.
     pub fn new(request: Request<'_>, encoding: Encoding) -> AnswerReader {
         let (expected, left) = match request {
             Request::GetFileListing | Request::Help => (Expected::Names, 0),
@@ -149,118 +148,121 @@ impl AnswerReader {
         AnswerReader {
             expected,
             state: State::Status,
-            taken: 0,
+            consumed: 0,
             left,
-            line: [0; LINE],
+            line: [0; LINE_MAX],
             length: 0,
             line_ended: false,
-            after_cr: false,
+            cr_pending: false,
             decoder: Decoder::default(),
-            decoded: [0; DECODED],
+            decoded: [0; DECODED_MAX],
         }
     }
 
-    /// Takes bytes of `input` up to the next event. Returns how many were taken, and the event; none if all were taken
-    /// and more are needed, or if the end was told: what follows it is of the next answer.
+    /// Parses `input` up to the next event. Returns the number of bytes consumed, and the event. The event is `None` if
+    /// more input is needed or [`Event::End`] was returned. Bytes after the end belong to the next answer.
     ///
-    /// It is to be called until there is no event, also when no byte is left, for the end may need none. A connection
-    /// that is closed before [`Event::End`] leaves the answer incomplete. An error is final.
-    pub fn read<'a>(&'a mut self, input: &'a [u8]) -> Result<(usize, Option<Event<'a>>), Malformed> {
-        if let State::Failed(malformed) = self.state {
-            return Err(malformed);
+    /// Call it until it returns no event, even with empty input: the end does not always need further bytes. If the
+    /// connection is closed before [`Event::End`], the answer is incomplete. After an error, each call returns the same
+    /// error.
+    pub fn read<'a>(&'a mut self, input: &'a [u8]) -> Result<(usize, Option<Event<'a>>), ParseError> {
+        if let State::Failed(error) = self.state {
+            return Err(error);
         }
         let mut cursor = Cursor { bytes: input, at: 0 };
-        let found = self.find(&mut cursor);
-        self.taken += cursor.at as u64;
+        let found = self.advance(&mut cursor);
+        self.consumed += cursor.at as u64;
         let found = match found {
-            Ok(found) => found,
-            Err(flaw) => {
-                // The byte at which it showed was taken.
-                let malformed = Malformed { at: self.taken - 1, flaw };
-                self.state = State::Failed(malformed);
-                return Err(malformed);
+            Ok(event) => event,
+            Err(kind) => {
+                // The offending byte is the last that was consumed.
+                let error = ParseError { at: self.consumed - 1, kind };
+                self.state = State::Failed(error);
+                return Err(error);
             }
         };
         let event = found.map(|found| match found {
-            Found::Status { code, text } => Event::Status { code, text: &self.line[text..self.length] },
-            Found::Size(size) => Event::Size(size),
-            Found::Name => Event::Name(&self.line[..self.length]),
-            Found::Bytes { start, end } => Event::Bytes(&input[start..end]),
-            Found::Decoded(count) => Event::Bytes(&self.decoded[..count]),
-            Found::End { closes } => Event::End { closes },
+            PendingEvent::Status { code, text } => Event::Status { code, text: &self.line[text..self.length] },
+            PendingEvent::Size(size) => Event::Size(size),
+            PendingEvent::Name => Event::Name(&self.line[..self.length]),
+            PendingEvent::Input { start, end } => Event::Bytes(&input[start..end]),
+            PendingEvent::Decoded(count) => Event::Bytes(&self.decoded[..count]),
+            PendingEvent::End { closes } => Event::End { closes },
         });
         Ok((cursor.at, event))
     }
 
-    /// How many bytes of the slice come next as they are, with nothing around them. They need not be shown to the
-    /// reader: they may be taken where they have to go (recv(2), splice(2)), and [`AnswerReader::pass`] tells so.
-    pub fn run(&self) -> u64 {
+    /// The number of verbatim bytes of the slice that come next. The caller may read them from the connection without
+    /// the reader, for example with splice(2), if it reports them to [`AnswerReader::skip`].
+    pub fn contiguous(&self) -> u64 {
         match self.state {
-            State::Run { left } => left,
+            State::Payload { left } => left,
             _ => 0,
         }
     }
 
-    /// Of the run, `count` bytes were taken elsewhere: at most [`AnswerReader::run`].
-    pub fn pass(&mut self, count: u64) {
-        let State::Run { left } = &mut self.state else { return };
+    /// Reports that the caller has read the next `count` bytes itself, at most [`AnswerReader::contiguous`].
+    pub fn skip(&mut self, count: u64) {
+        let State::Payload { left } = &mut self.state else { return };
         let count = count.min(*left);
         *left -= count;
         self.left -= count;
-        self.taken += count;
+        self.consumed += count;
     }
 
-    /// Goes on to the next event.
-    fn find(&mut self, input: &mut Cursor<'_>) -> Result<Option<Found>, Flaw> {
+    /// Parses up to the next event.
+    fn advance(&mut self, input: &mut Cursor<'_>) -> Result<Option<PendingEvent>, ParseErrorKind> {
         loop {
             match self.state {
                 State::Status => {
                     let Some(line) = self.line(input)? else { return Ok(None) };
-                    let (code, text) = status(line).ok_or(Flaw::Status)?;
+                    let (code, text) = status(line).ok_or(ParseErrorKind::InvalidStatus)?;
                     self.state = match code {
-                        0 => self.after_ok(),
+                        0 => self.state_after_ok(),
                         code => State::Complete { closes: code < 200 },
                     };
-                    return Ok(Some(Found::Status { code, text }));
+                    return Ok(Some(PendingEvent::Status { code, text }));
                 }
                 State::Names => match self.line(input)? {
                     None => return Ok(None),
                     Some([]) => self.state = State::Complete { closes: false },
-                    Some(_) => return Ok(Some(Found::Name)),
+                    Some(_) => return Ok(Some(PendingEvent::Name)),
                 },
                 State::Size => {
                     let Some(line) = self.line(input)? else { return Ok(None) };
-                    let size = number(line).ok_or(Flaw::Number)?;
+                    let size = number(line).ok_or(ParseErrorKind::InvalidNumber)?;
                     self.state = State::Complete { closes: false };
-                    return Ok(Some(Found::Size(size)));
+                    return Ok(Some(PendingEvent::Size(size)));
                 }
-                State::Head => {
+                State::ContentLength => {
                     let Some(line) = self.line(input)? else { return Ok(None) };
-                    let length = line.strip_prefix(b"Content-Length: ").ok_or(Flaw::Head)?;
-                    let length = number(length).ok_or(Flaw::Number)?;
+                    let length = line.strip_prefix(b"Content-Length: ").ok_or(ParseErrorKind::WrongContentLength)?;
+                    let length = number(length).ok_or(ParseErrorKind::InvalidNumber)?;
                     if length != self.left {
-                        return Err(Flaw::Head);
+                        return Err(ParseErrorKind::WrongContentLength);
                     }
-                    self.state = State::HeadEnd;
+                    self.state = State::HeaderEnd;
                 }
-                State::HeadEnd => match self.line(input)? {
+                State::HeaderEnd => match self.line(input)? {
                     None => return Ok(None),
-                    Some([]) => self.state = State::Run { left: self.left },
-                    Some(_) => return Err(Flaw::Head),
+                    Some([]) => self.state = State::Payload { left: self.left },
+                    Some(_) => return Err(ParseErrorKind::WrongContentLength),
                 },
-                State::Length { so_far } => {
+                State::Fragment { length } => {
                     let Some(byte) = input.next() else { return Ok(None) };
-                    self.state = match (byte, so_far) {
-                        (b'0'..=b'9', _) => State::Length { so_far: Some(digit(so_far, byte).ok_or(Flaw::Number)?) },
-                        (b' ', Some(0)) if self.left > 0 => return Err(Flaw::TooFew),
-                        (b' ', Some(0)) => State::RunEnd { last: true },
-                        (b' ', Some(length)) if length > self.left => return Err(Flaw::TooMany),
-                        (b' ', Some(length)) => State::Run { left: length },
-                        _ => return Err(Flaw::Number),
+                    self.state = match (byte, length) {
+                        (b'0'..=b'9', _) => State::Fragment {
+                            length: Some(push_digit(length, byte).ok_or(ParseErrorKind::InvalidNumber)?),
+                        },
+                        (b' ', Some(0)) if self.left > 0 => return Err(ParseErrorKind::TooFewBytes),
+                        (b' ', Some(0)) => State::PayloadEnd { last: true },
+                        (b' ', Some(length)) if length > self.left => return Err(ParseErrorKind::TooManyBytes),
+                        (b' ', Some(length)) => State::Payload { left: length },
+                        _ => return Err(ParseErrorKind::InvalidNumber),
                     };
                 }
-                State::Run { left: 0 } => self.state = self.after_run(),
-                State::Run { left } => {
+                State::Payload { left: 0 } => self.state = self.state_after_payload(),
+                State::Payload { left } => {
                     let start = input.at;
                     let count = (input.rest().len() as u64).min(left);
                     if count == 0 {
@@ -268,69 +270,69 @@ impl AnswerReader {
                     }
                     input.at += count as usize;
                     self.left -= count;
-                    self.state = State::Run { left: left - count };
-                    return Ok(Some(Found::Bytes { start, end: input.at }));
+                    self.state = State::Payload { left: left - count };
+                    return Ok(Some(PendingEvent::Input { start, end: input.at }));
                 }
-                State::RunEnd { last } => {
+                State::PayloadEnd { last } => {
                     let Some(byte) = input.next() else { return Ok(None) };
-                    if byte != CRLF[usize::from(self.after_cr)] {
-                        return Err(Flaw::LineEnd);
+                    if byte != CRLF[usize::from(self.cr_pending)] {
+                        return Err(ParseErrorKind::InvalidLineEnd);
                     }
-                    self.after_cr = !self.after_cr;
-                    if !self.after_cr {
+                    self.cr_pending = !self.cr_pending;
+                    if !self.cr_pending {
                         self.state =
-                            if last { State::Complete { closes: false } } else { State::Length { so_far: None } };
+                            if last { State::Complete { closes: false } } else { State::Fragment { length: None } };
                     }
                 }
-                State::Base64 { begun } => match self.base64(begun, input)? {
+                State::Base64 { started } => match self.base64(started, input)? {
                     None if matches!(self.state, State::Base64 { .. }) => return Ok(None),
                     None => {}
-                    found => return Ok(found),
+                    event => return Ok(event),
                 },
                 State::Complete { closes } => {
-                    self.state = State::Over;
-                    return Ok(Some(Found::End { closes }));
+                    self.state = State::Ended;
+                    return Ok(Some(PendingEvent::End { closes }));
                 }
-                State::Over | State::Failed(_) => return Ok(None),
+                State::Ended | State::Failed(_) => return Ok(None),
             }
         }
     }
 
-    fn after_ok(&self) -> State {
+    fn state_after_ok(&self) -> State {
         match self.expected {
             Expected::Names => State::Names,
             Expected::Size => State::Size,
-            Expected::Slice(Encoding::Raw) => State::Head,
-            Expected::Slice(Encoding::Fragments) => State::Length { so_far: None },
-            Expected::Slice(Encoding::Plain) => State::Run { left: self.left },
-            Expected::Slice(Encoding::Base64) => State::Base64 { begun: false },
+            Expected::Slice(Encoding::Raw) => State::ContentLength,
+            Expected::Slice(Encoding::Fragments) => State::Fragment { length: None },
+            Expected::Slice(Encoding::Plain) => State::Payload { left: self.left },
+            Expected::Slice(Encoding::Base64) => State::Base64 { started: false },
             Expected::Close => State::Complete { closes: true },
         }
     }
 
-    fn after_run(&self) -> State {
+    fn state_after_payload(&self) -> State {
         match self.expected {
             Expected::Slice(Encoding::Raw) => State::Complete { closes: false },
-            expected => State::RunEnd { last: expected == Expected::Slice(Encoding::Plain) },
+            expected => State::PayloadEnd { last: expected == Expected::Slice(Encoding::Plain) },
         }
     }
 
-    /// Takes bytes up to the end of a line; returns the line, if that has come.
-    fn line(&mut self, input: &mut Cursor<'_>) -> Result<Option<&[u8]>, Flaw> {
+    /// Parses a line. Returns it without its CR LF, or `None` if more input is needed.
+    fn line(&mut self, input: &mut Cursor<'_>) -> Result<Option<&[u8]>, ParseErrorKind> {
         if std::mem::take(&mut self.line_ended) {
             self.length = 0;
         }
         loop {
-            if self.after_cr {
+            if self.cr_pending {
                 let Some(byte) = input.next() else { return Ok(None) };
                 if byte != b'\n' {
-                    return Err(Flaw::LineEnd);
+                    return Err(ParseErrorKind::InvalidLineEnd);
                 }
-                (self.after_cr, self.line_ended) = (false, true);
+                (self.cr_pending, self.line_ended) = (false, true);
                 return Ok(Some(&self.line[..self.length]));
             }
             let rest = input.rest();
-            let room = LINE - self.length;
+            let room = LINE_MAX - self.length;
             let seen = &rest[..rest.len().min(room)];
             let end = seen.iter().position(|byte| CRLF.contains(byte));
             let text = &seen[..end.unwrap_or(seen.len())];
@@ -339,56 +341,55 @@ impl AnswerReader {
             input.at += text.len();
             match input.next() {
                 None => return Ok(None),
-                Some(b'\r') => self.after_cr = true,
-                Some(b'\n') => return Err(Flaw::LineEnd),
-                Some(_) => return Err(Flaw::LongLine),
+                Some(b'\r') => self.cr_pending = true,
+                Some(b'\n') => return Err(ParseErrorKind::InvalidLineEnd),
+                Some(_) => return Err(ParseErrorKind::LineTooLong),
             }
         }
     }
 
-    /// Decodes what is there, up to a piece.
-    fn base64(&mut self, begun: bool, input: &mut Cursor<'_>) -> Result<Option<Found>, Flaw> {
-        let mut begun = begun;
+    /// Decodes available input, up to [`DECODED_MAX`] bytes.
+    fn base64(&mut self, mut started: bool, input: &mut Cursor<'_>) -> Result<Option<PendingEvent>, ParseErrorKind> {
         let mut count = 0;
         loop {
-            if !self.after_cr {
-                let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(DECODED - count) / 3 * 3;
-                let groups = self.decoder.groups(input.rest(), &mut self.decoded[count..count + most]);
+            if !self.cr_pending {
+                let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(DECODED_MAX - count) / 3 * 3;
+                let groups = self.decoder.decode_groups(input.rest(), &mut self.decoded[count..count + most]);
                 input.at += groups * 4;
                 count += groups * 3;
                 self.left -= groups as u64 * 3;
-                begun |= groups > 0;
+                started |= groups > 0;
             }
-            self.state = State::Base64 { begun };
-            // What is right is handed on before it is looked at what is not, so that it is the same wherever the text
-            // is cut.
+            self.state = State::Base64 { started };
+            // Valid groups are returned before the following characters are checked, so that the events do not depend
+            // on where the input is split.
             if count > 0 {
-                return Ok(Some(Found::Decoded(count)));
+                return Ok(Some(PendingEvent::Decoded(count)));
             }
             let Some(byte) = input.next() else { return Ok(None) };
-            match (byte, self.after_cr) {
+            match (byte, self.cr_pending) {
                 (b'\n', true) => {
-                    self.after_cr = false;
+                    self.cr_pending = false;
                     self.decoder.end_line()?;
                     if self.left == 0 {
                         self.state = State::Complete { closes: false };
                         return Ok(None);
                     }
-                    // A line of nothing brings the slice no nearer to its end.
-                    if !begun {
-                        return Err(Flaw::TooFew);
+                    // Endless empty lines must not be accepted.
+                    if !started {
+                        return Err(ParseErrorKind::TooFewBytes);
                     }
-                    begun = false;
+                    started = false;
                 }
-                (b'\r', false) => self.after_cr = true,
-                (b'\n', false) | (_, true) => return Err(Flaw::LineEnd),
-                _ if self.left == 0 => return Err(Flaw::TooMany),
+                (b'\r', false) => self.cr_pending = true,
+                (b'\n', false) | (_, true) => return Err(ParseErrorKind::InvalidLineEnd),
+                _ if self.left == 0 => return Err(ParseErrorKind::TooManyBytes),
                 (character, false) => {
-                    begun = true;
+                    started = true;
                     if let Some(group) = self.decoder.push(character)? {
                         let bytes = group.bytes();
                         count = bytes.len();
-                        self.left = self.left.checked_sub(count as u64).ok_or(Flaw::TooMany)?;
+                        self.left = self.left.checked_sub(count as u64).ok_or(ParseErrorKind::TooManyBytes)?;
                         self.decoded[..count].copy_from_slice(bytes);
                     }
                 }

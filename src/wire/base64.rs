@@ -1,9 +1,9 @@
-//! Decodes base64 (RFC 4648 section 4, padded) as it comes.
+//! Decodes padded base64 (RFC 4648, section 4) incrementally.
 
-/// The value of each character; [`NONE`] for what is none.
+/// The value of each character of the alphabet; [`INVALID`] for other bytes.
 const VALUES: [u8; 256] = {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut values = [NONE; 256];
+    let mut values = [INVALID; 256];
     let mut value = 0;
     while value < alphabet.len() {
         values[alphabet[value] as usize] = value as u8;
@@ -12,25 +12,25 @@ const VALUES: [u8; 256] = {
     values
 };
 
-/// Larger than every value by a bit that no value has.
-const NONE: u8 = 0x80;
+/// A bit that no value has.
+const INVALID: u8 = 0x80;
 
-/// Text that no encoder makes.
+/// The text is not valid base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotBase64;
 
-/// Decodes one line after the other.
+/// Decodes a sequence of lines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Decoder {
-    /// The characters of a group that is not complete, 6 bits each.
+    /// The characters of the incomplete group, 6 bits each.
     group: u32,
-    /// How many of them have come, padding too.
+    /// The number of characters in `group`, including padding.
     held: u8,
-    /// How many of those were padding. After a group that has some the line is over.
+    /// The number of padding characters in `group`. After a group with padding the line must end.
     padding: u8,
 }
 
-/// Up to 3 bytes.
+/// A decoded group of 1 to 3 bytes.
 pub(super) struct Group {
     bytes: [u8; 3],
     length: usize,
@@ -43,16 +43,16 @@ impl Group {
 }
 
 impl Decoder {
-    /// Decodes as many whole groups at the beginning of `text` as are right, have no padding and find room in `out`.
-    /// Returns how many that are: each takes 4 characters and makes 3 bytes.
-    pub(super) fn groups(&self, text: &[u8], out: &mut [u8]) -> usize {
+    /// Decodes valid groups without padding from the beginning of `text`, until one is not valid or `out` is full.
+    /// Returns their number. Each has 4 characters and 3 bytes.
+    pub(super) fn decode_groups(&self, text: &[u8], out: &mut [u8]) -> usize {
         if self.held > 0 || self.padding > 0 {
             return 0;
         }
         let mut count = 0;
         for (characters, bytes) in text.chunks_exact(4).zip(out.chunks_exact_mut(3)) {
             let [a, b, c, d] = [0, 1, 2, 3].map(|at| VALUES[usize::from(characters[at])]);
-            if (a | b | c | d) & NONE != 0 {
+            if (a | b | c | d) & INVALID != 0 {
                 break;
             }
             let group = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
@@ -62,7 +62,7 @@ impl Decoder {
         count
     }
 
-    /// Takes one character; returns what it makes complete.
+    /// Adds one character. Returns the group if the character completes it.
     pub(super) fn push(&mut self, character: u8) -> Result<Option<Group>, NotBase64> {
         if self.held == 0 && self.padding > 0 {
             return Err(NotBase64);
@@ -73,7 +73,7 @@ impl Decoder {
         } else {
             VALUES[usize::from(character)]
         };
-        if value == NONE || (self.padding > 0 && character != b'=') {
+        if value == INVALID || (self.padding > 0 && character != b'=') {
             return Err(NotBase64);
         }
         self.group = self.group << 6 | u32::from(value);
@@ -84,11 +84,11 @@ impl Decoder {
         let [_, bytes @ ..] = self.group.to_be_bytes();
         let length = 3 - usize::from(self.padding);
         (self.group, self.held) = (0, 0);
-        // What padding stands for must be zero, or two texts would stand for the same bytes.
+        // Unused bits must be zero, so that each byte sequence has only one encoding.
         if bytes[length..].iter().any(|&byte| byte != 0) { Err(NotBase64) } else { Ok(Some(Group { bytes, length })) }
     }
 
-    /// The line ends, and with it the padding; the next is decoded alone.
+    /// Ends a line. An error if a group is incomplete.
     pub(super) fn end_line(&mut self) -> Result<(), NotBase64> {
         self.padding = 0;
         if self.held == 0 { Ok(()) } else { Err(NotBase64) }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vectors_of_rfc_4648_and_every_value() {
+    fn test_vectors_of_rfc_4648_and_every_value_are_decoded() {
         for (text, bytes) in
             [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("Zm9vYmFy", "foobar")]
         {
@@ -120,7 +120,7 @@ mod tests {
         let text = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let bytes = decode(text).expect("the alphabet");
         let mut at_once = [0; 48];
-        assert_eq!(Decoder::default().groups(text, &mut at_once), 16);
+        assert_eq!(Decoder::default().decode_groups(text, &mut at_once), 16);
         assert_eq!(bytes, at_once);
         for (at, bits) in (0..64).enumerate() {
             let (byte, shift) = (at * 6 / 8, at * 6 % 8);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_encoder_makes_is_refused() {
+    fn invalid_text_is_rejected() {
         for text in ["Z", "Zg", "Zg=", "Zg=a", "=", "Z===", "====", "Zh==", "Zm9=", "Zg==Zg==", "Zg===", "Zm9 ", "Zm-_"]
         {
             assert_eq!(decode(text.as_bytes()), Err(NotBase64), "{text}");
@@ -138,11 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn whole_groups_stop_where_a_look_is_needed() {
+    fn decode_groups_stops_at_padding_and_invalid_characters() {
         let decoder = Decoder::default();
         let mut out = [0; 9];
         for (text, count) in [("Zm9vYg==", 1), ("Zm9vZm9vZm9vZm9v", 3), ("Zm9vZm9\r\n", 1), ("Zm9", 0), ("Z\r\nZ", 0)] {
-            assert_eq!(decoder.groups(text.as_bytes(), &mut out), count, "{text:?}");
+            assert_eq!(decoder.decode_groups(text.as_bytes(), &mut out), count, "{text:?}");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! The codes that begin every answer (hftp(7), CODES).
+//! The codes at the beginning of every answer (hftp(7), CODES).
 
-/// A code and its text. The order of the variants is that of the numbers.
+/// A code and its text. The variants are in the order of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
     /// 0: the answer follows.
     Ok,
-    /// 100: an LF that no CR precedes. Fatal.
+    /// 100: an LF without a preceding CR. Fatal.
     BadEol,
-    /// 101: an empty line, one that is too long, or one that took too long. Fatal.
+    /// 101: the line is empty, too long, or was not completed in time. Fatal.
     BadRequest,
-    /// 199: the file or the directory cannot be read, or the client is not served. Fatal.
+    /// 199: the file or the directory cannot be read, or the client is rejected. Fatal.
     InternalError,
-    /// 200: the first element is no command.
+    /// 200: the first element is not a command.
     NoSuchCommand,
-    /// 201: the arguments are not those of the command.
+    /// 201: the number of arguments or an argument is invalid.
     InvalidArguments,
-    /// 202: there is no such regular file.
+    /// 202: no regular file has this name.
     FileNotFound,
     /// 203: the slice ends beyond the file.
     OffsetExceedsSize,
@@ -48,7 +48,7 @@ impl Code {
         }
     }
 
-    /// The whole first line of an answer, with its CR LF.
+    /// The first line of the answer, including CR LF.
     pub const fn line(self) -> &'static str {
         match self {
             Code::Ok => "0 OK\r\n",
@@ -62,24 +62,24 @@ impl Code {
         }
     }
 
-    /// Whether the connection is closed after the line: codes 1xx.
+    /// Whether the server closes the connection after this code: codes 100 to 199.
     pub fn is_fatal(self) -> bool {
         (100..200).contains(&self.number())
     }
 
-    /// Its place in [`Code::ALL`].
+    /// The index of the code in [`Code::ALL`].
     pub fn index(self) -> usize {
         self as usize
     }
 }
 
-/// What a client is told when there are more connections than `limits.connections`.
+/// The answer to a connection beyond `limits.connections`.
 pub const TOO_MANY_CONNECTIONS: &str = "199 TOO MANY CONNECTIONS\r\n";
 
-/// What a client is told when its address has more than `limits.connections-per-address`.
+/// The answer to a connection beyond `limits.connections-per-address`.
 pub const TOO_MANY_FROM_ADDRESS: &str = "199 TOO MANY CONNECTIONS FROM YOUR ADDRESS\r\n";
 
-/// What a client is told when its address is not welcome.
+/// The answer to a client whose address is denied by `limits.allow` or `limits.deny`.
 pub const ADDRESS_DENIED: &str = "199 YOUR ADDRESS IS NOT WELCOME\r\n";
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_begins_with_its_number_and_ends_with_cr_lf() {
+    fn lines_begin_with_their_number_and_end_with_cr_lf() {
         for (at, code) in Code::ALL.into_iter().enumerate() {
             assert_eq!(code.index(), at);
             assert!(code.line().starts_with(&format!("{} ", code.number())), "{code:?}");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_from_100_to_199_are_fatal_and_no_others() {
+    fn only_codes_from_100_to_199_are_fatal() {
         let fatal: Vec<u16> = Code::ALL.into_iter().filter(|code| code.is_fatal()).map(Code::number).collect();
         assert_eq!(fatal, [100, 101, 199]);
     }

@@ -1,74 +1,74 @@
-//! Reads requests as the bytes come.
+//! Parses requests incrementally.
 //!
-//! A line may be megabytes long and arrive a byte at a time, so [`RequestReader`] never keeps it: it holds the first
-//! [`HEAD`] bytes, in which the command and every name that a file can have fit, and of the rest only what decides the
-//! answer (how many elements, whether all bytes of the name are allowed, the two numbers, whether the last word is
-//! `raw`). What it costs is the same whatever comes.
+//! A line can be megabytes long and arrive byte by byte, so [`RequestReader`] does not store it. It stores the first
+//! [`PREFIX_LEN`] bytes, which have room for the command and a file name of the maximum length. Of the rest it stores
+//! what determines the answer: the number of elements, whether all bytes of the name are allowed, the two numbers, and
+//! whether the last element is `raw`. Its size is constant.
 
 use super::code::Code;
-use super::request::{Command, NAME_MAX, Names, Request, SliceRequest};
+use super::request::{Command, NAME_MAX, NameCharset, Request, SliceRequest};
 
-/// Bytes of a line that are kept: the longest command, a space, the longest name.
-pub const HEAD: usize = 16 + 1 + NAME_MAX;
+/// The number of bytes of a line that are stored: the longest command, a space and the longest name.
+pub const PREFIX_LEN: usize = 16 + 1 + NAME_MAX;
 
-/// Reads requests from a stream that is cut anywhere.
+/// Parses requests from a stream that is split at any byte.
 ///
-/// A reader is used for one line and then for the next; after a fatal code it is not used again.
+/// Call [`RequestReader::reset`] after each line. After a fatal code the reader must not be used.
 #[derive(Clone)]
 pub struct RequestReader {
-    names: Names,
-    /// The longest line, without its CR LF.
+    names: NameCharset,
+    /// The maximum length of a line, without its CR LF.
     limit: u64,
     /// The first bytes of the line.
-    head: [u8; HEAD],
+    prefix: [u8; PREFIX_LEN],
     line: Line,
 }
 
-/// What is known of a line so far. Apart from the bytes that are kept, so that the next line begins at little cost.
+/// The state of the current line. Separate from the stored bytes, so that a reset does not clear them.
 #[derive(Clone, Copy)]
 struct Line {
-    /// Bytes of it, without a CR that may be the first half of its end.
+    /// The length so far, without a CR that may begin the end of the line.
     length: u64,
-    /// Whether the last byte was a CR of which it is not known yet what it is.
-    after_cr: bool,
-    /// Whether all of it is spaces and tabs.
-    blank: bool,
-    /// Which element the next byte belongs to: 0 is the command.
+    /// Whether the last byte was a CR that may begin the end of the line.
+    cr_pending: bool,
+    /// Whether the line contains only spaces and tabs.
+    is_blank: bool,
+    /// The index of the element that the next byte belongs to. The command is 0.
     element: usize,
-    /// Where the command ended, once it has.
+    /// The offset of the end of the command, or 0 before it.
     command_end: u64,
-    /// Where the first argument ended, once it has.
+    /// The offset of the end of the first argument, or 0 before it.
     name_end: u64,
-    /// Whether all bytes of the first argument may stand in a name.
+    /// Whether all bytes of the first argument are allowed in a name.
     name_allowed: bool,
     /// The second and third arguments.
     numbers: [Number; 2],
-    /// What ended the line before its end.
-    fault: Option<Code>,
-    /// How many bytes of `raw` the fourth argument has been so far; none once it cannot become it.
+    /// The error that ended the line early.
+    error: Option<Code>,
+    /// The number of bytes of the fourth argument that match `raw`; `None` after a mismatch.
     raw: Option<usize>,
 }
 
 impl Line {
     const EMPTY: Line = Line {
         length: 0,
-        after_cr: false,
-        blank: true,
+        cr_pending: false,
+        is_blank: true,
         element: 0,
         command_end: 0,
         name_end: 0,
         name_allowed: true,
         numbers: [Number::EMPTY; 2],
-        fault: None,
+        error: None,
         raw: Some(0),
     };
 }
 
-/// One or more decimal digits.
+/// A number argument: one or more decimal digits. Saturates at `u64::MAX`.
 #[derive(Debug, Clone, Copy)]
 struct Number {
     value: u64,
-    /// `None` before the first byte.
+    /// Whether all bytes are digits; `None` before the first byte.
     digits_only: Option<bool>,
 }
 
@@ -91,43 +91,43 @@ impl Number {
 const RAW: &[u8] = b"raw";
 
 impl RequestReader {
-    /// A reader at the beginning of a line of at most `limit` bytes.
-    pub fn new(names: Names, limit: u64) -> RequestReader {
-        RequestReader { names, limit, head: [0; HEAD], line: Line::EMPTY }
+    /// Creates a reader of lines of at most `limit` bytes, without CR LF.
+    pub fn new(names: NameCharset, limit: u64) -> RequestReader {
+        RequestReader { names, limit, prefix: [0; PREFIX_LEN], line: Line::EMPTY }
     }
 
-    /// Begins the next line, under rules that may be new.
-    pub fn restart(&mut self, names: Names, limit: u64) {
+    /// Begins the next line, with new settings.
+    pub fn reset(&mut self, names: NameCharset, limit: u64) {
         (self.names, self.limit, self.line) = (names, limit, Line::EMPTY);
     }
 
-    /// Takes bytes of `input` up to the end of the line, or to the fault that ends the connection: then
-    /// [`RequestReader::request`] tells what it is. Returns how many bytes were taken and whether that was the end.
+    /// Parses `input` up to the end of the line or to an error that ends the connection. Returns the number of bytes
+    /// consumed, and whether the line ended. If it ended, [`RequestReader::request`] returns the request or the error.
     pub fn read(&mut self, input: &[u8]) -> (usize, bool) {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
-            // A CR that no LF follows is a byte of the line like any other.
-            if self.line.after_cr && byte != b'\n' {
-                self.line.after_cr = false;
+            // A CR without LF is an ordinary byte of the line.
+            if self.line.cr_pending && byte != b'\n' {
+                self.line.cr_pending = false;
                 if self.push(b"\r") == 0 {
                     return self.end(at + 1, Code::BadRequest);
                 }
             }
             match byte {
-                b'\n' if self.line.after_cr => {
+                b'\n' if self.line.cr_pending => {
                     self.end_element();
                     return (at + 1, true);
                 }
                 b'\n' => return self.end(at + 1, Code::BadEol),
                 b'\r' => {
-                    self.line.after_cr = true;
+                    self.line.cr_pending = true;
                     at += 1;
                 }
                 _ => {
-                    let run = run(&input[at..]);
-                    let taken = self.push(run);
+                    let segment = segment(&input[at..]);
+                    let taken = self.push(segment);
                     at += taken;
-                    if taken < run.len() {
+                    if taken < segment.len() {
                         return self.end(at + 1, Code::BadRequest);
                     }
                 }
@@ -136,23 +136,23 @@ impl RequestReader {
         (at, false)
     }
 
-    /// The line ends with a fault, whose byte is the last of the `taken` ones.
-    fn end(&mut self, taken: usize, fault: Code) -> (usize, bool) {
-        self.line.fault = Some(fault);
+    /// Ends the line with an error at the last of the `taken` bytes.
+    fn end(&mut self, taken: usize, error: Code) -> (usize, bool) {
+        self.line.error = Some(error);
         (taken, true)
     }
 
-    /// Judges the whole line, in the order in which hftp(7) ranks the faults. `Err` is the code to answer; whether it
-    /// ends the connection is [`Code::is_fatal`]'s to say.
+    /// The request of a complete line. If the line has several errors, returns the first in the order of hftp(7). If the
+    /// error [is fatal](Code::is_fatal), the connection must be closed after the answer.
     pub fn request(&self) -> Result<Request<'_>, Code> {
-        if let Some(fault) = self.line.fault {
-            return Err(fault);
+        if let Some(error) = self.line.error {
+            return Err(error);
         }
-        if self.line.blank {
+        if self.line.is_blank {
             return Err(Code::BadRequest);
         }
         let command = self.command().ok_or(Code::NoSuchCommand)?;
-        if !command.takes(self.line.element) {
+        if !command.accepts_arity(self.line.element) {
             return Err(Code::InvalidArguments);
         }
         match command {
@@ -171,36 +171,42 @@ impl RequestReader {
         }
     }
 
-    /// The line as far as it was kept, for a log: bytes that the other end chose.
+    /// The first [`PREFIX_LEN`] bytes of the line, for the log. Untrusted bytes.
     pub fn line(&self) -> &[u8] {
-        &self.head[..self.line.length.min(HEAD as u64) as usize]
+        &self.prefix[..self.line.length.min(PREFIX_LEN as u64) as usize]
     }
 
-    /// Adds bytes that are not part of the line's end: a [`run`], or a CR. Returns how many of them the line may hold.
-    fn push(&mut self, run: &[u8]) -> usize {
+    /// Adds a [`segment`] or a single CR to the line. Returns how many of the bytes are within the limit.
+    fn push(&mut self, segment: &[u8]) -> usize {
         let room = usize::try_from(self.limit.saturating_sub(self.line.length)).unwrap_or(usize::MAX);
-        let run = &run[..run.len().min(room)];
-        let [first, ..] = run else { return 0 };
+        let segment = &segment[..segment.len().min(room)];
+        let [first, ..] = segment else { return 0 };
         if let Ok(start) = usize::try_from(self.line.length)
-            && let Some(free) = self.head.get_mut(start..)
+            && let Some(free) = self.prefix.get_mut(start..)
         {
-            let kept = run.len().min(free.len());
-            free[..kept].copy_from_slice(&run[..kept]);
+            let kept = segment.len().min(free.len());
+            free[..kept].copy_from_slice(&segment[..kept]);
         }
-        self.line.blank = self.line.blank && run.iter().all(|byte| matches!(byte, b' ' | b'\t'));
+        self.line.is_blank = self.line.is_blank && segment.iter().all(|byte| matches!(byte, b' ' | b'\t'));
         if *first == b' ' {
             self.end_element();
             self.line.element = self.line.element.saturating_add(1);
         } else {
             match self.line.element {
-                1 => self.line.name_allowed = self.line.name_allowed && run.iter().all(|&byte| self.names.allow(byte)),
-                2 | 3 => run.iter().for_each(|&byte| self.line.numbers[self.line.element - 2].push(byte)),
-                4 => self.line.raw = self.line.raw.filter(|&at| RAW[at..].starts_with(run)).map(|at| at + run.len()),
+                1 => {
+                    self.line.name_allowed =
+                        self.line.name_allowed && segment.iter().all(|&byte| self.names.allow(byte))
+                }
+                2 | 3 => segment.iter().for_each(|&byte| self.line.numbers[self.line.element - 2].push(byte)),
+                4 => {
+                    self.line.raw =
+                        self.line.raw.filter(|&at| RAW[at..].starts_with(segment)).map(|at| at + segment.len())
+                }
                 _ => {}
             }
         }
-        self.line.length += run.len() as u64;
-        run.len()
+        self.line.length += segment.len() as u64;
+        segment.len()
     }
 
     fn end_element(&mut self) {
@@ -212,7 +218,7 @@ impl RequestReader {
     }
 
     fn command(&self) -> Option<Command> {
-        let word = self.head.get(..usize::try_from(self.line.command_end).ok()?)?;
+        let word = self.prefix.get(..usize::try_from(self.line.command_end).ok()?)?;
         Command::ALL.into_iter().find(|command| command.name().as_bytes() == word)
     }
 
@@ -225,12 +231,12 @@ impl RequestReader {
         if length > NAME_MAX as u64 {
             return Err(Code::FileNotFound);
         }
-        Ok(&self.head[start..start + length as usize])
+        Ok(&self.prefix[start..start + length as usize])
     }
 }
 
-/// The bytes that are judged together: a space, or all up to the next space or what may be the end of the line.
-fn run(input: &[u8]) -> &[u8] {
+/// The bytes that are parsed together: a space, or the bytes before the next space, CR or LF.
+fn segment(input: &[u8]) -> &[u8] {
     let ends = |&byte: &u8| matches!(byte, b' ' | b'\r' | b'\n');
     let length = input.iter().position(ends).unwrap_or(input.len());
     &input[..length.max(1)]
@@ -242,10 +248,10 @@ mod tests {
 
     const LIMIT: u64 = 400;
 
-    /// What a reader makes of `input`, in words, up to the first fatal code.
+    /// The requests and codes of `input` as text, up to the first fatal code.
     fn read(input: &[u8], cut: impl Fn(usize) -> usize) -> Vec<String> {
-        let mut reader = RequestReader::new(Names::Portable, LIMIT);
-        let (mut said, mut at) = (Vec::new(), 0);
+        let mut reader = RequestReader::new(NameCharset::Portable, LIMIT);
+        let (mut results, mut at) = (Vec::new(), 0);
         while at < input.len() {
             let end = at.saturating_add(cut(at)).min(input.len());
             let (taken, ended) = reader.read(&input[at..end]);
@@ -253,21 +259,21 @@ mod tests {
             if ended {
                 let fatal = match reader.request() {
                     Ok(request) => {
-                        said.push(show(request));
+                        results.push(show(request));
                         false
                     }
                     Err(code) => {
-                        said.push(code.number().to_string());
+                        results.push(code.number().to_string());
                         code.is_fatal()
                     }
                 };
                 if fatal {
                     break;
                 }
-                reader.restart(Names::Portable, LIMIT);
+                reader.reset(NameCharset::Portable, LIMIT);
             }
         }
-        said
+        results
     }
 
     fn show(request: Request<'_>) -> String {
@@ -283,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_judged_as_the_protocol_says_however_they_are_cut() {
+    fn results_match_the_protocol_at_every_split() {
         let long = "n".repeat(255);
         let table: &[(&str, &[&str])] = &[
             ("get_file_listing\r\n", &["listing"]),
@@ -353,30 +359,30 @@ mod tests {
     }
 
     #[test]
-    fn printable_names_hold_all_but_space_and_slash() {
-        let allowed: Vec<u8> = (0..=255).filter(|&byte| Names::Printable.allow(byte)).collect();
+    fn printable_names_allow_all_but_space_and_slash() {
+        let allowed: Vec<u8> = (0..=255).filter(|&byte| NameCharset::Printable.allow(byte)).collect();
         let expected: Vec<u8> = (0x21..=0x7e).filter(|&byte| byte != b'/').collect();
         assert_eq!(allowed, expected);
     }
 
     #[test]
-    fn a_listed_name_can_be_asked_for() {
-        let mut portable = RequestReader::new(Names::Portable, LIMIT);
+    fn listed_names_can_be_requested() {
+        let mut portable = RequestReader::new(NameCharset::Portable, LIMIT);
         for byte in 1..=255u8 {
-            if Names::Portable.allow_name(&[byte]) {
-                portable.restart(Names::Portable, LIMIT);
+            if NameCharset::Portable.allow_name(&[byte]) {
+                portable.reset(NameCharset::Portable, LIMIT);
                 let line = [b"get_metadata ", &[byte][..], b"\r\n"].concat();
                 assert_eq!(portable.read(&line), (line.len(), true));
                 assert_eq!(portable.request(), Ok(Request::GetMetadata { name: &[byte] }));
             }
         }
-        assert!(!Names::Portable.allow_name(b""));
-        assert!(!Names::Portable.allow_name(&[b'a'; 256]));
+        assert!(!NameCharset::Portable.allow_name(b""));
+        assert!(!NameCharset::Portable.allow_name(&[b'a'; 256]));
     }
 
     #[test]
-    fn a_line_of_any_length_costs_the_same() {
-        let mut reader = RequestReader::new(Names::Portable, u64::MAX);
+    fn a_line_of_5_mib_needs_constant_memory() {
+        let mut reader = RequestReader::new(NameCharset::Portable, u64::MAX);
         let piece = [b'a'; 4096];
         assert_eq!(reader.read(b"get_metadata "), (13, false));
         for _ in 0..1280 {

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use super::CRLF;
 
-/// The longest name of a file, in bytes (NAME_MAX of limits.h). A longer one is well formed and never found.
+/// The maximum length of a file name in bytes (NAME_MAX of limits.h). A longer name is valid but never found.
 pub const NAME_MAX: usize = 255;
 
-/// The five commands.
+/// The commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Command {
     /// `get_file_listing`
@@ -23,11 +23,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// Every command, in the order in which `help` names them.
+    /// All commands, in the order of the answer to `help`.
     pub const ALL: [Command; 5] =
         [Command::GetFileListing, Command::GetMetadata, Command::GetSlice, Command::Help, Command::Quit];
 
-    /// The word on the wire.
+    /// The name in a request.
     pub fn name(self) -> &'static str {
         match self {
             Command::GetFileListing => "get_file_listing",
@@ -38,8 +38,8 @@ impl Command {
         }
     }
 
-    /// Whether it is called with this many arguments.
-    pub(super) fn takes(self, arguments: usize) -> bool {
+    /// Whether the command has this number of arguments.
+    pub(super) fn accepts_arity(self, arguments: usize) -> bool {
         match self {
             Command::GetFileListing | Command::Help | Command::Quit => arguments == 0,
             Command::GetMetadata => arguments == 1,
@@ -48,31 +48,31 @@ impl Command {
     }
 }
 
-/// Which bytes a FILENAME may hold: `files.names` of hftp.toml(5).
+/// The bytes that a FILENAME may contain: `files.names` of hftp.toml(5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Names {
+pub enum NameCharset {
     /// `A-Z a-z 0-9 . - _`
     Portable,
-    /// Every printable ASCII byte but space and `/`.
+    /// All printable ASCII bytes except space and `/`.
     Printable,
 }
 
-impl Names {
-    /// Whether a name may hold `byte`.
+impl NameCharset {
+    /// Whether a name may contain `byte`.
     pub fn allow(self, byte: u8) -> bool {
         match self {
-            Names::Portable => byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'),
-            Names::Printable => byte.is_ascii_graphic() && byte != b'/',
+            NameCharset::Portable => byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'),
+            NameCharset::Printable => byte.is_ascii_graphic() && byte != b'/',
         }
     }
 
-    /// Whether a file of this name can be asked for: what a listing may show.
+    /// Whether `name` is valid in a request. Listings contain only valid names.
     pub fn allow_name(self, name: &[u8]) -> bool {
         (1..=NAME_MAX).contains(&name.len()) && name.iter().all(|&byte| self.allow(byte))
     }
 }
 
-/// A well-formed request.
+/// A valid request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request<'a> {
     /// The names of the files.
@@ -86,7 +86,7 @@ pub enum Request<'a> {
     GetSlice {
         /// 1 to [`NAME_MAX`] allowed bytes.
         name: &'a [u8],
-        /// Which bytes, and how.
+        /// The requested bytes.
         slice: SliceRequest,
     },
     /// The names of the commands.
@@ -96,8 +96,8 @@ pub enum Request<'a> {
 }
 
 impl Request<'_> {
-    /// Writes the line that a client sends, CR LF and all. A name that [`Names::allow_name`] refuses would make another
-    /// request of it.
+    /// Writes the request as a line with CR LF. The name must pass [`NameCharset::allow_name`]: a name with a space or
+    /// CR LF would be written as another request.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(self.command().name().as_bytes())?;
         match self {
@@ -115,7 +115,7 @@ impl Request<'_> {
         out.write_all(CRLF)
     }
 
-    /// The command that it begins with.
+    /// The command of the request.
     pub fn command(&self) -> Command {
         match self {
             Request::GetFileListing => Command::GetFileListing,
@@ -127,13 +127,13 @@ impl Request<'_> {
     }
 }
 
-/// Which bytes of a file `get_slice` asks for, and how.
+/// The arguments of `get_slice` after the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SliceRequest {
-    /// The first byte; `u64::MAX` stands for every number beyond 64 bits.
+    /// The offset of the first byte; `u64::MAX` also for larger numbers.
     pub offset: u64,
-    /// How many bytes; as `offset`.
+    /// The number of bytes; `u64::MAX` also for larger numbers.
     pub size: u64,
-    /// Whether the answer is to be raw, whatever the listener's encoding.
+    /// Whether the answer is raw, regardless of the listener's encoding.
     pub raw: bool,
 }

@@ -10,15 +10,15 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use hftpd::connection::{Cause, Connection, Context, Scratch, SendMemory, Settings, Sink, Task, Transport};
 use hftpd::handle::{Job, JobResult, Listings, OpenFile, Policy, RootView, Symlinks};
-use hftpd::wire::{Encoding, Framing, Names, RequestReader, answer};
+use hftpd::wire::{Encoding, Framing, NameCharset, RequestReader, answer};
 
 const LINE: u64 = 8 << 20;
 
 fn requests(c: &mut Criterion) {
     let mut group = c.benchmark_group("request");
-    let mut reader = RequestReader::new(Names::Portable, LINE);
+    let mut reader = RequestReader::new(NameCharset::Portable, LINE);
     let mut read = |line: &[u8]| {
-        reader.restart(Names::Portable, LINE);
+        reader.reset(NameCharset::Portable, LINE);
         let (taken, end) = reader.read(black_box(line));
         assert!(end && taken == line.len(), "the whole line");
         black_box(reader.request().is_ok())
@@ -107,7 +107,7 @@ impl Transport for Client {
 }
 
 fn policy(root: &tempfile::TempDir) -> Arc<Policy> {
-    let listed = |name: &[u8]| Names::Portable.allow_name(name);
+    let listed = |name: &[u8]| NameCharset::Portable.allow_name(name);
     let root = root.path().to_owned();
     Arc::new(Policy {
         root,
@@ -126,8 +126,14 @@ fn answers(c: &mut Criterion) {
     std::fs::write(root.path().join("small"), vec![0x5a; 4096]).expect("a file");
     let policy = policy(&root);
     let second = Duration::from_secs(1);
-    let settings =
-        Settings { names: Names::Portable, request_line: LINE, rate: 0, idle: second, request: second, stall: second };
+    let settings = Settings {
+        names: NameCharset::Portable,
+        request_line: LINE,
+        rate: 0,
+        idle: second,
+        request: second,
+        stall: second,
+    };
     let (mut files, mut events) = (RootView::new(policy.clone()), Vec::new());
     let (mut scratch, mut memory) = (Scratch::default(), SendMemory::default());
     let mut group = c.benchmark_group("answer");

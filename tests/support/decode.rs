@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, BufRead, ErrorKind};
 
 pub(crate) use hftpd::wire::Encoding;
-use hftpd::wire::answer_reader::{Event, Malformed};
+use hftpd::wire::answer_reader::{Event, ParseError};
 use hftpd::wire::{AnswerReader, Request, SliceRequest};
 
 /// The ways to request a slice from a daemon with `Settings::listen_all`, each with the index of its listener.
@@ -43,9 +43,9 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl From<Malformed> for Fault {
-    fn from(malformed: Malformed) -> Fault {
-        Fault::Wrong(malformed.to_string())
+impl From<ParseError> for Fault {
+    fn from(error: ParseError) -> Fault {
+        Fault::Wrong(error.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::time::Instant;
 
-use hftpd::wire::answer_reader::{Event, LINE, Malformed};
+use hftpd::wire::answer_reader::{Event, LINE_MAX, ParseError};
 use hftpd::wire::{AnswerReader, Encoding, Framing, Request, SliceRequest};
 
 use crate::sim::model::answer::{Answer, Part};
@@ -42,7 +42,7 @@ struct Decoded {
     bytes: Vec<u8>,
     /// The length of the answer, and whether the server then closes.
     end: Option<(usize, bool)>,
-    malformed: Option<Malformed>,
+    error: Option<ParseError>,
 }
 
 /// Reads an answer in one piece and in many, with the same result. The first byte selects the encoding and the kind of
@@ -103,7 +103,7 @@ fn check_server(place: usize, store: &Store, rng: &mut Rng) {
     let wanted = Answer::to(wanted_request.clone(), &rules, Some(&tree), framing);
     let mut decoded = decode(request, encoding, &written, most, rng);
     let what = || format!("{} answered with {}", script.escape_ascii(), written.escape_ascii());
-    assert_eq!(decoded.malformed, None, "{}", what());
+    assert_eq!(decoded.error, None, "{}", what());
     assert_eq!(decoded.status.take().map(|(code, _)| code), Some(wanted.code), "{}", what());
     assert_eq!(decoded.end.map(|(_, closes)| closes), Some(wanted.last), "{}", what());
     if wanted.code == 0 {
@@ -163,13 +163,13 @@ fn decode(request: Request<'_>, encoding: Encoding, stream: &[u8], most: usize, 
 
     let mut reader = AnswerReader::new(request, encoding);
     let (mut pieces, mut at) = (Decoded::default(), 0);
-    while at < stream.len() && pieces.end.is_none() && pieces.malformed.is_none() {
+    while at < stream.len() && pieces.end.is_none() && pieces.error.is_none() {
         let length = *rng.pick(&[1, 3, 50, 100_000]);
         let length = rng.between(1, length).min(stream.len() - at);
-        let run = usize::try_from(reader.run()).unwrap_or(usize::MAX).min(length);
+        let run = usize::try_from(reader.contiguous()).unwrap_or(usize::MAX).min(length);
         if run > 0 && rng.chance(50) {
             pieces.bytes.extend_from_slice(&stream[at..at + run]);
-            reader.pass(run as u64);
+            reader.skip(run as u64);
             at += run;
             // The end may follow without further bytes.
             take(&mut reader, &mut pieces, b"", at);
@@ -187,9 +187,9 @@ fn take(reader: &mut AnswerReader, decoded: &mut Decoded, input: &[u8], base: us
     let mut at = 0;
     loop {
         match reader.read(&input[at..]) {
-            Err(malformed) => {
-                assert!(malformed.at < (base + input.len()) as u64, "the error is at a byte that has not arrived");
-                decoded.malformed = Some(malformed);
+            Err(error) => {
+                assert!(error.at < (base + input.len()) as u64, "the error is at a byte that has not arrived");
+                decoded.error = Some(error);
                 return;
             }
             Ok((taken, event)) => {
@@ -205,7 +205,7 @@ fn take(reader: &mut AnswerReader, decoded: &mut Decoded, input: &[u8], base: us
                     Some(Event::Status { code, text }) => decoded.status = Some((code, text.to_vec())),
                     Some(Event::Size(size)) => decoded.size = Some(size),
                     Some(Event::Name(name)) => {
-                        assert!((1..=LINE).contains(&name.len()), "a name of {} bytes", name.len());
+                        assert!((1..=LINE_MAX).contains(&name.len()), "a name of {} bytes", name.len());
                         decoded.names.push(name.to_vec());
                     }
                     Some(Event::Bytes(bytes)) => {

@@ -5,7 +5,7 @@ pub(crate) mod answers;
 use std::cell::OnceCell;
 
 use hftpd::config;
-use hftpd::wire::{Names, Request, RequestReader, SliceRequest};
+use hftpd::wire::{NameCharset, Request, RequestReader, SliceRequest};
 
 use crate::sim::model::Rules;
 use crate::sim::model::request::{self as model, first_line, parse_request};
@@ -27,7 +27,7 @@ pub(crate) fn requests(input: &[u8]) {
     let [flags, cuts, stream @ ..] = input else { return };
     let limit = [512, 20, 300, 0, 272, 273, 100_000, 1][usize::from(flags >> 1 & 7)];
     let rules = Rules { printable: flags & 1 == 1, hidden: false, links: true, request_line: limit };
-    let names = if rules.printable { Names::Printable } else { Names::Portable };
+    let names = if rules.printable { NameCharset::Printable } else { NameCharset::Portable };
     let mut rng = Rng::seeded(u64::from(*cuts));
     let mut reader = RequestReader::new(names, limit as u64);
     let mut at = 0;
@@ -59,7 +59,7 @@ pub(crate) fn requests(input: &[u8]) {
         if wanted.is_err_and(|code| code < 200) {
             return;
         }
-        reader.restart(names, limit as u64);
+        reader.reset(names, limit as u64);
     }
     let rest = stream[at..].to_vec();
     assert_eq!(reader.read(&rest), (rest.len(), false), "an incomplete line has ended");

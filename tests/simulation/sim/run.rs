@@ -7,7 +7,7 @@ use hftpd::connection::{
     Cause, CloseReason, Connection, Context, Event, Phase, Scratch, SendMemory, SendTask, Settings, Task,
 };
 use hftpd::handle::{JobResult, Policy, RootView};
-use hftpd::wire::{Encoding, Framing, Names, code};
+use hftpd::wire::{Encoding, Framing, NameCharset, code};
 
 use super::checks;
 use super::oracle::Oracle;
@@ -111,7 +111,7 @@ impl<'s> Run<'s> {
     pub(crate) fn start(socket: Socket<'s>, framing: Framing, now: Instant) -> Run<'s> {
         let policy = socket.world.policy();
         let mut settings = Settings {
-            names: Names::Portable,
+            names: NameCharset::Portable,
             request_line: 0,
             rate: 0,
             idle: Duration::from_secs(300),
@@ -324,7 +324,7 @@ impl<'s> Run<'s> {
 
 fn apply(settings: &mut Settings, world: &World<'_>) {
     let rules = world.now().rules;
-    settings.names = if rules.printable { Names::Printable } else { Names::Portable };
+    settings.names = if rules.printable { NameCharset::Printable } else { NameCharset::Portable };
     settings.request_line = rules.request_line as u64;
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hftpd::handle::{Listings, Lookup, Policy, RootView, Symlinks};
-use hftpd::wire::Names;
+use hftpd::wire::NameCharset;
 use tempfile::TempDir;
 
 use super::model::{Node, Rules, Tree};
@@ -229,9 +229,9 @@ impl<'s> World<'s> {
             symlinks: if links { Symlinks::Inside } else { Symlinks::Never },
             hidden,
             listed: if printable {
-                |name| Names::Printable.allow_name(name)
+                |name| NameCharset::Printable.allow_name(name)
             } else {
-                |name| Names::Portable.allow_name(name)
+                |name| NameCharset::Portable.allow_name(name)
             },
             separator: b"\r\n",
             listings: Listings::default(),
