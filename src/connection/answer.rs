@@ -133,10 +133,10 @@ impl Answer {
     }
 
     /// Whether reading its body may hang though others of its device can be read.
-    pub(super) fn hangs_alone(&self) -> bool {
+    pub(super) fn is_remote(&self) -> bool {
         match &self.body {
             Body::Nothing | Body::Listing(_) => false,
-            Body::Slice(slice) => slice.hangs_alone(),
+            Body::Slice(slice) => slice.is_remote(),
         }
     }
 

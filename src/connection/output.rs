@@ -107,8 +107,8 @@ impl Output {
     }
 
     /// Whether sending it may hang though others of its device can be read.
-    pub(super) fn hangs_alone(&self) -> bool {
-        self.answers.iter().any(Answer::hangs_alone)
+    pub(super) fn is_remote(&self) -> bool {
+        self.answers.iter().any(Answer::is_remote)
     }
 
     /// Forgets everything, but keeps its memory.
@@ -162,7 +162,7 @@ impl Output {
         if let Some((file, offset, length)) = self.answers.front().and_then(Answer::for_kernel) {
             let length = length.min(allowed.min(TURN) as u64) as usize;
             return match sink.send_file(file, offset, length) {
-                Ok(0) => (0, Some(fail(ReadError::Shrank, events))),
+                Ok(0) => (0, Some(fail(ReadError::Truncated, events))),
                 Ok(count) => {
                     self.sent_by_kernel(count as u64);
                     (count, None)
@@ -179,7 +179,7 @@ impl Output {
         let out = &out[..out.len().min(allowed)];
         if out.is_empty() {
             return match fault {
-                Some(ReadError::WouldWait) | None => (0, Some(Sent::NeedsThread)),
+                Some(ReadError::WouldBlock) | None => (0, Some(Sent::NeedsThread)),
                 Some(fault) => (0, Some(fail(fault, events))),
             };
         }
@@ -223,7 +223,7 @@ impl Output {
                 Ok(Encoded::All) => {}
                 Ok(Encoded::Full | Encoded::Large) => return (true, None),
                 Err(fault) => {
-                    if fault == ReadError::WouldWait {
+                    if fault == ReadError::WouldBlock {
                         // A head goes with its body.
                         out.truncate(before);
                     }

@@ -63,7 +63,7 @@ impl SendTask {
 
     /// Whether it is small and may be run after others of its device: where one of them hangs, so does it.
     pub fn may_follow(&self) -> bool {
-        self.is_small() && !self.output.hangs_alone()
+        self.is_small() && !self.output.is_remote()
     }
 
     /// The connection has gone: what is to be counted of its answers.

@@ -149,14 +149,14 @@ impl Slice {
     }
 
     /// Whether reading it may hang though other files of its device can be read.
-    pub(super) fn hangs_alone(&self) -> bool {
-        self.file.hangs_alone()
+    pub(super) fn is_remote(&self) -> bool {
+        self.file.is_remote()
     }
 
     /// Whether a thread sends it, rather than an event loop: it is large, or reading it may wait.
     pub(super) fn is_for_thread(&self) -> bool {
         let left = self.left();
-        left > COPIED || (left > 0 && !self.file.is_read_without_waiting())
+        left > COPIED || (left > 0 && !self.file.is_readable_nowait())
     }
 
     /// Bytes that the kernel is to send from the file now, unless some are to be copied first.
@@ -240,7 +240,7 @@ impl Slice {
             return Ok(Encoded::Large);
         }
         if self.sent_by_kernel && length == left && self.file.is_shorter_than(self.end) {
-            return Err(ReadError::Shrank);
+            return Err(ReadError::Truncated);
         }
         let count = length.min(limit.saturating_sub(out.len()) as u64) as usize;
         if count == 0 {
@@ -283,7 +283,7 @@ impl Slice {
         if count == 0 {
             // In the middle of a group the file ends, fails or is not in memory.
             let after = offset + plain.len() as u64;
-            return Err(self.file.read(after, &mut [0], encoder.wait).err().unwrap_or(ReadError::WouldWait));
+            return Err(self.file.read(after, &mut [0], encoder.wait).err().unwrap_or(ReadError::WouldBlock));
         }
         let start = out.len();
         let made = encoder.base64.encode_slice(&plain[..count], out.spare_mut(count.div_ceil(3) * 4));

@@ -1,7 +1,7 @@
-//! A directory, and what a name in it leads to.
+//! Looks up names in a directory.
 //!
-//! A FIFO or a device is never opened, so nothing happens to whoever is at its other end: what a name is is looked at
-//! before it is opened, or is [known](super::known_names) from an earlier look.
+//! FIFOs and devices are not opened, because opening one has side effects. The type of a file is determined before it is
+//! opened, or is [known](super::known_names) from an earlier look-up.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -10,53 +10,53 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::{Fault, FoundFile, OpenFile, Policy, Purpose, Symlinks};
-use crate::os::files::{self, Access, Kind, Medium, Reach, Stat, Wait};
+use crate::os::files::{self, Access, Kind, ResolveScope, Stat, Storage, Wait};
 
-/// A directory that is open, as a place to start from.
+/// An open directory (O_PATH).
 #[derive(Debug)]
 pub struct Directory {
     fd: OwnedFd,
     pub(super) stat: Stat,
-    pub(super) medium: Medium,
+    pub(super) storage: Storage,
 }
 
-/// What an event loop found.
+/// The result of [`Directory::find_nowait`].
 #[derive(Debug)]
-pub(super) struct Sighting {
+pub(super) struct FoundEntry {
     pub(super) found: FoundFile,
-    /// Whether the name is that of the file, and not of a link that leads to it.
-    pub(super) is_entry: bool,
-    /// Where it is, if that was looked at.
-    pub(super) place: Option<Place>,
+    /// Whether the name is that of the file, not of a symbolic link.
+    pub(super) is_direct: bool,
+    /// The O_PATH descriptor, if one was opened for a direct name.
+    pub(super) handle: Option<PathHandle>,
 }
 
-/// A place in the directory.
+/// An O_PATH descriptor and its attributes.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct PathHandle {
     pub(super) fd: OwnedFd,
     pub(super) stat: Stat,
 }
 
-/// What an event loop opens at once: what is on the directory's own mount, and therefore on its medium. The device does
-/// not tell, for a file of an overlayfs may have that of the layer it comes from.
-const HERE: Reach = Reach { links: false, mounts: false };
-/// The same through links.
-const LINKED_HERE: Reach = Reach { links: true, mounts: false };
-const ANYWHERE: Reach = Reach { links: false, mounts: true };
-const LINKED_ANYWHERE: Reach = Reach { links: true, mounts: true };
+/// The scope of event loops. Files on the mount of the directory are on the same storage. The device number does not show
+/// that: files of an overlayfs can have the device number of their layer.
+const WITHIN_MOUNT: ResolveScope = ResolveScope { links: false, mounts: false };
+/// The same, and follows links.
+const LINKS_WITHIN_MOUNT: ResolveScope = ResolveScope { links: true, mounts: false };
+const ACROSS_MOUNTS: ResolveScope = ResolveScope { links: false, mounts: true };
+const LINKS_ACROSS_MOUNTS: ResolveScope = ResolveScope { links: true, mounts: true };
 
 impl Directory {
-    /// Opens the directory that `path` leads to. May wait for a disk.
+    /// Opens the directory at `path`. May wait for a disk.
     pub fn open(path: &Path) -> Result<Directory, Errno> {
         let fd = files::open_directory(path)?;
         let stat = files::stat(&fd, Wait::Allowed)?;
-        let medium = files::medium(&fd);
-        Ok(Directory { fd, stat, medium })
+        let storage = files::storage(&fd);
+        Ok(Directory { fd, stat, storage })
     }
 
-    /// Whether names in it can be looked up by who we are. May wait for a disk.
+    /// Checks that this process has permission to look up names. May wait for a disk.
     pub fn check(&self) -> Result<(), Errno> {
-        files::open_beneath(self, b".", Access::Look, ANYWHERE, Wait::Allowed).map(drop)
+        files::open_beneath(self, b".", Access::PathOnly, ACROSS_MOUNTS, Wait::Allowed).map(drop)
     }
 
     /// Looks up a name. May wait for a disk.
@@ -65,113 +65,114 @@ impl Directory {
             return Err(Fault::NotFound);
         }
         let follow = policy.symlinks == Symlinks::Inside;
-        let stat = files::stat_entry(self, name, Wait::Allowed).map_err(absent_or_unreadable)?;
+        let stat = files::stat_entry(self, name, Wait::Allowed).map_err(fault_of)?;
         match (stat.kind, purpose) {
-            (Kind::File, Purpose::Size) => return Ok(of_size(stat.size)),
+            (Kind::File, Purpose::Size) => return Ok(size_only(stat.size)),
             (Kind::File, Purpose::Read) => {}
-            (Kind::Link, _) if follow => return self.find_linked(name, purpose),
+            (Kind::Link, _) if follow => return self.find_through_link(name, purpose),
             _ => return Err(Fault::NotFound),
         }
-        match files::open_beneath(self, name, Access::Read, ANYWHERE, Wait::Allowed) {
+        match files::open_beneath(self, name, Access::Read, ACROSS_MOUNTS, Wait::Allowed) {
             Ok(fd) => self.opened(fd, Wait::Allowed),
-            // It has become a link.
-            Err(Errno::LOOP) if follow => self.find_linked(name, purpose),
-            Err(errno) => Ok(FoundFile { size: stat.size, file: Err(absent_or_unreadable(errno)) }),
+            // The file was replaced by a link after stat_entry.
+            Err(Errno::LOOP) if follow => self.find_through_link(name, purpose),
+            Err(errno) => Ok(FoundFile { size: stat.size, file: Err(fault_of(errno)) }),
         }
     }
 
-    fn find_linked(&self, name: &[u8], purpose: Purpose) -> Result<FoundFile, Fault> {
-        let fd = files::open_beneath(self, name, Access::Look, LINKED_ANYWHERE, Wait::Allowed);
-        let place = looked_at(fd.map_err(absent_or_unreadable)?, Wait::Allowed)?;
-        self.found_at(&place, name, purpose, LINKED_ANYWHERE, Wait::Allowed)
+    fn find_through_link(&self, name: &[u8], purpose: Purpose) -> Result<FoundFile, Fault> {
+        let fd = files::open_beneath(self, name, Access::PathOnly, LINKS_ACROSS_MOUNTS, Wait::Allowed);
+        let handle = path_handle(fd.map_err(fault_of)?, Wait::Allowed)?;
+        self.open_found(&handle, name, purpose, LINKS_ACROSS_MOUNTS, Wait::Allowed)
     }
 
-    /// Looks up a name without waiting: [`Errno::AGAIN`] where only [`Directory::find`] can tell. `known` says that it
-    /// was a regular file when the directory was looked at last.
-    pub(super) fn find_now(
+    /// Looks up a name without waiting. [`Errno::AGAIN`] if only [`Directory::find`] can do it. `known`: the name was a
+    /// regular file when the directory was last checked.
+    pub(super) fn find_nowait(
         &self,
         policy: &Policy,
         name: &[u8],
         purpose: Purpose,
         known: bool,
-    ) -> Result<Sighting, Fault> {
+    ) -> Result<FoundEntry, Fault> {
         if !policy.is_served(name) {
             return Err(Fault::NotFound);
         }
         if known && purpose == Purpose::Read {
-            match files::open_beneath(self, name, Access::Read, HERE, Wait::Never) {
-                Ok(fd) => return Ok(Sighting { found: self.opened(fd, Wait::Never)?, is_entry: true, place: None }),
+            match files::open_beneath(self, name, Access::Read, WITHIN_MOUNT, Wait::Never) {
+                Ok(fd) => {
+                    return Ok(FoundEntry { found: self.opened(fd, Wait::Never)?, is_direct: true, handle: None });
+                }
                 Err(Errno::AGAIN) => return Err(Fault::Unreadable(Errno::AGAIN)),
-                // A look tells whether there is a file that cannot be read, or another thing, or nothing.
+                // The O_PATH open below distinguishes an unreadable file, another type and a missing file.
                 Err(_) => {}
             }
         }
-        let place = match files::open_beneath(self, name, Access::Look, HERE, Wait::Never) {
-            Ok(fd) => looked_at(fd, Wait::Never)?,
+        let handle = match files::open_beneath(self, name, Access::PathOnly, WITHIN_MOUNT, Wait::Never) {
+            Ok(fd) => path_handle(fd, Wait::Never)?,
             Err(Errno::LOOP) if policy.symlinks == Symlinks::Inside => {
-                return self.find_linked_now(name, purpose);
+                return self.find_through_link_nowait(name, purpose);
             }
-            // Something is mounted on the name, and may be anywhere.
+            // A mount point, whose storage can be slower.
             Err(Errno::XDEV) => return Err(Fault::Unreadable(Errno::AGAIN)),
-            Err(errno) => return Err(absent_or_unreadable(errno)),
+            Err(errno) => return Err(fault_of(errno)),
         };
-        let found = self.found_at(&place, name, purpose, HERE, Wait::Never)?;
-        Ok(Sighting { found, is_entry: true, place: Some(place) })
+        let found = self.open_found(&handle, name, purpose, WITHIN_MOUNT, Wait::Never)?;
+        Ok(FoundEntry { found, is_direct: true, handle: Some(handle) })
     }
 
-    /// Looks at an entry without waiting.
-    pub(super) fn look_now(&self, name: &[u8]) -> Result<Stat, Errno> {
-        files::stat(files::open_beneath(self, name, Access::Look, HERE, Wait::Never)?, Wait::Never)
+    /// The attributes of an entry, without waiting. A link is not followed.
+    pub(super) fn stat_nowait(&self, name: &[u8]) -> Result<Stat, Errno> {
+        files::stat(files::open_beneath(self, name, Access::PathOnly, WITHIN_MOUNT, Wait::Never)?, Wait::Never)
     }
 
-    fn find_linked_now(&self, name: &[u8], purpose: Purpose) -> Result<Sighting, Fault> {
-        let look = |reach| files::open_beneath(self, name, Access::Look, reach, Wait::Never);
-        let fd = match look(LINKED_HERE) {
-            // It leads out of the directory, or into another mount in it, which may be anywhere.
-            Err(Errno::XDEV) => look(LINKED_ANYWHERE).and(Err(Errno::AGAIN)),
-            looked => looked,
+    fn find_through_link_nowait(&self, name: &[u8], purpose: Purpose) -> Result<FoundEntry, Fault> {
+        let open = |scope| files::open_beneath(self, name, Access::PathOnly, scope, Wait::Never);
+        let fd = match open(LINKS_WITHIN_MOUNT) {
+            // The target is outside the directory, or on another mount, whose storage can be slower.
+            Err(Errno::XDEV) => open(LINKS_ACROSS_MOUNTS).and(Err(Errno::AGAIN)),
+            opened => opened,
         };
-        let place = looked_at(fd.map_err(absent_or_unreadable)?, Wait::Never)?;
-        let found = self.found_at(&place, name, purpose, LINKED_HERE, Wait::Never)?;
-        Ok(Sighting { found, is_entry: false, place: None })
+        let handle = path_handle(fd.map_err(fault_of)?, Wait::Never)?;
+        let found = self.open_found(&handle, name, purpose, LINKS_WITHIN_MOUNT, Wait::Never)?;
+        Ok(FoundEntry { found, is_direct: false, handle: None })
     }
 
-    /// What is asked of the file at a place that `name` led to.
-    fn found_at(
+    /// Opens the file `name` for `purpose`, if `handle` shows that it is a regular file.
+    fn open_found(
         &self,
-        place: &Place,
+        handle: &PathHandle,
         name: &[u8],
         purpose: Purpose,
-        reach: Reach,
+        scope: ResolveScope,
         wait: Wait,
     ) -> Result<FoundFile, Fault> {
-        if place.stat.kind != Kind::File {
+        if handle.stat.kind != Kind::File {
             return Err(Fault::NotFound);
         }
         if purpose == Purpose::Size {
-            return Ok(of_size(place.stat.size));
+            return Ok(size_only(handle.stat.size));
         }
-        match files::open_beneath(self, name, Access::Read, reach, wait) {
+        match files::open_beneath(self, name, Access::Read, scope, wait) {
             Ok(fd) => self.opened(fd, wait),
-            Err(errno) => match absent_or_unreadable(errno) {
-                fault if errno == Errno::AGAIN || fault.is_shortage() => Err(fault),
-                fault => Ok(FoundFile { size: place.stat.size, file: Err(fault) }),
+            Err(errno) => match fault_of(errno) {
+                fault if errno == Errno::AGAIN || fault.is_fd_exhausted() => Err(fault),
+                fault => Ok(FoundFile { size: handle.stat.size, file: Err(fault) }),
             },
         }
     }
 
-    /// What was opened. Another file may have taken the name since it was looked at: then it is the one to be answered
-    /// for.
+    /// The result for an opened file. Its attributes are read again, because another file can have taken the name.
     fn opened(&self, fd: OwnedFd, wait: Wait) -> Result<FoundFile, Fault> {
         let stat = files::stat(&fd, wait).map_err(Fault::Unreadable)?;
         if stat.kind != Kind::File {
             return Err(Fault::NotFound);
         }
-        let medium = match wait {
-            Wait::Allowed if stat.device != self.stat.device => files::medium(&fd),
-            _ => self.medium,
+        let storage = match wait {
+            Wait::Allowed if stat.device != self.stat.device => files::storage(&fd),
+            _ => self.storage,
         };
-        Ok(FoundFile { size: stat.size, file: Ok(Arc::new(OpenFile::new(fd, stat, medium))) })
+        Ok(FoundFile { size: stat.size, file: Ok(Arc::new(OpenFile::new(fd, stat, storage))) })
     }
 }
 
@@ -181,17 +182,17 @@ impl AsFd for Directory {
     }
 }
 
-fn looked_at(fd: OwnedFd, wait: Wait) -> Result<Place, Fault> {
+fn path_handle(fd: OwnedFd, wait: Wait) -> Result<PathHandle, Fault> {
     let stat = files::stat(&fd, wait).map_err(Fault::Unreadable)?;
-    Ok(Place { fd, stat })
+    Ok(PathHandle { fd, stat })
 }
 
-fn of_size(size: u64) -> FoundFile {
+fn size_only(size: u64) -> FoundFile {
     FoundFile { size, file: Err(Fault::NotFound) }
 }
 
-/// What an error of openat2(2) or statx(2) says of the name.
-fn absent_or_unreadable(errno: Errno) -> Fault {
+/// The meaning of an error of openat2(2) or statx(2) for a name.
+fn fault_of(errno: Errno) -> Fault {
     match errno {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NAMETOOLONG | Errno::NXIO | Errno::NODEV => {
             Fault::NotFound

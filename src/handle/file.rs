@@ -1,53 +1,54 @@
-//! An open file and the ways to its bytes.
+//! Open files.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use crate::os::files::{self, Medium, Stat, Wait};
+use crate::os::files::{self, Stat, Storage, Wait};
 
-/// A regular file, open to read. It stays the same file whatever happens to its name.
+/// A regular file, open for reading. It remains the same file if its name is removed or replaced.
 #[derive(Debug)]
 pub struct OpenFile {
     fd: OwnedFd,
     stat: Stat,
-    medium: Medium,
-    /// Whether the file system can tell what is in memory; false once it said that it cannot.
-    tells: AtomicBool,
+    storage: Storage,
+    /// Whether the file system supports RWF_NOWAIT. True until a read returns EOPNOTSUPP.
+    nowait_supported: AtomicBool,
 }
 
 impl OpenFile {
-    pub(super) fn new(fd: OwnedFd, stat: Stat, medium: Medium) -> OpenFile {
-        OpenFile { fd, stat, medium, tells: AtomicBool::new(true) }
+    pub(super) fn new(fd: OwnedFd, stat: Stat, storage: Storage) -> OpenFile {
+        OpenFile { fd, stat, storage, nowait_supported: AtomicBool::new(true) }
     }
 
-    /// How it was when it was opened.
+    /// The attributes when the file was opened.
     pub fn stat(&self) -> &Stat {
         &self.stat
     }
 
-    /// Whether an event loop reads it: no read of it waits for a disk that does not say so first.
+    /// Whether an event loop can read the file: a read with [`Wait::Never`] does not wait for a disk.
     ///
-    /// A read with RWF_NOWAIT that finds nothing in memory makes the kernel begin to read ahead, and for that it looks up
-    /// where the file is on the disk. Of a small file that is part of what was read to open it; of a large one it may have
-    /// to be read from the disk, and the kernel waits for it whatever the flag says.
-    pub fn is_read_without_waiting(&self) -> bool {
-        self.medium == Medium::Memory || (self.stat.size <= SMALL && self.tells.load(Ordering::Relaxed))
+    /// If the data is not in memory, a read with RWF_NOWAIT starts read-ahead, which needs the extents of the file. The
+    /// extents of a small file are in its inode. Those of a large file may have to be read from the disk, and the kernel
+    /// waits for that despite RWF_NOWAIT.
+    pub fn is_readable_nowait(&self) -> bool {
+        self.storage == Storage::Memory
+            || (self.stat.size <= SMALL_FILE && self.nowait_supported.load(Ordering::Relaxed))
     }
 
-    /// Whether reading it may hang though other files of its device can be read.
-    pub fn hangs_alone(&self) -> bool {
-        self.medium == Medium::Remote
+    /// Whether reads can hang although other files of the same device can be read.
+    pub fn is_remote(&self) -> bool {
+        self.storage == Storage::Remote
     }
 
-    /// Reads at `offset`: as many bytes as the buffer takes, or fewer where the file ends or where the rest would have to
-    /// be waited for. At least one.
+    /// Reads at `offset` until the buffer is full, the file ends, or a read fails or would wait. Returns the number of
+    /// bytes, at least 1.
     pub fn read(&self, offset: u64, buffer: &mut [u8], wait: Wait) -> Result<usize, ReadError> {
         let mut have = 0;
         while have < buffer.len() {
             match self.read_once(offset + have as u64, &mut buffer[have..], wait) {
-                Ok(0) if have == 0 => return Err(ReadError::Shrank),
+                Ok(0) if have == 0 => return Err(ReadError::Truncated),
                 Ok(0) => break,
                 Ok(count) => have += count,
                 Err(_) if have > 0 => break,
@@ -58,39 +59,39 @@ impl OpenFile {
     }
 
     fn read_once(&self, offset: u64, buffer: &mut [u8], wait: Wait) -> Result<usize, ReadError> {
-        let wait = if self.medium == Medium::Memory { Wait::Allowed } else { wait };
-        if wait == Wait::Never && !self.tells.load(Ordering::Relaxed) {
-            return Err(ReadError::WouldWait);
+        let wait = if self.storage == Storage::Memory { Wait::Allowed } else { wait };
+        if wait == Wait::Never && !self.nowait_supported.load(Ordering::Relaxed) {
+            return Err(ReadError::WouldBlock);
         }
         match files::read_at(&self.fd, buffer, offset, wait) {
             Ok(count) => Ok(count),
-            Err(Errno::AGAIN) => Err(ReadError::WouldWait),
+            Err(Errno::AGAIN) => Err(ReadError::WouldBlock),
             Err(Errno::OPNOTSUPP) if wait == Wait::Never => {
-                self.tells.store(false, Ordering::Relaxed);
-                Err(ReadError::WouldWait)
+                self.nowait_supported.store(false, Ordering::Relaxed);
+                Err(ReadError::WouldBlock)
             }
             Err(errno) => Err(ReadError::Failed(errno)),
         }
     }
 
-    /// Whether the file ends before `end` now. One that cannot be looked at does.
+    /// Whether the file is now shorter than `end` bytes. True if statx(2) fails.
     pub fn is_shorter_than(&self, end: u64) -> bool {
         files::stat(&self.fd, Wait::Never).map_or(true, |stat| stat.size < end)
     }
 }
 
-/// The largest file whose place on the disk is known once it is open: on ext4 four extents fit into the inode, and other
-/// file systems keep as much.
-const SMALL: u64 = 64 * 1024;
+/// The maximum size of a file whose extents are in memory once it is open. On ext4 an inode has room for four extents;
+/// other file systems are similar.
+const SMALL_FILE: u64 = 64 * 1024;
 
 /// Why bytes of a file could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadError {
-    /// They would have to be waited for.
-    WouldWait,
-    /// The file ends before them.
-    Shrank,
-    /// The system says so.
+    /// The bytes are not in memory.
+    WouldBlock,
+    /// The file ends before the offset.
+    Truncated,
+    /// preadv2(2) failed.
     Failed(Errno),
 }
 

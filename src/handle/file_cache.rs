@@ -1,10 +1,10 @@
-//! Files that were asked for more than once of late, still open.
+//! A cache of open files that were requested repeatedly.
 //!
-//! A kept descriptor is never believed: before it is used, the name is looked at again, and only the same file with the
-//! same owner, permissions and time of last change is served from it. What was not asked for during a period of
-//! [`FileCache::age`] is closed, so that nothing holds a deleted file or a mount for long.
+//! An entry is revalidated before it is used: the name must still have the same inode, owner, permissions and time
+//! stamps. [`FileCache::expire_unused`] closes unused files, so that the cache does not keep a deleted file or a mount
+//! busy for long.
 //!
-//! A name that is asked for once among many others is not kept: to keep it would cost more than it saves.
+//! A name that is requested once among many others is not added, because that would cost more than it saves.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,43 +13,43 @@ use super::OpenFile;
 use super::known_names::{Version, fingerprint};
 use crate::os::files::Stat;
 
-/// The most files that one event loop keeps open.
+/// The maximum number of cached files of one event loop.
 pub const MAX_CACHED: usize = 256;
 
-/// How many places there are for a name.
+/// The number of slots for each name: the cache is set-associative.
 const WAYS: usize = 4;
 
-/// About how many other names may be asked for between two times that one is, for it to be kept.
+/// A name is added if about this many other names, or fewer, were requested since its last request.
 const RECENT: usize = 256;
 
-/// FileCache files, by name.
+/// Cached files by name.
 #[derive(Debug)]
 pub(super) struct FileCache {
-    /// No memory until there is one. The hash of a name chooses [`WAYS`] places.
+    /// Empty, or [`MAX_CACHED`] slots. The hash of a name selects [`WAYS`] of them.
     entries: Vec<Option<CachedFile>>,
-    /// Fingerprints of names that were asked for, each in the place that its hash chooses.
+    /// Fingerprints of requested names. The hash of a name selects the index.
     recent: [u32; RECENT],
 }
 
-/// A file that is kept.
+/// A cached file.
 #[derive(Debug)]
 pub(super) struct CachedFile {
     pub(super) name: Box<[u8]>,
     pub(super) content: Content,
-    /// How it was when it was looked at last.
+    /// The attributes at the last check.
     pub(super) stat: Stat,
-    /// When that was, in the count of [`super::RootView`].
+    /// The epoch of [`super::RootView`] at the last check.
     pub(super) checked_at: u64,
-    /// The version of the directory in which it was looked at.
+    /// The version of the directory at the last check.
     pub(super) version: Option<Version>,
-    /// Whether it was asked for in this period.
-    pub(super) asked: bool,
+    /// Whether the file was requested since the last [`FileCache::expire_unused`].
+    pub(super) used: bool,
 }
 
-/// What keeps it.
+/// The descriptor of a cached file.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// Its place alone, which tells its size.
+    /// An O_PATH descriptor, for requests of the size.
     PathOnly(#[expect(dead_code, reason = "it holds the name in the kernel's memory")] OwnedFd),
     /// The open file.
     Open(Arc<OpenFile>),
@@ -62,49 +62,50 @@ impl Default for FileCache {
 }
 
 impl FileCache {
-    /// Whether nothing is kept.
+    /// Whether no file is cached.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.iter().flatten().next().is_none()
     }
 
-    /// The file of this name, if it is kept.
+    /// The cached file with this name.
     pub(super) fn get(&mut self, hash: u64, name: &[u8]) -> Option<&mut CachedFile> {
-        let entry = self.places(hash).iter_mut().flatten().find(|entry| *entry.name == *name)?;
-        entry.asked = true;
+        let entry = self.slots(hash).iter_mut().flatten().find(|entry| *entry.name == *name)?;
+        entry.used = true;
         Some(entry)
     }
 
-    /// Whether the name of this hash was asked for a short time ago. From now on it was.
-    pub(super) fn is_asked_again(&mut self, hash: u64) -> bool {
+    /// Records a request for the name with this hash. Returns whether the name was requested recently.
+    pub(super) fn is_repeated(&mut self, hash: u64) -> bool {
         let fingerprint = fingerprint(hash);
         std::mem::replace(&mut self.recent[hash as usize % RECENT], fingerprint) == fingerprint
     }
 
-    /// Keeps a file, in the place of another of that name, or of the one that was not looked at for the longest time.
+    /// Adds a file. It replaces an entry with the same name, otherwise uses an empty slot, otherwise replaces the entry
+    /// with the oldest check.
     pub(super) fn insert(&mut self, hash: u64, entry: CachedFile) {
         if self.entries.is_empty() {
             self.entries.resize_with(MAX_CACHED, || None);
         }
-        let worth = |kept: &Option<CachedFile>| match kept {
-            Some(kept) if kept.name == entry.name => 0,
+        let worth = |slot: &Option<CachedFile>| match slot {
+            Some(slot) if slot.name == entry.name => 0,
             None => 1,
-            Some(kept) => kept.checked_at + 2,
+            Some(slot) => slot.checked_at + 2,
         };
-        if let Some(place) = self.places(hash).iter_mut().min_by_key(|kept| worth(kept)) {
-            *place = Some(entry);
+        if let Some(slot) = self.slots(hash).iter_mut().min_by_key(|slot| worth(slot)) {
+            *slot = Some(entry);
         }
     }
 
     pub(super) fn remove(&mut self, hash: u64, name: &[u8]) {
-        for place in self.places(hash) {
-            place.take_if(|entry| *entry.name == *name);
+        for slot in self.slots(hash) {
+            slot.take_if(|entry| *entry.name == *name);
         }
     }
 
-    /// A period is over: what was not asked for in it is closed. Returns whether nothing is left.
-    pub(super) fn age(&mut self) -> bool {
-        for place in &mut self.entries {
-            place.take_if(|entry| !std::mem::take(&mut entry.asked));
+    /// Closes the files that were not requested since the last call. Returns whether the cache is empty.
+    pub(super) fn expire_unused(&mut self) -> bool {
+        for slot in &mut self.entries {
+            slot.take_if(|entry| !std::mem::take(&mut entry.used));
         }
         let empty = self.is_empty();
         if empty {
@@ -113,8 +114,8 @@ impl FileCache {
         empty
     }
 
-    /// The places of a name.
-    fn places(&mut self, hash: u64) -> &mut [Option<CachedFile>] {
+    /// The slots for names with this hash.
+    fn slots(&mut self, hash: u64) -> &mut [Option<CachedFile>] {
         let first = hash as usize % (MAX_CACHED / WAYS) * WAYS;
         self.entries.get_mut(first..first + WAYS).unwrap_or_default()
     }

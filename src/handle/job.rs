@@ -1,4 +1,4 @@
-//! Questions that a thread answers which may wait for a disk.
+//! Look-ups and listings for threads that may wait for a disk.
 
 use std::sync::Arc;
 
@@ -6,35 +6,35 @@ use super::directory::Directory;
 use super::listing::Listing;
 use super::{Fault, FoundFile, Policy, Purpose};
 
-/// A question whose answer may have to be waited for.
+/// A look-up or a listing that may wait for a disk.
 #[derive(Debug)]
 pub enum Job {
-    /// Look up a name.
+    /// Looks up a name.
     Find {
-        /// Of which root.
+        /// The policy of the root.
         policy: Arc<Policy>,
         /// The name.
         name: Box<[u8]>,
-        /// What for.
+        /// The purpose of the look-up.
         purpose: Purpose,
     },
-    /// List the directory.
+    /// Lists the root.
     List {
-        /// Of which root.
+        /// The policy of the root.
         policy: Arc<Policy>,
     },
 }
 
-/// The answer to a [`Job`].
+/// The result of a [`Job`], and the root directory if it could be opened.
 #[derive(Debug, Clone)]
 pub enum JobResult {
-    /// To [`Job::Find`].
+    /// The result of [`Job::Find`].
     Found(Result<FoundFile, Fault>, Option<Arc<Directory>>),
-    /// To [`Job::List`].
+    /// The result of [`Job::List`].
     Listed(Result<Arc<Listing>, Fault>, Option<Arc<Directory>>),
 }
 
-/// Jobs that are likely to wait for the same thing: a file system that hangs holds up its own lane.
+/// A group of jobs that are likely to wait for the same device. The pool bounds the threads of each lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
     /// One name in one root.
@@ -44,14 +44,14 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// Whether it is that of a listing, of which one at a time is enough.
+    /// Whether the lane is for a listing. Such a lane needs only one thread.
     pub fn is_listing(self) -> bool {
         matches!(self, Lane::Listing(_))
     }
 }
 
 impl Job {
-    /// Answers the question. Waits for as long as the disk takes.
+    /// Runs the job. May wait for a disk for any time.
     pub fn run(self) -> JobResult {
         match self {
             Job::Find { policy, name, purpose } => match Directory::open(&policy.root) {
@@ -68,15 +68,15 @@ impl Job {
         }
     }
 
-    /// In which root it looks something up.
+    /// An identifier of the root, unique among the policies in memory.
     pub fn root(&self) -> usize {
         match self {
-            Job::Find { policy, .. } | Job::List { policy } => identity(policy),
+            Job::Find { policy, .. } | Job::List { policy } => policy_id(policy),
         }
     }
 
-    /// Whether one answer serves both: listings of one root, or look-ups of one name.
-    pub fn is_same(&self, other: &Job) -> bool {
+    /// Whether both jobs have the same result: listings of one root, or look-ups of one name for one purpose.
+    pub fn has_same_result(&self, other: &Job) -> bool {
         match (self, other) {
             (Job::List { policy: one }, Job::List { policy: other }) => Arc::ptr_eq(one, other),
             (
@@ -87,19 +87,19 @@ impl Job {
         }
     }
 
-    /// Which lane it belongs to.
+    /// The lane of the job.
     pub fn lane(&self) -> Lane {
         match self {
             Job::Find { policy, name, .. } => {
                 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-                Lane::Name(identity(policy), BuildHasherDefault::<DefaultHasher>::default().hash_one(name))
+                Lane::Name(policy_id(policy), BuildHasherDefault::<DefaultHasher>::default().hash_one(name))
             }
-            Job::List { policy } => Lane::Listing(identity(policy)),
+            Job::List { policy } => Lane::Listing(policy_id(policy)),
         }
     }
 }
 
-/// Tells a policy from others that live at the same time.
-fn identity(policy: &Arc<Policy>) -> usize {
+/// The address of a policy.
+fn policy_id(policy: &Arc<Policy>) -> usize {
     Arc::as_ptr(policy).addr()
 }

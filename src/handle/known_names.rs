@@ -1,93 +1,93 @@
 //! Names that are known to be regular files.
 //!
-//! Such a name can be opened at once. What any other name is has to be looked at first, which costs a second open, for
-//! opening a FIFO or a device does something to whoever is at its other end.
+//! A known name is opened with one system call. For other names a first call determines the file type, because opening a
+//! FIFO or a device has side effects.
 //!
-//! What is known holds for one version of the directory: any creation, removal or rename of an entry changes the time
-//! stamps of the directory, and then all is forgotten. Time stamps are coarse, so nothing is learned while a change could
-//! leave the same ones. What remains is the time between a look at the root and the opens that follow it: a name that is
-//! replaced in it may be opened as what it has become. It is not served then, for its type is looked at once more.
+//! The names are valid for one version of the directory. Creating, removing or renaming an entry changes the time stamps
+//! of the directory, and then all names are cleared. Time stamps are coarse, so no name is added while a change could
+//! leave the same time stamps. A race remains: a file that is replaced between the check of the root and the open is
+//! opened whatever its type. It is not served, because the type is checked after the open.
 
-use super::settled::Moment;
+use super::settled::Timestamp;
 use crate::os::files::Stat;
 
-/// How many names are known at most: 256 KiB of memory, of which only the pages that are used are taken.
+/// The maximum number of known names: 256 KiB of memory, of which the kernel allocates only the used pages.
 const CAPACITY: usize = 1 << 16;
 
-/// How many places there are for a name.
+/// The number of slots for each name: the table is set-associative.
 const WAYS: usize = 4;
 
-/// Names of one version of a directory.
+/// Known names of one version of a directory.
 #[derive(Debug, Default)]
 pub(super) struct KnownNames {
-    /// The directory, as it was when it was looked at last.
+    /// The attributes of the directory at the last check.
     directory: Option<Stat>,
-    /// How many versions there were.
+    /// The number of versions so far.
     versions: u64,
-    /// Whether a change would be seen.
+    /// Whether every further change would change the time stamps.
     settled: bool,
-    /// A time after the last look and before the next, while this version is not settled.
-    looked: Option<Moment>,
-    /// Fingerprints, of which 0 is none; no memory until there is one. The place is chosen by one part of a hash that
-    /// nobody can foresee, and the fingerprint is another, so a name is taken for one that is known once in 2^30 times.
+    /// The time of the last check while `settled` was false.
+    checked_at: Option<Timestamp>,
+    /// Empty, or [`CAPACITY`] fingerprints, 0 for a free slot. One part of a keyed hash selects the slots, another is the
+    /// fingerprint, so the probability that an unknown name is found is 2^-30.
     names: Vec<u32>,
 }
 
-/// A version of a directory of which every change is seen.
+/// A version of a directory all of whose changes are detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Version(u64);
 
 impl KnownNames {
-    /// Takes note of what the directory looks like now.
-    pub(super) fn see(&mut self, directory: &Stat) {
+    /// Checks the current attributes of the directory. Clears the names if they have changed.
+    pub(super) fn update(&mut self, directory: &Stat) {
         if self.directory != Some(*directory) {
-            self.forget();
+            self.clear();
             self.directory = Some(*directory);
             self.versions += 1;
         } else if self.settled {
             return;
         } else {
-            // The directory is as it was, at a time that was too late for any change to leave the same time stamps.
-            self.settled = self.looked.is_some_and(|looked| looked.is_long_after(directory));
+            // Unchanged since a check that was late enough: any change after it would have changed the time stamps.
+            self.settled = self.checked_at.is_some_and(|checked_at| checked_at.detects_changes_to(directory));
         }
-        self.looked = Some(Moment::now());
+        self.checked_at = Some(Timestamp::now());
     }
 
-    /// Forgets every name and what the directory looked like.
-    pub(super) fn forget(&mut self) {
+    /// Removes all names and the attributes of the directory.
+    pub(super) fn clear(&mut self) {
         *self = KnownNames { versions: self.versions, ..KnownNames::default() };
     }
 
-    /// The version that was seen last, if every change to it is going to be seen.
+    /// The current version, if every change to it is detected.
     pub(super) fn version(&self) -> Option<Version> {
         self.settled.then_some(Version(self.versions))
     }
 
-    /// Whether the name of this hash is known.
-    pub(super) fn holds(&self, hash: u64) -> bool {
-        self.names.chunks_exact(WAYS).nth(place(hash)).is_some_and(|names| names.contains(&fingerprint(hash)))
+    /// Whether the name with this hash is known.
+    pub(super) fn contains(&self, hash: u64) -> bool {
+        self.names.chunks_exact(WAYS).nth(set_index(hash)).is_some_and(|set| set.contains(&fingerprint(hash)))
     }
 
-    /// The name of this hash was seen to be a regular file, after [`KnownNames::see`].
-    pub(super) fn learn(&mut self, hash: u64) {
-        if !self.settled || self.holds(hash) {
+    /// Adds the name with this hash. It must have been found to be a regular file after [`KnownNames::update`].
+    pub(super) fn insert(&mut self, hash: u64) {
+        if !self.settled || self.contains(hash) {
             return;
         }
         if self.names.is_empty() {
             self.names = vec![0; CAPACITY];
         }
-        if let Some(names) = self.names.chunks_exact_mut(WAYS).nth(place(hash)) {
+        if let Some(names) = self.names.chunks_exact_mut(WAYS).nth(set_index(hash)) {
             names.rotate_right(1);
             names[0] = fingerprint(hash);
         }
     }
 }
 
-fn place(hash: u64) -> usize {
+fn set_index(hash: u64) -> usize {
     hash as usize % (CAPACITY / WAYS)
 }
 
-/// A part of the hash that does not choose the place; never 0.
+/// A part of the hash that does not select the slots. Not 0.
 pub(super) fn fingerprint(hash: u64) -> u32 {
     ((hash >> 32) as u32).max(1)
 }

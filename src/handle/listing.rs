@@ -6,11 +6,11 @@ use rustix::io::Errno;
 
 use super::directory::Directory;
 use super::listing_text::Text;
-use super::settled::Moment;
+use super::settled::Timestamp;
 use super::{Policy, Purpose};
 use crate::os::files::{self, Kind, Stat, Wait};
 
-/// The names of the files that a root held at one time, sorted by bytes. Clients that ask for it share it.
+/// The names of the files in a root at one time, sorted by bytes. Shared by all clients that request it.
 #[derive(Debug)]
 pub struct Listing {
     text: Arc<Text>,
@@ -24,21 +24,21 @@ impl Listing {
         self.text.bytes()
     }
 
-    /// Whether it can be the answer to a later question at all.
+    /// Whether the listing can be used for later requests.
     pub(super) fn is_reusable(&self) -> bool {
         self.reusable
     }
 
-    /// Whether it is what a directory that looks like `now` holds.
-    pub(super) fn is_of(&self, now: &Stat) -> bool {
+    /// Whether the listing can be used for the directory with the attributes `now`.
+    pub(super) fn is_current(&self, now: &Stat) -> bool {
         self.reusable && self.directory == *now
     }
 
-    /// Reads the directory. [`Errno::NOMEM`] when clients already content too many listings that differ.
+    /// Reads the directory. [`Errno::NOMEM`] if other listings in use need too much memory.
     pub(super) fn read(directory: &Directory, policy: &Policy) -> Result<Listing, Errno> {
         let entries = files::open_entries(directory)?;
-        let (before, began) = (files::stat(&entries, Wait::Allowed)?, Moment::now());
-        let mut names = Names::default();
+        let (before, began) = (files::stat(&entries, Wait::Allowed)?, Timestamp::now());
+        let mut names = NameBuffer::default();
         let mut links = false;
         files::read_entries(&entries, |name, kind| {
             if !(policy.listed)(name) || (!policy.hidden && name.starts_with(b".")) {
@@ -55,22 +55,22 @@ impl Listing {
             }
         })?;
         let after = files::stat(&entries, Wait::Allowed)?;
-        // What a link leads to can change without a trace in this directory.
-        let reusable = !links && before == after && began.is_long_after(&after);
+        // The target of a link can change without a change of this directory.
+        let reusable = !links && before == after && began.detects_changes_to(&after);
         let text = policy.listings.share(names.into_text(policy.separator))?;
         Ok(Listing { text, directory: after, reusable })
     }
 }
 
-/// Names one after the other in one piece of memory.
+/// Names in contiguous memory.
 #[derive(Default)]
-struct Names {
+struct NameBuffer {
     bytes: Vec<u8>,
-    /// Where each ends.
+    /// The offset of the end of each name.
     ends: Vec<usize>,
 }
 
-impl Names {
+impl NameBuffer {
     fn push(&mut self, name: &[u8]) {
         self.bytes.extend_from_slice(name);
         self.ends.push(self.bytes.len());

@@ -1,43 +1,42 @@
-//! The memory of listings, which clients share.
+//! The memory of listings. Clients share it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustix::io::Errno;
 
-/// Bytes of all listings of a root together that clients still wait for; a further one that differs is refused. One may
-/// always be made, however large.
+/// The maximum total size in bytes of the different listings of a root that are in use. The first listing may exceed it.
 const BUDGET: usize = 64 << 20;
 
-/// What the listings of one root share.
+/// The listings of one root that are in use.
 #[derive(Debug, Default)]
 pub struct Listings {
-    /// Bytes in their texts.
-    live: Arc<AtomicUsize>,
-    /// The text that was made last. A listing that cannot be reused, as where a link may lead elsewhere at any time, has
-    /// most often the same text, and clients that do not read then hold one text and not one each.
+    /// The total size of their texts.
+    bytes_in_use: Arc<AtomicUsize>,
+    /// The latest text. Listings that cannot be reused, for example of a root with links, usually have equal texts.
+    /// Clients that do not read then share one text.
     latest: Mutex<Weak<Text>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Text {
     bytes: Box<[u8]>,
-    live: Arc<AtomicUsize>,
+    bytes_in_use: Arc<AtomicUsize>,
 }
 
 impl Listings {
-    /// The text to hold. [`Errno::NOMEM`] when clients already hold too many that differ.
+    /// Returns the latest text if it is equal, otherwise a new one. [`Errno::NOMEM`] beyond [`BUDGET`].
     pub(super) fn share(&self, bytes: Box<[u8]>) -> Result<Arc<Text>, Errno> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(text) = latest.upgrade().filter(|text| text.bytes == bytes) {
             return Ok(text);
         }
-        let live = self.live.load(Ordering::Relaxed);
-        if live > 0 && live + bytes.len() > BUDGET {
+        let bytes_in_use = self.bytes_in_use.load(Ordering::Relaxed);
+        if bytes_in_use > 0 && bytes_in_use + bytes.len() > BUDGET {
             return Err(Errno::NOMEM);
         }
-        self.live.fetch_add(bytes.len(), Ordering::Relaxed);
-        let text = Arc::new(Text { bytes, live: self.live.clone() });
+        self.bytes_in_use.fetch_add(bytes.len(), Ordering::Relaxed);
+        let text = Arc::new(Text { bytes, bytes_in_use: self.bytes_in_use.clone() });
         *latest = Arc::downgrade(&text);
         Ok(text)
     }
@@ -51,6 +50,6 @@ impl Text {
 
 impl Drop for Text {
     fn drop(&mut self) {
-        self.live.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        self.bytes_in_use.fetch_sub(self.bytes.len(), Ordering::Relaxed);
     }
 }

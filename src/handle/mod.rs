@@ -1,18 +1,18 @@
-//! RootView: the root, what is in it, and their bytes. Knows nothing of the protocol.
+//! The root: look-ups, listings and the bytes of files. Independent of the protocol.
 //!
-//! Every question is put twice if need be. An event loop asks [`RootView`], which answers at once from what the kernel has
-//! in memory, or hands back a [`Job`]. A job is run by a thread that may wait, by [`Job::run`], and its [`JobResult`]
-//! comes back to the connection that wants it.
+//! A look-up has one or two steps. An event loop calls [`RootView`], which answers immediately if the kernel has the data
+//! in memory, or returns a [`Job`]. A thread that may wait calls [`Job::run`] and returns the [`JobResult`] to the
+//! connection.
 //!
-//! **The root is a path.** [`RootView`] holds a descriptor of the directory that the path led to, and looks at the path
-//! again after [`RootView::begin_epoch`], which a connection calls when it has received something: so a request that was
-//! sent after the root was replaced sees the new one, and a hundred requests that came in one piece cost one look. So do
-//! those of many clients, for an event loop receives what they have sent before it answers one of them. A path of which a
-//! part lies where the kernel has to ask somebody, a link on FUSE or NFS say, is looked at by a thread each time.
+//! **The root is a path.** [`RootView`] holds a descriptor of the directory at that path, and checks the path again in
+//! each epoch. A connection calls [`RootView::begin_epoch`] when it has received bytes. So a request that was sent after
+//! the root was replaced sees the new root. All requests received together need one check, also those of several clients,
+//! because an event loop first receives from many clients and then answers them. If the kernel cannot resolve the path
+//! from memory, for example because of a link on FUSE or NFS, each check is a job.
 //!
-//! **What a name costs** an event loop, beside that look: nothing if the same file was asked for since; one statx(2) if it
-//! is kept open, because it was asked for a moment ago (`file_cache.rs`); one open if it is known to be a regular file
-//! (`known_names.rs`); else two, of which the first tells what it is (`directory.rs`).
+//! **System calls per name** in an event loop, besides that check: none if the file was already checked in this epoch;
+//! one statx(2) if it is in the cache of open files (`file_cache.rs`); one openat2(2) if it is known to be a regular file
+//! (`known_names.rs`); otherwise two openat2(2), of which the first determines the file type (`directory.rs`).
 
 mod directory;
 mod file;
@@ -45,68 +45,68 @@ pub use crate::os::files::Wait;
 /// Whether symbolic links are followed: `files.symlinks` of hftp.toml(5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Symlinks {
-    /// Followed while they stay within the root.
+    /// Followed if the target is within the root.
     Inside,
-    /// Never.
+    /// Not followed.
     Never,
 }
 
-/// What is published. A reload makes a new one.
+/// The settings of the published root. A reload creates a new one.
 #[derive(Debug)]
 pub struct Policy {
-    /// The root, absolute.
+    /// The absolute path of the root.
     pub root: PathBuf,
     /// Whether symbolic links are followed.
     pub symlinks: Symlinks,
     /// Whether names that start with a dot are served.
     pub hidden: bool,
-    /// Which names a listing shows.
+    /// Whether listings include a name.
     pub listed: fn(&[u8]) -> bool,
-    /// What follows each name in the text of a listing.
+    /// Follows each name in the text of a listing.
     pub separator: &'static [u8],
-    /// What its listings share.
+    /// The memory of its listings.
     pub listings: Listings,
 }
 
 impl Policy {
-    /// Whether a file of this name would be served. It is one in the root itself, not below.
+    /// Whether the policy allows this name. Files below the root directory itself are not served.
     fn is_served(&self, name: &[u8]) -> bool {
         !name.contains(&b'/') && (self.hidden || !name.starts_with(b"."))
     }
 }
 
-/// What a name is looked up for.
+/// The purpose of a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To tell its size.
+    /// The size of the file.
     Size,
-    /// To read it too.
+    /// The size and the contents of the file.
     Read,
 }
 
-/// A regular file that was found.
+/// The regular file that a look-up found.
 #[derive(Debug, Clone)]
 pub struct FoundFile {
-    /// Bytes, when it was looked at.
+    /// The size in bytes at the time of the look-up.
     pub size: u64,
-    /// The file, if it was looked up to be read; an error where that is not permitted.
+    /// The open file, or why it cannot be read. [`Fault::NotFound`] after a look-up for [`Purpose::Size`].
     pub file: Result<Arc<OpenFile>, Fault>,
 }
 
-/// Why there is no answer.
+/// Why a look-up or a listing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// No regular file of that name is published.
+    /// No regular file with this name is published.
     NotFound,
-    /// The root cannot be reached.
+    /// The root cannot be opened.
     Root(Errno),
     /// The file or the directory cannot be read.
     Unreadable(Errno),
 }
 
 impl Fault {
-    /// Whether the process or the system has no descriptor left.
-    fn is_shortage(&self) -> bool {
+    /// Whether the process or the system has no free descriptor.
+    fn is_fd_exhausted(&self) -> bool {
         match self {
             Fault::Root(errno) | Fault::Unreadable(errno) => limits::is_fd_exhausted(&(*errno).into()),
             Fault::NotFound => false,

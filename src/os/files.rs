@@ -11,36 +11,36 @@ use rustix::io::{Errno, ReadWriteFlags};
 /// Whether a call may wait for a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// It may: for a thread that has nothing else to do.
+    /// It may wait. For pool threads.
     Allowed,
-    /// It fails with [`Errno::AGAIN`] instead: for an event loop.
+    /// It fails with [`Errno::AGAIN`] instead. For event loops.
     Never,
 }
 
-/// Which file this is, for as long as somebody holds it open, and how it was when it was looked at.
+/// Attributes of a file (statx(2)). Device and inode identify the file while it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// The device of its file system.
+    /// The device of the file system.
     pub device: u64,
-    /// Its number there.
+    /// The inode number.
     pub inode: u64,
-    /// What it is.
+    /// The file type.
     pub kind: Kind,
-    /// Permissions and owner, which decide who may open it.
+    /// The file type and the permissions.
     pub mode: u32,
     /// The owning user.
     pub uid: u32,
     /// The owning group.
     pub gid: u32,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Last change of the contents, in seconds and nanoseconds.
+    /// mtime in seconds and nanoseconds.
     pub modified: (i64, u32),
-    /// Last change of anything, in seconds and nanoseconds.
+    /// ctime in seconds and nanoseconds.
     pub changed: (i64, u32),
 }
 
-/// What a path leads to.
+/// A file type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -49,7 +49,7 @@ pub enum Kind {
     Directory,
     /// A symbolic link.
     Link,
-    /// Anything else: a FIFO, a socket, a device.
+    /// A FIFO, a socket or a device.
     Other,
 }
 
@@ -70,7 +70,7 @@ impl From<Statx> for Stat {
 }
 
 impl Stat {
-    /// Whether both are the same file.
+    /// Whether device and inode are equal.
     pub fn is_same_file(&self, other: &Stat) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
@@ -85,27 +85,26 @@ fn kind(kind: FileType) -> Kind {
     }
 }
 
-/// Opens a directory as a place to start from, links in its path followed; it need not be readable.
+/// Opens a directory with O_PATH, which needs no read permission. Follows links.
 pub fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Looks at the directory that a path leads to, links followed. [`Errno::AGAIN`] where a part of the path would have to
-/// be asked for from a disk, a network or a process.
+/// The attributes of the directory at `path`. Follows links. [`Errno::AGAIN`] if the path cannot be resolved from memory.
 ///
-/// statx(2) cannot be told not to wait for a path, so the path is opened, and closed again.
-pub fn stat_directory_now(path: &Path) -> Result<Stat, Errno> {
+/// statx(2) has no flag to resolve a path from memory only, so this opens the path with openat2(2).
+pub fn stat_directory_nowait(path: &Path) -> Result<Stat, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     stat(open_cached(CWD, path, flags, ResolveFlags::empty())?, Wait::Never)
 }
 
-/// Looks at an entry of a directory; a link is not followed. May wait for a disk if the entry is not in memory, also with
-/// [`Wait::Never`], which says no more than that a network file system or FUSE is not asked for its attributes anew.
+/// The attributes of an entry of a directory. Does not follow a link. With [`Wait::Never`] it uses cached attributes of a
+/// network file system or FUSE, but may still wait for a disk if the entry is not in memory.
 pub fn stat_entry(directory: impl AsFd, name: &[u8], wait: Wait) -> Result<Stat, Errno> {
     statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, wait)
 }
 
-/// Looks at what is open. With [`Wait::Never`] a network file system or FUSE is not asked anew.
+/// The attributes of an open file. With [`Wait::Never`] it uses cached attributes of a network file system or FUSE.
 pub fn stat(file: impl AsFd, wait: Wait) -> Result<Stat, Errno> {
     statx(file, c"", AtFlags::EMPTY_PATH, wait)
 }
@@ -121,47 +120,45 @@ fn statx(directory: impl AsFd, path: impl rustix::path::Arg, flags: AtFlags, wai
 /// What [`open_beneath`] opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// The place of the file alone, to look at: needs no permission on the file and touches no device.
-    Look,
-    /// The file, to read.
+    /// An O_PATH descriptor, which needs no permission on the file and does not open a device.
+    PathOnly,
+    /// The file, for reading.
     Read,
 }
 
-/// How far a name may lead [`open_beneath`].
+/// What [`open_beneath`] may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reach {
-    /// Through symbolic links; else they fail with [`Errno::LOOP`].
+pub struct ResolveScope {
+    /// Symbolic links. If false, they fail with [`Errno::LOOP`].
     pub links: bool,
-    /// Into other mounts; else they fail with [`Errno::XDEV`], as everything does that lies outside the directory.
+    /// Mount points. If false, they fail with [`Errno::XDEV`].
     pub mounts: bool,
 }
 
-/// Opens `name` in `directory`, and nothing that lies outside it, whatever links there are (openat2(2)).
-///
-/// The kernel keeps the path inside (`RESOLVE_BENEATH`, no magic links). A FIFO or a device does not make it wait.
-/// What leaves the directory fails with [`Errno::XDEV`].
+/// Opens `name` in `directory` (openat2(2)). Paths outside the directory fail with [`Errno::XDEV`], also through links:
+/// `RESOLVE_BENEATH`, and no magic links. Does not wait for a FIFO or a device.
 pub fn open_beneath(
     directory: impl AsFd,
     name: &[u8],
     access: Access,
-    reach: Reach,
+    scope: ResolveScope,
     wait: Wait,
 ) -> Result<OwnedFd, Errno> {
     let flags = match access {
-        Access::Look => OFlags::PATH | OFlags::CLOEXEC,
+        Access::PathOnly => OFlags::PATH | OFlags::CLOEXEC,
         Access::Read => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
     };
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    if !reach.links {
+    if !scope.links {
         resolve |= ResolveFlags::NO_SYMLINKS;
     }
-    if !reach.mounts {
+    if !scope.mounts {
         resolve |= ResolveFlags::NO_XDEV;
     }
     if wait == Wait::Never {
         return open_cached(directory, name, flags, resolve);
     }
-    // EAGAIN without RESOLVE_CACHED: a rename elsewhere made it impossible to tell that ".." in a link stays inside.
+    // EAGAIN without RESOLVE_CACHED: because of a concurrent rename the kernel could not check a ".." in a link.
     let directory = directory.as_fd();
     let mut tries = 0;
     loop {
@@ -173,7 +170,7 @@ pub fn open_beneath(
     }
 }
 
-/// Opens what can be found from memory alone; [`Errno::AGAIN`] where that is not possible.
+/// Opens a path that the kernel can resolve from memory. [`Errno::AGAIN`] if it cannot.
 fn open_cached(
     directory: impl AsFd,
     path: impl rustix::path::Arg,
@@ -181,23 +178,23 @@ fn open_cached(
     resolve: ResolveFlags,
 ) -> Result<OwnedFd, Errno> {
     let opened = rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve | ResolveFlags::CACHED);
-    // Linux before 5.12 cannot tell without waiting, and then nothing is in memory.
+    // Linux before 5.12 has no RESOLVE_CACHED.
     opened.map_err(|errno| if errno == Errno::INVAL { Errno::AGAIN } else { errno })
 }
 
-/// Where the bytes of a file system's files come from.
+/// The storage of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Medium {
-    /// Memory: nothing waits.
+pub enum Storage {
+    /// Memory. No call waits.
     Memory,
-    /// A file system whose names and attributes are in the kernel once a file is open: a local disk.
+    /// A local disk. The name and the attributes of an open file are in memory.
     Disk,
-    /// One that may ask somebody else at any time: a network, a process (FUSE), one that is not known.
+    /// A network, a process (FUSE) or an unknown file system. Any call can wait.
     Remote,
 }
 
-/// Tells the medium by the magic numbers of statfs(2).
-pub fn medium(file: impl AsFd) -> Medium {
+/// The storage of an open file, by the magic number of its file system (statfs(2)).
+pub fn storage(file: impl AsFd) -> Storage {
     const MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6]; // tmpfs, ramfs
     const DISK: [u64; 13] = [
         0xef53,      // ext2, ext3, ext4
@@ -215,15 +212,15 @@ pub fn medium(file: impl AsFd) -> Medium {
         0x794c_7630, // overlayfs
     ];
     match rustix::fs::fstatfs(file).map(|found| found.f_type as u64 & 0xffff_ffff) {
-        Ok(magic) if MEMORY.contains(&magic) => Medium::Memory,
-        Ok(magic) if DISK.contains(&magic) => Medium::Disk,
-        _ => Medium::Remote,
+        Ok(magic) if MEMORY.contains(&magic) => Storage::Memory,
+        Ok(magic) if DISK.contains(&magic) => Storage::Disk,
+        _ => Storage::Remote,
     }
 }
 
-/// Reads at `offset`; fewer bytes only at the end of the file or, with [`Wait::Never`], where the rest is not in
-/// memory. [`Errno::AGAIN`]: nothing is in memory. [`Errno::OPNOTSUPP`]: the file system cannot tell (tmpfs, overlayfs,
-/// FUSE).
+/// Reads at `offset` (preadv2(2)). Returns fewer bytes only at the end of the file or, with [`Wait::Never`], if the rest
+/// is not in memory. [`Errno::AGAIN`]: nothing is in memory. [`Errno::OPNOTSUPP`]: the file system does not support
+/// RWF_NOWAIT (tmpfs, overlayfs, FUSE).
 pub fn read_at(file: impl AsFd, buffer: &mut [u8], offset: u64, wait: Wait) -> Result<usize, Errno> {
     let flags = match wait {
         Wait::Allowed => ReadWriteFlags::empty(),
@@ -232,7 +229,7 @@ pub fn read_at(file: impl AsFd, buffer: &mut [u8], offset: u64, wait: Wait) -> R
     rustix::io::retry_on_intr(|| rustix::io::preadv2(&file, &mut [IoSliceMut::new(buffer)], offset, flags))
 }
 
-/// Opens a file to read, whatever it is: a FIFO or a device does not make it wait, and no terminal becomes ours.
+/// Opens a file of any type for reading. Does not wait for a FIFO or a device, and does not acquire a controlling terminal.
 pub fn open_to_read(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
@@ -243,7 +240,7 @@ pub fn open_entries(directory: impl AsFd) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(directory, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Calls `each` with the name of every entry and, where the directory says so, what it is.
+/// Calls `each` with the name of every entry and, if the file system provides it, its type.
 pub fn read_entries(directory: impl AsFd, mut each: impl FnMut(&[u8], Option<Kind>)) -> Result<(), Errno> {
     let mut buffer = vec![MaybeUninit::uninit(); 64 * 1024];
     let mut entries = RawDir::new(directory, &mut buffer);

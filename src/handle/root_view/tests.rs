@@ -1,4 +1,4 @@
-//! What an event loop does for a name: what is known and kept, and when that is given up.
+//! Known names and the file cache of an event loop.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,7 +13,7 @@ use crate::handle::{Listings, ReadError, Symlinks};
 
 struct Root {
     dir: TempDir,
-    files: RootView,
+    view: RootView,
 }
 
 /// A root with the files a, b and c, and a view of it.
@@ -26,13 +26,13 @@ fn root(symlinks: Symlinks) -> Root {
     }
     let policy =
         Policy { root, symlinks, hidden: false, listed: |_| true, separator: b"\n", listings: Listings::default() };
-    Root { dir, files: RootView::new(Arc::new(policy)) }
+    Root { dir, view: RootView::new(Arc::new(policy)) }
 }
 
-/// The same, and as long unchanged as it takes for names to be known.
+/// The same, unchanged for long enough that names become known.
 fn settled_root(symlinks: Symlinks) -> Root {
     let mut root = root(symlinks);
-    while root.files.known.version().is_none() {
+    while root.view.known.version().is_none() {
         assert_eq!(root.read("none"), Err(Fault::NotFound));
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -44,54 +44,54 @@ impl Root {
         self.dir.path().join("root").join(name)
     }
 
-    /// Asks for a file as a request does that has just come, and reads it.
+    /// Looks up a file in a new epoch and reads it.
     fn read(&mut self, name: &str) -> Result<String, Fault> {
-        self.files.begin_epoch();
-        self.read_too(name)
+        self.view.begin_epoch();
+        self.read_in_same_epoch(name)
     }
 
-    /// The same for a request that came with the last.
-    fn read_too(&mut self, name: &str) -> Result<String, Fault> {
-        let file = self.ask(name, Purpose::Read)?.file?;
+    /// The same in the current epoch.
+    fn read_in_same_epoch(&mut self, name: &str) -> Result<String, Fault> {
+        let file = self.look_up(name, Purpose::Read)?.file?;
         let mut bytes = [0; 100];
         let count = match file.read(0, &mut bytes, Wait::Allowed) {
             Ok(count) => count,
-            // It is empty.
-            Err(ReadError::Shrank) => 0,
+            // The file is empty.
+            Err(ReadError::Truncated) => 0,
             Err(ReadError::Failed(errno)) => return Err(Fault::Unreadable(errno)),
-            Err(error) => panic!("{error:?} though it may wait"),
+            Err(error) => panic!("{error:?} despite Wait::Allowed"),
         };
         Ok(String::from_utf8(bytes[..count].to_vec()).expect("text"))
     }
 
-    fn ask(&mut self, name: &str, purpose: Purpose) -> Result<FoundFile, Fault> {
-        let job = match self.files.find(name.as_bytes(), purpose) {
+    fn look_up(&mut self, name: &str, purpose: Purpose) -> Result<FoundFile, Fault> {
+        let job = match self.view.find(name.as_bytes(), purpose) {
             Lookup::Ready(found) => return found,
             Lookup::Pending(job) => job,
         };
-        let done = job.run();
-        let policy = self.files.policy.clone();
-        self.files.update_from(&policy, &done);
-        match done {
+        let result = job.run();
+        let policy = self.view.policy.clone();
+        self.view.update_from(&policy, &result);
+        match result {
             JobResult::Found(found, _) => found,
             other => panic!("{other:?}"),
         }
     }
 
     fn hash(&self, name: &str) -> u64 {
-        self.files.hasher.hash_one(name.as_bytes())
+        self.view.hasher.hash_one(name.as_bytes())
     }
 
-    fn knows(&self, name: &str) -> bool {
-        self.files.known.holds(self.hash(name))
+    fn is_known(&self, name: &str) -> bool {
+        self.view.known.contains(self.hash(name))
     }
 
-    fn keeps(&mut self, name: &str) -> bool {
+    fn is_cached(&mut self, name: &str) -> bool {
         let hash = self.hash(name);
-        self.files.cache.get(hash, name.as_bytes()).is_some()
+        self.view.cache.get(hash, name.as_bytes()).is_some()
     }
 
-    /// Puts something in the place of a name in one step.
+    /// Replaces a name with a rename.
     fn replace(&self, name: &str, make: impl FnOnce(&std::path::Path)) {
         let fresh = self.dir.path().join("fresh");
         make(&fresh);
@@ -100,44 +100,44 @@ impl Root {
 }
 
 #[test]
-fn a_name_is_known_once_the_directory_has_settled() {
+fn names_are_known_once_the_directory_has_settled() {
     let mut root = settled_root(Symlinks::Inside);
-    assert!(!root.knows("a"));
+    assert!(!root.is_known("a"));
     assert_eq!(root.read("a").as_deref(), Ok("a"));
-    assert_eq!(root.ask("b", Purpose::Size).map(|found| found.size), Ok(1));
-    assert!(root.knows("a") && root.knows("b") && !root.knows("c") && !root.knows("none"));
+    assert_eq!(root.look_up("b", Purpose::Size).map(|found| found.size), Ok(1));
+    assert!(root.is_known("a") && root.is_known("b") && !root.is_known("c") && !root.is_known("none"));
     for name in ["a", "b", "c"] {
         assert_eq!(root.read(name).as_deref(), Ok(name));
     }
     fs::write(root.at("d"), "d").expect("a file");
     assert_eq!(root.read("d").as_deref(), Ok("d"));
-    assert!(!root.knows("a") && !root.knows("d"), "known in a directory that has just changed");
+    assert!(!root.is_known("a") && !root.is_known("d"), "known in a directory that has just changed");
 }
 
 #[test]
-fn nothing_is_known_of_a_directory_that_has_just_changed() {
+fn names_of_a_changing_directory_are_not_known() {
     let mut root = root(Symlinks::Inside);
     for _ in 0..10 {
         fs::write(root.at("d"), "d").expect("a file");
         assert_eq!(root.read("d").as_deref(), Ok("d"));
         assert_eq!(root.read("a").as_deref(), Ok("a"));
-        assert!(!root.knows("a") && root.files.known.version().is_none());
+        assert!(!root.is_known("a") && root.view.known.version().is_none());
         fs::remove_file(root.at("d")).expect("rm");
         assert_eq!(root.read("d"), Err(Fault::NotFound));
     }
 }
 
 #[test]
-fn a_known_name_is_what_has_become_of_it() {
+fn replaced_known_names_are_looked_up_again() {
     for symlinks in [Symlinks::Inside, Symlinks::Never] {
         let mut root = settled_root(symlinks);
         for name in ["a", "b", "c"] {
             assert_eq!(root.read(name).as_deref(), Ok(name));
-            assert!(root.knows(name));
+            assert!(root.is_known(name));
         }
         root.replace("a", |fresh| symlink("c", fresh).expect("a link"));
-        let through_the_link = if symlinks == Symlinks::Inside { Ok("c") } else { Err(&Fault::NotFound) };
-        assert_eq!(root.read("a").as_ref().map(String::as_str), through_the_link);
+        let through_link = if symlinks == Symlinks::Inside { Ok("c") } else { Err(&Fault::NotFound) };
+        assert_eq!(root.read("a").as_ref().map(String::as_str), through_link);
         fs::remove_file(root.at("b")).expect("rm");
         fs::create_dir(root.at("b")).expect("mkdir");
         assert_eq!(root.read("b"), Err(Fault::NotFound));
@@ -147,14 +147,14 @@ fn a_known_name_is_what_has_become_of_it() {
 }
 
 #[test]
-fn what_takes_a_known_name_before_the_next_look_at_the_root_is_not_served() {
+fn known_name_replaced_by_another_type_in_the_same_epoch_is_not_served() {
     let mut root = settled_root(Symlinks::Inside);
     for name in ["a", "b", "c"] {
         assert_eq!(root.read(name).as_deref(), Ok(name));
     }
-    assert!(root.knows("a") && root.knows("b") && root.knows("c"));
-    root.files.begin_epoch();
-    root.files.current().expect("the root");
+    assert!(root.is_known("a") && root.is_known("b") && root.is_known("c"));
+    root.view.begin_epoch();
+    root.view.current_directory().expect("the root");
     let fifo = |fresh: &std::path::Path| {
         mknodat(CWD, fresh, FileType::Fifo, Mode::from_raw_mode(0o666), 0).expect("mkfifo");
     };
@@ -162,30 +162,30 @@ fn what_takes_a_known_name_before_the_next_look_at_the_root_is_not_served() {
     fs::remove_file(root.at("b")).expect("rm");
     root.replace("c", |fresh| symlink("/etc/passwd", fresh).expect("a link"));
     for name in ["a", "b", "c"] {
-        assert_eq!(root.read_too(name), Err(Fault::NotFound), "{name}");
+        assert_eq!(root.read_in_same_epoch(name), Err(Fault::NotFound), "{name}");
     }
 }
 
 #[test]
-fn nothing_is_known_of_a_root_that_took_the_place_of_another() {
+fn replaced_root_clears_known_names_and_cache() {
     let mut root = settled_root(Symlinks::Never);
     assert_eq!(root.read("a").as_deref(), Ok("a"));
     assert_eq!(root.read("a").as_deref(), Ok("a"));
-    assert!(root.knows("a") && root.keeps("a"));
+    assert!(root.is_known("a") && root.is_cached("a"));
     let other = root.dir.path().join("other");
     fs::create_dir(&other).expect("mkdir");
     symlink("/etc/passwd", other.join("a")).expect("a link");
     fs::rename(root.at(""), root.dir.path().join("away")).expect("rename");
     fs::rename(other, root.at("")).expect("rename");
-    // The first look finds the other root, and a job opens it.
+    // The first look-up detects the other root, and a job opens it.
     for _ in 0..2 {
         assert_eq!(root.read("a"), Err(Fault::NotFound));
     }
-    assert!(!root.knows("a") && !root.keeps("a"));
+    assert!(!root.is_known("a") && !root.is_cached("a"));
 }
 
 #[test]
-fn a_name_among_many_is_not_kept_and_one_that_is_asked_for_again_is() {
+fn only_repeated_names_are_cached() {
     let mut root = root(Symlinks::Inside);
     let names: Vec<String> = (0..8000).map(|number| format!("f{number}")).collect();
     names.iter().for_each(|name| fs::write(root.at(name), "").expect("a file"));
@@ -194,66 +194,70 @@ fn a_name_among_many_is_not_kept_and_one_that_is_asked_for_again_is() {
             assert_eq!(root.read(name).as_deref(), Ok(""));
         }
     }
-    assert!(root.files.cache.is_empty(), "a name is kept that was asked for 8,000 names ago");
+    assert!(root.view.cache.is_empty(), "a name is kept that was asked for 8,000 names ago");
     assert_eq!(root.read("a").as_deref(), Ok("a"));
-    assert!(!root.keeps("a"));
+    assert!(!root.is_cached("a"));
     assert_eq!(root.read("a").as_deref(), Ok("a"));
-    assert!(root.keeps("a"));
-    let kept = |found: Result<FoundFile, Fault>| Arc::as_ptr(&found.expect("it is there").file.expect("a file"));
-    assert_eq!(kept(root.ask("a", Purpose::Read)), kept(root.ask("a", Purpose::Read)), "it is opened again");
+    assert!(root.is_cached("a"));
+    let address = |found: Result<FoundFile, Fault>| Arc::as_ptr(&found.expect("it is there").file.expect("a file"));
+    assert_eq!(
+        address(root.look_up("a", Purpose::Read)),
+        address(root.look_up("a", Purpose::Read)),
+        "it is opened again"
+    );
 }
 
 #[test]
-fn a_kept_file_is_looked_at_again_in_a_directory_that_changes_and_in_one_that_does_not() {
+fn cached_files_are_revalidated() {
     for settled in [false, true] {
         let mut root = if settled { settled_root(Symlinks::Inside) } else { root(Symlinks::Inside) };
         for text in ["a", "longer", "x"] {
             fs::write(root.at("a"), text).expect("rewritten");
             for _ in 0..3 {
                 assert_eq!(root.read("a").as_deref(), Ok(text));
-                assert_eq!(root.ask("a", Purpose::Size).map(|found| found.size), Ok(text.len() as u64));
+                assert_eq!(root.look_up("a", Purpose::Size).map(|found| found.size), Ok(text.len() as u64));
             }
-            assert!(root.keeps("a"));
+            assert!(root.is_cached("a"));
         }
         root.replace("a", |fresh| fs::write(fresh, "renamed over").expect("a file"));
         assert_eq!(root.read("a").as_deref(), Ok("renamed over"));
         fs::remove_file(root.at("a")).expect("rm");
         assert_eq!(root.read("a"), Err(Fault::NotFound));
-        assert!(!root.keeps("a"));
+        assert!(!root.is_cached("a"));
     }
 }
 
 #[test]
-fn what_a_link_leads_to_is_neither_known_nor_kept() {
+fn links_are_neither_known_nor_cached() {
     let mut root = root(Symlinks::Inside);
     symlink("a", root.at("link")).expect("a link");
-    while root.files.known.version().is_none() {
+    while root.view.known.version().is_none() {
         assert_eq!(root.read("link").as_deref(), Ok("a"));
         std::thread::sleep(Duration::from_millis(10));
     }
     for name in ["a", "b"] {
         assert_eq!(root.read("link").as_deref(), Ok(name));
-        assert!(!root.knows("link") && !root.keeps("link"));
+        assert!(!root.is_known("link") && !root.is_cached("link"));
         root.replace("link", |fresh| symlink("b", fresh).expect("a link"));
     }
 }
 
 #[test]
-fn everything_is_given_up_when_nobody_asks() {
+fn idle_view_closes_everything() {
     let mut root = settled_root(Symlinks::Inside);
     for _ in 0..3 {
         assert_eq!(root.read("a").as_deref(), Ok("a"));
     }
-    assert!(root.knows("a") && root.keeps("a") && root.files.is_open());
-    // It was asked for in the period that ends now, because `keeps` has just asked.
-    assert!(!root.files.expire_idle());
-    assert!(root.files.expire_idle());
-    assert!(!root.knows("a") && !root.keeps("a") && !root.files.is_open());
+    assert!(root.is_known("a") && root.is_cached("a") && root.view.is_open());
+    // The first call keeps the file, because `is_cached` has just used it.
+    assert!(!root.view.expire_idle());
+    assert!(root.view.expire_idle());
+    assert!(!root.is_known("a") && !root.is_cached("a") && !root.view.is_open());
     assert_eq!(root.read("a").as_deref(), Ok("a"));
 }
 
 #[test]
-fn a_name_is_one_in_the_root_itself() {
+fn paths_are_not_names() {
     let mut root = root(Symlinks::Inside);
     fs::create_dir(root.at("sub")).expect("mkdir");
     fs::write(root.at("sub/a"), "inner").expect("a file");
@@ -261,7 +265,7 @@ fn a_name_is_one_in_the_root_itself() {
     for name in ["sub/a", "./a", "../outer", "../root/a", "/etc/passwd", "", ".", ".."] {
         for _ in 0..2 {
             for purpose in [Purpose::Size, Purpose::Read] {
-                assert_eq!(root.ask(name, purpose).map(|found| found.size), Err(Fault::NotFound), "{name:?}");
+                assert_eq!(root.look_up(name, purpose).map(|found| found.size), Err(Fault::NotFound), "{name:?}");
             }
         }
     }

@@ -101,7 +101,7 @@ impl Work {
     /// Adds the replies of an equal look-up; gives back work that is different.
     pub(super) fn join(&mut self, other: Work) -> Result<(), Work> {
         match (self, other) {
-            (Work::LookUp(job, replies), Work::LookUp(same, others)) if job.is_same(&same) => {
+            (Work::LookUp(job, replies), Work::LookUp(same, others)) if job.has_same_result(&same) => {
                 replies.extend(others);
                 Ok(())
             }
