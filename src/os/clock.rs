@@ -1,8 +1,8 @@
-//! The time of day where the machine stands.
-#![expect(unsafe_code, reason = "time zones are the C library's alone")]
-#![expect(clippy::disallowed_methods, reason = "the log daemon wants the local time of day")]
+//! The local time.
+#![expect(unsafe_code, reason = "only the C library knows the time zone")]
+#![expect(clippy::disallowed_methods, reason = "syslog messages contain the local time")]
 
-/// A moment of the year by the local clock.
+/// A local time without the year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
     /// 0 to 11.
@@ -17,19 +17,19 @@ pub struct LocalTime {
     pub second: u8,
 }
 
-/// What the local clock says now (localtime_r(3)).
+/// The current local time (localtime_r(3)).
 #[must_use]
 pub fn local_time() -> LocalTime {
-    // SAFETY: a null pointer is allowed, and means that only the result is wanted.
+    // SAFETY: a null pointer is allowed; the time is returned.
     local_time_at(unsafe { libc::time(std::ptr::null_mut()) })
 }
 
 fn local_time_at(time: libc::time_t) -> LocalTime {
     // SAFETY: every field of a tm is a number or a pointer that may be null.
     let mut tm: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: two pointers to variables of ours. Nothing in this process changes the environment, where TZ is.
+    // SAFETY: both pointers are to local variables. No thread changes the environment, which contains TZ.
     unsafe { libc::localtime_r(&raw const time, &raw mut tm) };
-    // A year that does not fit leaves zeros; all others are in range.
+    // If the year does not fit, the fields stay zero. Otherwise they are in range.
     let number = |value: libc::c_int| u8::try_from(value).unwrap_or_default();
     LocalTime {
         month: usize::from(number(tm.tm_mon).min(11)),
@@ -45,12 +45,12 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Set in the child process that shows a time in another zone.
+    /// Set in the child process that runs with another time zone.
     const CHILD: &str = "HFTPD_TEST_CLOCK";
 
-    /// The zone is the process's, so this is tried in one of its own: this test, run by itself.
+    /// The time zone applies to the process, so a child process runs this test.
     #[test]
-    fn the_time_zone_counts() {
+    fn local_time_follows_the_time_zone() {
         if std::env::var_os(CHILD).is_some() {
             // 2026-03-01 02:29:59 UTC.
             let expected = LocalTime { month: 1, day: 28, hour: 23, minute: 59, second: 59 };
@@ -58,7 +58,7 @@ mod tests {
             return;
         }
         let output = Command::new(std::env::current_exe().expect("test binary"))
-            .args(["--exact", "os::clock::tests::the_time_zone_counts", "--nocapture"])
+            .args(["--exact", "os::clock::tests::local_time_follows_the_time_zone", "--nocapture"])
             .env(CHILD, "1")
             // West of Greenwich is positive (tzset(3)).
             .env("TZ", "XXX2:30")

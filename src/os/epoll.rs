@@ -1,23 +1,21 @@
-//! epoll(7): calls that mio lacks.
+//! epoll(7) calls that mio does not have.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-/// Adds a listening socket to an epoll instance, edge-triggered and with EPOLLEXCLUSIVE: a new connection wakes one of
-/// the instances that hold the socket and have a thread that waits, not all of them. An instance without a waiting
-/// thread keeps the event for its next wait, and does not use up the wake-up.
+/// Adds a listening socket to an epoll instance, edge-triggered and with EPOLLEXCLUSIVE. A new connection wakes only one
+/// of the instances with a waiting thread. An instance without one keeps the event for its next wait, and another is woken.
 ///
-/// The kernel tells the two cases apart by threads that wait in the instance itself. It does not count one that waits
-/// for an instance which holds this one, so nested instances would all be woken. That is why the socket has to stand
-/// in the instance of mio's poll. `data` becomes the token of mio's event.
+/// Only threads that wait in the instance itself count as waiting. Nested instances would all be woken, so the socket
+/// must be added to the instance of mio's poll. `data` is the token of mio's event.
 pub fn add_exclusive(poll: impl AsFd, socket: impl AsFd, data: u64) -> io::Result<()> {
     let flags = EventFlags::IN | EventFlags::ET | EventFlags::EXCLUSIVE;
     Ok(epoll::add(poll, socket, EventData::new_u64(data), flags)?)
 }
 
-/// Takes a socket out of an epoll instance. Closing a descriptor of it does not, as long as there is another one.
+/// Removes a socket from an epoll instance. Closing a descriptor does not remove it while a duplicate is open.
 pub fn remove(poll: impl AsFd, socket: impl AsFd) -> io::Result<()> {
     Ok(epoll::delete(poll, socket)?)
 }
@@ -30,7 +28,7 @@ mod tests {
 
     use mio::{Events, Poll, Token};
 
-    /// The tokens of the events that are there after at most `wait`.
+    /// The tokens of the events within `wait`.
     fn tokens(poll: &mut Poll, wait: Duration) -> Vec<Token> {
         let mut events = Events::with_capacity(8);
         poll.poll(&mut events, Some(wait)).expect("events");
@@ -53,13 +51,13 @@ mod tests {
         remove(poll.registry(), &listener).expect("removed");
         let _third = connect();
         assert_eq!(tokens(&mut poll, Duration::ZERO), []);
-        // Somebody who has connected already is reported when the socket comes back.
+        // A connection that is already in the queue is reported when the socket is added again.
         add_exclusive(poll.registry(), &listener, TOKEN.0 as u64).expect("added again");
         assert_eq!(tokens(&mut poll, Duration::ZERO), [TOKEN]);
     }
 
     #[test]
-    fn an_instance_in_which_nobody_waits_keeps_the_event() {
+    fn instances_without_a_waiting_thread_keep_the_event() {
         let mut polls = [Poll::new().expect("a poll"), Poll::new().expect("a poll")];
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         for poll in &polls {

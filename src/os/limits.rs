@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of open files to `wanted`, or as far as the system allows. Returns the new limit.
+/// Raises the soft limit of open files to `wanted`, at most to the hard limit. Returns how many of `wanted` are allowed.
 ///
 /// # Errors
 ///
@@ -19,12 +19,12 @@ pub fn raise_nofile_limit(wanted: u64) -> io::Result<u64> {
     Ok(possible)
 }
 
-/// The most open files that the process can allow itself.
+/// The hard limit of open files.
 pub fn max_nofile_limit() -> u64 {
     getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }
 
-/// Whether the process or the system has no descriptor left.
+/// Whether the process or the system has no free descriptor (EMFILE, ENFILE).
 pub fn is_fd_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

@@ -1,4 +1,4 @@
-//! What is asked of the operating system, one family of calls a file. The only folder in which unsafe code may stand.
+//! System calls, one family in each file. Unsafe code is allowed only in this folder.
 
 pub mod clock;
 pub mod epoll;

@@ -1,5 +1,4 @@
-//! The socket at which the service manager is notified (sd_notify(3)). It may have a path or, in containers, an abstract
-//! name.
+//! The notification socket of the service manager (sd_notify(3)). It has a path or, in containers, an abstract name.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -11,15 +10,15 @@ use rustix::net::{
     sendmsg_addr, socket_with,
 };
 
-/// Whether there is a service manager.
+/// Whether the service manager expects notifications.
 pub fn is_set() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Sends a message, lines of assignments, with at most one descriptor. Without a service manager it does nothing.
+/// Sends assignments, one in each line, with an optional descriptor. Does nothing if `NOTIFY_SOCKET` is not set.
 pub fn send(message: &str, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
-    let Some(place) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
-    let address = match place.as_bytes() {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let address = match name.as_bytes() {
         [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name)?,
         path => SocketAddrUnix::new(path)?,
     };

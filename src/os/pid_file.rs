@@ -1,4 +1,4 @@
-//! The pid file of a daemon: locked (flock(2)) while it runs, and never another file than its own.
+//! The pid file. The daemon locks it while it runs (flock(2)).
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-/// A pid file that this process holds. It is removed with this, if the process still may.
+/// A pid file locked by this process. Dropping it removes the file, if the process still has permission.
 #[derive(Debug)]
 pub struct PidFile {
     file: File,
     path: PathBuf,
 }
 
-/// Why there is no pid file.
+/// Why the pid file was not created.
 #[derive(Debug)]
 pub enum PidFileError {
-    /// A running daemon holds it, this process if that is known.
+    /// A running daemon has locked the file. Contains its process ID, if the file has one.
     Held(Option<u32>),
-    /// The path leads to something else: a link, a device, a file with a second name.
+    /// The path is not a regular file with one link.
     NotPlain,
-    /// The system refused.
+    /// A system call failed.
     Io(io::Error),
 }
 
@@ -32,8 +32,8 @@ impl From<io::Error> for PidFileError {
 }
 
 impl PidFile {
-    /// Locks the file at `path`, which is made if it is missing, and writes the process's number to it. The directory may
-    /// be somebody else's: no link is followed, and only a regular file with one name is written to.
+    /// Creates the file at `path` if it is missing, locks it, and writes the process ID to it. The directory may belong to
+    /// another user: symbolic links are not followed, and only a regular file with one link is changed.
     pub fn create(path: &Path) -> Result<PidFile, PidFileError> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -54,9 +54,9 @@ impl PidFile {
                 Err(errno) => return Err(PidFileError::Io(errno.into())),
             }
             let mut held = PidFile { file, path: path.to_owned() };
-            // The daemon that held it may have removed it just before it was locked here.
+            // The previous daemon may have removed the file between the open and the lock.
             if held.is_at_path() {
-                // A file without a number is removed again.
+                // If a write fails, dropping `held` removes the file.
                 held.file.set_len(0)?;
                 writeln!(held.file, "{}", std::process::id())?;
                 return Ok(held);
@@ -65,16 +65,16 @@ impl PidFile {
     }
 
     fn is_at_path(&self) -> bool {
-        let node = |found: std::fs::Metadata| (found.dev(), found.ino());
-        let there = std::fs::symlink_metadata(&self.path).map(node);
-        matches!((there, self.file.metadata().map(node)), (Ok(there), Ok(own)) if there == own)
+        let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let at_path = std::fs::symlink_metadata(&self.path).map(id);
+        matches!((at_path, self.file.metadata().map(id)), (Ok(at_path), Ok(own)) if at_path == own)
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
         if self.is_at_path() {
-            // A file that stays, because the daemon may no longer remove it, is not locked any more.
+            // Without permission to remove it, the file remains, but unlocked.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -93,30 +93,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_but_its_own_file_is_touched() {
+    fn links_and_devices_are_not_changed() {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, precious) = (dir.path().join("pid"), dir.path().join("precious"));
-        std::fs::write(&precious, "a thesis").expect("a file");
+        std::fs::write(&precious, "data").expect("a file");
         let refused = |path: &Path| matches!(PidFile::create(path), Err(PidFileError::NotPlain));
         symlink(&precious, &path).expect("symlink");
         assert!(refused(&path));
         std::fs::remove_file(&path).expect("unlink");
         symlink(dir.path().join("absent"), &path).expect("symlink");
-        assert!(refused(&path), "a link that leads nowhere");
+        assert!(refused(&path), "a dangling link");
         std::fs::remove_file(&path).expect("unlink");
         std::fs::hard_link(&precious, &path).expect("link");
         assert!(refused(&path));
         std::fs::remove_file(&path).expect("unlink");
         assert!(refused(Path::new("/dev/null")));
-        assert_eq!(std::fs::read(&precious).expect("the file"), b"a thesis");
+        assert_eq!(std::fs::read(&precious).expect("the file"), b"data");
     }
 
     #[test]
-    fn it_is_held_while_it_lives() {
+    fn pid_file_is_locked_and_removed_when_dropped() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("pid");
         std::fs::write(&path, "4194304000\n").expect("a stale file");
-        let held = PidFile::create(&path).expect("it is not locked");
+        let held = PidFile::create(&path).expect("an unlocked file");
         assert_eq!(std::fs::read_to_string(&path).expect("the file"), format!("{}\n", std::process::id()));
         let other = PidFile::create(&path);
         assert!(matches!(other, Err(PidFileError::Held(Some(pid))) if pid == std::process::id()), "{other:?}");

@@ -1,5 +1,5 @@
-//! Who the process is: credentials(7) and capabilities(7).
-#![expect(unsafe_code, reason = "the drop of root for the whole process is the C library's alone")]
+//! Credentials and capabilities of the process: credentials(7), capabilities(7).
+#![expect(unsafe_code, reason = "only the C library changes the IDs of all threads")]
 
 mod identity;
 
@@ -9,29 +9,29 @@ use std::path::Path;
 
 pub use identity::{Identity, IdentityError};
 
-/// Why root was not given up, or not for good. The process must not go on.
+/// Root privileges were not dropped, or not irrevocably. The process must exit.
 #[derive(Debug)]
 pub enum DropError {
     /// A system call failed.
     Call(
-        /// Its name.
+        /// The name of the call.
         &'static str,
-        /// What the system said.
+        /// The error.
         io::Error,
     ),
-    /// Afterwards something is not as it should be.
+    /// A check failed.
     Verify(
-        /// What that is.
+        /// The failed check.
         &'static str,
     ),
 }
 
-/// Who the process is now.
+/// The credentials of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Current {
     /// The effective user.
     pub uid: u32,
-    /// Its name, if it has one.
+    /// The name of the user, if it has one.
     pub user: Option<String>,
     /// The effective group.
     pub gid: u32,
@@ -39,31 +39,31 @@ pub struct Current {
     pub groups: Vec<u32>,
 }
 
-/// Whether the process is root.
+/// Whether the effective user is root.
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether the effective user of the process owns what is at `path`.
+/// Whether the effective user of the process owns the file at `path`. False if it cannot be determined.
 #[must_use]
 pub fn is_owner(path: &Path) -> bool {
     rustix::fs::stat(path).is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw())
 }
 
-/// Gives up root for good: takes on the groups and the user, drops every capability and the right to get one back, and
-/// verifies that. Without an identity, which only who is not root may do, the process stays who it is, and keeps the
-/// capabilities that its starter gave it, for instance the one to bind low ports. Either way sets no_new_privs
+/// Drops root privileges irrevocably: changes the groups and the user, drops all capabilities and the bounding set, and
+/// verifies the result. Without an identity, which is only allowed if the process is not root, keeps the user, the groups
+/// and the capabilities of the process, for example to bind low ports. In both cases sets no_new_privs
 /// (PR_SET_NO_NEW_PRIVS(2const)).
 ///
-/// Users and groups are set for every thread (nptl(7)), capabilities and no_new_privs for the calling thread and
-/// those that it starts later: to be called in the main thread before there is another one. The kernel takes the
-/// right to be dumped or traced from a process that changes its user, unless `fs.suid_dumpable` says otherwise
-/// (proc_sys_fs(5)); that is left as it is, so that core dumps stay the operator's decision.
+/// User and groups change in all threads (nptl(7)), capabilities and no_new_privs in the calling thread and threads that
+/// it starts later. Call this in the main thread, before other threads exist. After a change of the user the kernel
+/// denies core dumps and ptrace(2), depending on `fs.suid_dumpable` (proc_sys_fs(5)). This function does not change that,
+/// so that the operator decides about core dumps.
 ///
 /// # Errors
 ///
-/// A call fails, or what it did cannot be verified. Some of it may have been done then: the process has to end.
+/// A call or a check fails. The privileges may be partly dropped: the process must exit.
 pub fn drop_privileges(identity: Option<&Identity>) -> Result<(), DropError> {
     if let Some(identity) = identity {
         drop_root(identity)?;
@@ -71,11 +71,11 @@ pub fn drop_privileges(identity: Option<&Identity>) -> Result<(), DropError> {
     check("prctl(PR_SET_NO_NEW_PRIVS)", prctl(libc::PR_SET_NO_NEW_PRIVS, 1))
 }
 
-/// Who the process is now.
+/// The current credentials.
 ///
 /// # Errors
 ///
-/// getgroups(2) fails. That the user has no name, or that it cannot be looked up, is no error.
+/// getgroups(2) fails. It is not an error if the name of the user cannot be determined.
 pub fn current() -> io::Result<Current> {
     let uid = rustix::process::geteuid().as_raw();
     let groups = rustix::process::getgroups()?.into_iter().map(rustix::process::Gid::as_raw).collect();
@@ -89,7 +89,7 @@ pub fn no_new_privileges() -> bool {
     prctl(libc::PR_GET_NO_NEW_PRIVS, 0) == 1
 }
 
-/// The effective capabilities of the calling thread as bits, by the numbers of capabilities(7); 0 is none.
+/// The effective capabilities of the calling thread as a bit mask (capabilities(7)).
 ///
 /// # Errors
 ///
@@ -102,13 +102,13 @@ pub fn effective_capabilities() -> io::Result<u64> {
 fn drop_root(identity: &Identity) -> Result<(), DropError> {
     let Identity { uid, gid, groups, .. } = identity;
     if *uid == 0 || *gid == 0 || groups.contains(&0) {
-        return Err(DropError::Verify("hftpd does not serve as root"));
+        return Err(DropError::Verify("hftpd does not run as root"));
     }
-    // SAFETY: the pointer and the length are those of one vector.
+    // SAFETY: pointer and length belong to one vector.
     check("setgroups", unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })?;
     // SAFETY: takes three numbers and no pointer.
     check("setresgid", unsafe { libc::setresgid(*gid, *gid, *gid) })?;
-    // The bounding set needs a capability of root's to be emptied, and root in a container may not have it.
+    // Dropping the bounding set requires CAP_SETPCAP, which root may lack in a container.
     for capability in 0..64 {
         if prctl(libc::PR_CAPBSET_DROP, capability) < 0 {
             break;
@@ -116,14 +116,14 @@ fn drop_root(identity: &Identity) -> Result<(), DropError> {
     }
     // SAFETY: takes three numbers and no pointer.
     check("setresuid", unsafe { libc::setresuid(*uid, *uid, *uid) })?;
-    // The change of the user has emptied the other sets unless the securebits were against it; the inheritable one
-    // stays. A kernel without ambient capabilities refuses the call, and has none to clear.
+    // The change of the user has cleared the other sets, except the inheritable set, unless securebits prevent it. The
+    // call fails on a kernel without ambient capabilities, which has none to clear.
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong);
     clear_capabilities().map_err(|error| DropError::Call("capset", error))?;
     verify(identity)
 }
 
-/// Asks the kernel who the process is now, and tries to become root again.
+/// Checks the credentials, and that the process cannot become root again.
 fn verify(identity: &Identity) -> Result<(), DropError> {
     let Identity { uid, gid, groups, .. } = identity;
     let mut ids = [0; 3];
@@ -131,37 +131,37 @@ fn verify(identity: &Identity) -> Result<(), DropError> {
     // SAFETY: three pointers to a number each.
     check("getresuid", unsafe { libc::getresuid(real, effective, saved) })?;
     if ids != [*uid; 3] {
-        return Err(DropError::Verify("the user was not taken on"));
+        return Err(DropError::Verify("the user did not change"));
     }
     let [real, effective, saved] = &mut ids;
     // SAFETY: three pointers to a number each.
     check("getresgid", unsafe { libc::getresgid(real, effective, saved) })?;
     if ids != [*gid; 3] {
-        return Err(DropError::Verify("the group was not taken on"));
+        return Err(DropError::Verify("the group did not change"));
     }
-    let mut now = current().map_err(|error| DropError::Call("getgroups", error))?.groups;
+    let mut current = current().map_err(|error| DropError::Call("getgroups", error))?.groups;
     let mut wanted = groups.clone();
-    now.sort_unstable();
+    current.sort_unstable();
     wanted.sort_unstable();
-    if now != wanted {
-        return Err(DropError::Verify("the supplementary groups were not taken on"));
+    if current != wanted {
+        return Err(DropError::Verify("the supplementary groups did not change"));
     }
-    let left = capabilities().map_err(|error| DropError::Call("capget", error))?;
-    if left.iter().any(|set| set.effective | set.permitted | set.inheritable != 0) {
-        return Err(DropError::Verify("a capability is left"));
+    let remaining = capabilities().map_err(|error| DropError::Call("capget", error))?;
+    if remaining.iter().any(|set| set.effective | set.permitted | set.inheritable != 0) {
+        return Err(DropError::Verify("capabilities remain"));
     }
     // SAFETY: takes a number and no pointer.
     if unsafe { libc::setuid(0) } == 0 {
-        return Err(DropError::Verify("root can be taken on again"));
+        return Err(DropError::Verify("setuid(0) still succeeds"));
     }
     // SAFETY: takes a number and no pointer.
     if unsafe { libc::setgid(0) } == 0 {
-        return Err(DropError::Verify("root's group can be taken on again"));
+        return Err(DropError::Verify("setgid(0) still succeeds"));
     }
     Ok(())
 }
 
-/// The header and the sets of capget(2), which the C library does not declare.
+/// The header of capget(2). The C library does not declare it.
 #[repr(C)]
 struct CapabilityHeader {
     version: u32,
@@ -176,13 +176,13 @@ struct CapabilitySets {
     inheritable: u32,
 }
 
-/// `_LINUX_CAPABILITY_VERSION_3`: two of [`CapabilitySets`], the low and the high half.
+/// `_LINUX_CAPABILITY_VERSION_3`, with two [`CapabilitySets`]: the low and the high half.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
 fn capabilities() -> io::Result<[CapabilitySets; 2]> {
     let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
     let mut sets = [CapabilitySets::default(); 2];
-    // SAFETY: the kernel reads and writes one header, and writes the two sets that this version has.
+    // SAFETY: the kernel reads and writes one header, and writes two sets in this version.
     if unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) } < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -192,18 +192,18 @@ fn capabilities() -> io::Result<[CapabilitySets; 2]> {
 fn clear_capabilities() -> io::Result<()> {
     let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
     let sets = [CapabilitySets::default(); 2];
-    // SAFETY: the kernel reads and writes one header, and reads the two sets that this version has.
+    // SAFETY: the kernel reads and writes one header, and reads two sets in this version.
     if unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr()) } < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
 }
 
-/// prctl(2) with one of the options that take a number. The C library reads the others as `unsigned long` too.
+/// prctl(2) with an option that takes one number. The C library reads all arguments as `unsigned long`.
 fn prctl(option: libc::c_int, argument: libc::c_ulong) -> libc::c_int {
-    const NONE: libc::c_ulong = 0;
+    const UNUSED: libc::c_ulong = 0;
     // SAFETY: none of the options used here takes a pointer.
-    unsafe { libc::prctl(option, argument, NONE, NONE, NONE) }
+    unsafe { libc::prctl(option, argument, UNUSED, UNUSED, UNUSED) }
 }
 
 fn check(call: &'static str, result: libc::c_int) -> Result<(), DropError> {
@@ -212,10 +212,10 @@ fn check(call: &'static str, result: libc::c_int) -> Result<(), DropError> {
 
 impl Display for DropError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("root cannot be given up: ")?;
+        f.write_str("cannot drop root privileges: ")?;
         match self {
             DropError::Call(call, error) => write!(f, "{call}: {error}"),
-            DropError::Verify(what) => f.write_str(what),
+            DropError::Verify(check) => f.write_str(check),
         }
     }
 }
@@ -227,21 +227,21 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Set in the child process that gives up root.
+    /// Set in the child process that drops root privileges.
     const CHILD: &str = "HFTPD_TEST_PRIVILEGES";
 
-    /// Root cannot be taken on again, so this is tried in a process of its own: this test, run by itself.
+    /// Dropping root privileges cannot be undone, so a child process runs this test.
     #[test]
-    fn root_is_given_up_for_good() {
+    fn privileges_are_dropped_irrevocably() {
         if std::env::var_os(CHILD).is_some() {
-            return give_up_root();
+            return drop_root_privileges();
         }
         if !is_root() {
-            eprintln!("SKIPPED: root_is_given_up_for_good needs root");
+            eprintln!("SKIPPED: privileges_are_dropped_irrevocably needs root");
             return;
         }
         let output = Command::new(std::env::current_exe().expect("test binary"))
-            .args(["--exact", "os::privileges::tests::root_is_given_up_for_good", "--nocapture"])
+            .args(["--exact", "os::privileges::tests::privileges_are_dropped_irrevocably", "--nocapture"])
             .env(CHILD, "1")
             .output()
             .expect("child");
@@ -249,11 +249,11 @@ mod tests {
         assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
     }
 
-    fn give_up_root() {
+    fn drop_root_privileges() {
         let identity = Identity { name: "x".to_owned(), uid: 4242, gid: 4243, groups: vec![4243, 4244] };
         const CAP_SETPCAP: u32 = 8;
-        let may_empty_bounding_set = effective_capabilities().expect("capabilities") & 1 << CAP_SETPCAP != 0;
-        drop_privileges(Some(&identity)).expect("root given up");
+        let has_setpcap = effective_capabilities().expect("capabilities") & 1 << CAP_SETPCAP != 0;
+        drop_privileges(Some(&identity)).expect("dropped privileges");
 
         let status = std::fs::read_to_string("/proc/thread-self/status").expect("status");
         let field = |name: &str| {
@@ -267,10 +267,10 @@ mod tests {
         for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
             assert_eq!(field(set), "0000000000000000", "{set}");
         }
-        if may_empty_bounding_set {
+        if has_setpcap {
             assert_eq!(field("CapBnd"), "0000000000000000");
         }
-        // The harness made this thread beside the main one: the C library changed that one's user as well.
+        // This is not the main thread. The C library has changed the user of the main thread, too.
         let main = std::fs::read_to_string("/proc/self/status").expect("status");
         assert!(main.contains("Uid:\t4242\t4242\t4242\t4242\n"), "{main}");
 
@@ -278,15 +278,15 @@ mod tests {
         assert_eq!(now, Current { uid: 4242, user: None, gid: 4243, groups: vec![4243, 4244] });
         assert!(!is_root() && no_new_privileges());
         assert_eq!(effective_capabilities().expect("capabilities"), 0);
-        drop_privileges(None).expect("nothing to give up");
+        drop_privileges(None).expect("nothing to drop");
     }
 
     #[test]
-    fn nobody_becomes_root() {
+    fn root_is_not_a_valid_identity() {
         if is_root() {
             let root = Identity { name: "root".to_owned(), uid: 0, gid: 0, groups: vec![0] };
             assert!(drop_privileges(Some(&root)).is_err());
-            assert!(is_root(), "refused before anything was changed");
+            assert!(is_root(), "rejected before any change");
         }
     }
 }

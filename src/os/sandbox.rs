@@ -1,9 +1,8 @@
-//! What the process takes away from itself with landlock(7).
+//! The sandbox of the process (landlock(7)).
 //!
-//! Reading files and directories stays with file permissions and with the kernel's path resolution, since a reload may
-//! change the root; so do binding TCP ports, since it may add a listener, and Unix sockets that others made, for they
-//! are how the log daemon and the service manager are talked to. Those of the abstract name space stay as well: the
-//! service manager's `NOTIFY_SOCKET` may be one (sd_notify(3)).
+//! It does not restrict what a reload or the log needs: reading files and directories, because the root can change;
+//! binding TCP ports, because listeners can be added; and connecting to Unix sockets, for the log daemon and the service
+//! manager. The latter includes abstract sockets, because `NOTIFY_SOCKET` can be one (sd_notify(3)).
 
 use std::fmt::{self, Display};
 use std::path::Path;
@@ -13,38 +12,38 @@ use landlock::{
     RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-/// The newest file rights that are taken away: ioctl on devices came with ABI 5, and none since but resolving Unix
-/// sockets, which is left.
+/// The ABI version of the restricted file rights. Version 5 added ioctl on devices. The only later file right, resolving
+/// Unix sockets, is not restricted.
 const RIGHTS: ABI = ABI::V5;
 
-/// How much of the sandbox the kernel gave, for `hftpd status`.
+/// The state of the sandbox, for `hftpd status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sandbox {
-    /// All that was asked for.
+    /// All restrictions are enforced.
     InForce {
-        /// The version of landlock's interface that was used.
+        /// The Landlock ABI version.
         abi: i32,
     },
-    /// As much as an older kernel knows.
+    /// Only the restrictions that an older kernel supports are enforced.
     Partial {
-        /// The version of landlock's interface that was used.
+        /// The Landlock ABI version.
         abi: i32,
     },
-    /// Nothing: the kernel was built or started without landlock.
+    /// No restriction: the kernel was built or started without Landlock.
     Unsupported,
-    /// Nothing: the kernel has it, and something went wrong.
+    /// No restriction: the kernel supports Landlock, but a call failed.
     Refused(
-        /// What went wrong.
+        /// The reason.
         String,
     ),
 }
 
-/// Takes away writing, truncating, creating, removing, linking, renaming and executing files, ioctl on devices, TCP
-/// connections to others, and signals to processes outside. `control` is the path of the control socket: where its
-/// directory exists, sockets may be made and files removed beneath it. Sets no_new_privs.
+/// Denies writing, truncating, creating, removing, linking, renaming and executing files, ioctl on devices, outgoing TCP
+/// connections, and signals to processes outside the sandbox. `control` is the path of the control socket. If its
+/// directory exists, creating sockets and removing files is allowed in it. Sets no_new_privs.
 ///
-/// The kernel restricts the calling thread and those that it starts later, so this has to be called in the main thread
-/// before there is another one. It cannot be undone. On a kernel that cannot do all of it, it does what it can.
+/// The restrictions apply to the calling thread and threads that it starts later. Call this in the main thread, before
+/// other threads exist. It cannot be undone. On older kernels it enforces the supported part.
 pub fn enter(control: Option<&Path>) -> Sandbox {
     match restrict(control) {
         Ok(status) => Sandbox::of(&status),
@@ -61,7 +60,7 @@ fn restrict(control: Option<&Path>) -> Result<RestrictionStatus, RulesetError> {
         .scope(Scope::Signal)?
         .create()?;
     let directory = control.and_then(Path::parent);
-    // A directory that is not there is no fault: the daemon runs without a control socket, and says so elsewhere.
+    // A missing directory is not an error: the daemon runs without a control socket and reports that elsewhere.
     if let Some(directory) = directory.and_then(|directory| PathFd::new(directory).ok()) {
         ruleset = ruleset.add_rule(PathBeneath::new(directory, AccessFs::MakeSock | AccessFs::RemoveFile))?;
     }
@@ -102,7 +101,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
     use std::process::Command;
 
-    /// Set in the child process that enters the sandbox: the directory it tries things in.
+    /// The test directory; set in the child process that enters the sandbox.
     const CHILD: &str = "HFTPD_TEST_SANDBOX";
 
     fn denied<T>(what: &str, result: io::Result<T>) {
@@ -112,13 +111,13 @@ mod tests {
         }
     }
 
-    /// The sandbox cannot be left again, so it is tried in a process of its own: this test, run by itself.
+    /// The sandbox cannot be left, so a child process runs this test.
     #[test]
-    fn takes_away_what_it_says_and_nothing_else() {
+    fn sandbox_denies_only_what_is_documented() {
         let Some(dir) = std::env::var_os(CHILD) else {
             let dir = tempfile::tempdir().expect("dir");
             let output = Command::new(std::env::current_exe().expect("test binary"))
-                .args(["--exact", "os::sandbox::tests::takes_away_what_it_says_and_nothing_else", "--nocapture"])
+                .args(["--exact", "os::sandbox::tests::sandbox_denies_only_what_is_documented", "--nocapture"])
                 .env(CHILD, dir.path())
                 .output()
                 .expect("child");
@@ -126,14 +125,14 @@ mod tests {
             assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
             return;
         };
-        // The harness made this thread; as far as the kernel is concerned it is as good as a main thread.
+        // This is a thread of the test harness. The kernel does not distinguish it from the main thread.
         let dir = Path::new(&dir);
         let control = dir.join("control");
         fs::create_dir(&control).expect("control directory");
         fs::write(dir.join("file"), "text").expect("file");
         let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
         let address = listener.local_addr().expect("address");
-        let others = UnixDatagram::bind(dir.join("log")).expect("somebody's socket");
+        let log_daemon = UnixDatagram::bind(dir.join("log")).expect("a log daemon's socket");
 
         let sandbox = enter(Some(&control.join("socket")));
         let full = match sandbox {
@@ -149,12 +148,12 @@ mod tests {
         denied("writing", File::options().write(true).open(dir.join("file")));
         denied("creating", File::create(dir.join("new")));
         denied("removing", fs::remove_file(dir.join("file")));
-        denied("making a directory", fs::create_dir(dir.join("sub")));
+        denied("creating a directory", fs::create_dir(dir.join("sub")));
         denied("renaming", fs::rename(dir.join("file"), dir.join("other")));
         denied("linking", std::os::unix::fs::symlink("file", dir.join("link")));
         denied("executing", Command::new("/bin/true").status());
-        denied("making a socket elsewhere", UnixDatagram::bind(dir.join("socket")));
-        denied("making a file beside the control socket", File::create(control.join("new")));
+        denied("creating a socket elsewhere", UnixDatagram::bind(dir.join("socket")));
+        denied("creating a file in the directory of the control socket", File::create(control.join("new")));
         if full {
             denied("connecting", TcpStream::connect(address));
         }
@@ -164,15 +163,15 @@ mod tests {
         assert_eq!(text, "text");
         assert_eq!(fs::read_dir(dir).expect("listing").count(), 3);
         TcpListener::bind("127.0.0.1:0").expect("binding a TCP port");
-        drop(UnixDatagram::bind(control.join("socket")).expect("making the control socket"));
+        drop(UnixDatagram::bind(control.join("socket")).expect("creating the control socket"));
         fs::remove_file(control.join("socket")).expect("removing the control socket");
         let socket = UnixDatagram::unbound().expect("socket");
-        socket.send_to(b"text", dir.join("log")).expect("talking to the log daemon");
-        drop(others);
+        socket.send_to(b"text", dir.join("log")).expect("sending to the log daemon");
+        drop(log_daemon);
     }
 
     #[test]
-    fn status_is_told_in_words() {
+    fn status_texts() {
         for (sandbox, words) in [
             (Sandbox::InForce { abi: 7 }, "in force (landlock ABI 7)"),
             (Sandbox::Partial { abi: 2 }, "partly in force (landlock ABI 2, an older kernel)"),

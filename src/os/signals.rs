@@ -5,19 +5,19 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
-/// Blocks signals in the calling thread, and in those that it starts later. One that comes stays pending.
+/// Blocks signals in the calling thread and in threads that it starts later. Blocked signals stay pending.
 pub fn block(signals: &[libc::c_int]) -> io::Result<()> {
     change(libc::SIG_BLOCK, signals)
 }
 
-/// Unblocks signals in the calling thread. Those that are pending come now.
+/// Unblocks signals in the calling thread. Pending signals are delivered.
 pub fn unblock(signals: &[libc::c_int]) -> io::Result<()> {
     change(libc::SIG_UNBLOCK, signals)
 }
 
 fn change(how: libc::c_int, signals: &[libc::c_int]) -> io::Result<()> {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset(3) initialises the set, the others are given it after that, and no old mask is asked for.
+    // SAFETY: sigemptyset(3) initialises the set before it is used. The old mask is not requested.
     let error = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         for &signal in signals {

@@ -1,4 +1,4 @@
-//! A UNIX socket that one user may use, in a directory that may be somebody else's.
+//! A private UNIX socket in a directory that may belong to another user.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -8,34 +8,35 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-/// The path of a socket. It is removed with this, if it is still that of the socket.
+/// The path of a socket. Dropping it removes the path, unless it is another file now.
 #[derive(Debug)]
 pub struct BoundPath {
     path: PathBuf,
-    /// Device and inode of what was bound.
+    /// Device and inode of the socket.
     node: (u64, u64),
 }
 
-/// Binds a socket that does not block at `path`, with mode 0600, and gives it to `owner`; without one it is the process's user's. A socket
-/// that nobody listens at is replaced. Changes the process's umask for a moment.
+/// Binds a non-blocking socket with mode 0600 to `path`, owned by `owner` or else by the user of the process. Replaces a
+/// socket without a listener. Changes the umask of the process temporarily.
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::AddrInUse`] where another process listens at it. Whatever else is at the path, it is not removed.
+/// [`io::ErrorKind::AddrInUse`] if another process listens on the path, [`io::ErrorKind::AlreadyExists`] if it is not a
+/// socket, and other errors of the system calls.
 pub fn bind_private(path: &Path, owner: Option<(u32, u32)>) -> io::Result<(UnixListener, BoundPath)> {
     let directory = open_parent(path)?;
     let name = path.file_name().ok_or(Errno::ISDIR)?;
-    // The directory is looked up once: what its owner puts in its place later is never touched.
+    // The directory is opened once, so that its owner cannot replace it between the calls.
     let at = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
-    let look = || rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW);
+    let stat = || rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW);
     let listener = match bind_with_mode(&at) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if file_type(&look()?) != FileType::Socket {
-                let what = "there is something that is not a socket; remove it, or set another path";
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+            if file_type(&stat()?) != FileType::Socket {
+                let message = "not a socket; remove it, or set another path";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
             }
             if UnixStream::connect(&at).is_ok() {
-                return Err(io::Error::new(error.kind(), "another daemon listens there"));
+                return Err(io::Error::new(error.kind(), "another daemon listens on it"));
             }
             rustix::fs::unlinkat(&directory, name, AtFlags::empty())?;
             bind_with_mode(&at)?
@@ -43,13 +44,13 @@ pub fn bind_private(path: &Path, owner: Option<(u32, u32)>) -> io::Result<(UnixL
         bound => bound?,
     };
     listener.set_nonblocking(true)?;
-    // The owner of the directory may have put something else there since. It is changed only if it is a socket of
-    // this process's user, and by a descriptor, so that it cannot be exchanged again.
+    // The owner of the directory may have replaced the socket. The owner is changed only if it is a socket of this
+    // process's user, through a descriptor, so that it cannot be replaced again.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let node = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&node)?;
     if file_type(&stat) != FileType::Socket || stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::other("somebody else exchanged it while it was made"));
+        return Err(io::Error::other("another user replaced it"));
     }
     if let Some((uid, gid)) = owner {
         let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
@@ -72,7 +73,7 @@ fn open_parent(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// The mode is there from the beginning: chmod(2) of a path would follow a link.
+/// Sets the mode with umask(2), because chmod(2) after bind(2) would follow a link.
 fn bind_with_mode(at: &Path) -> io::Result<UnixListener> {
     let before = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
     let bound = UnixListener::bind(at);
@@ -94,9 +95,9 @@ mod tests {
     fn only_sockets_without_a_listener_are_replaced() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("control");
-        std::fs::write(&path, "a thesis").expect("a file");
+        std::fs::write(&path, "data").expect("a file");
         assert_eq!(bind_private(&path, None).map(drop).map_err(|e| e.kind()), Err(io::ErrorKind::AlreadyExists));
-        assert_eq!(std::fs::read(&path).expect("it is still there"), b"a thesis");
+        assert_eq!(std::fs::read(&path).expect("the file"), b"data");
         std::fs::remove_file(&path).expect("unlink");
         let target = dir.path().join("target");
         std::fs::write(&target, "").expect("a file");
@@ -105,7 +106,7 @@ mod tests {
         std::fs::remove_file(&path).expect("unlink");
 
         drop(UnixListener::bind(&path).expect("a stale socket"));
-        let first = bind_private(&path, None).expect("it is replaced");
+        let first = bind_private(&path, None).expect("a replaced socket");
         assert_eq!(std::fs::metadata(&path).expect("stat").permissions().mode() & 0o777, 0o600);
         assert_eq!(bind_private(&path, None).map(drop).map_err(|e| e.kind()), Err(io::ErrorKind::AddrInUse));
         drop(first);
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_of_another_daemon_is_not_removed_at_the_end() {
+    fn dropping_does_not_remove_the_socket_of_another_daemon() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("control");
         let first = bind_private(&path, None).expect("a socket");

@@ -1,56 +1,56 @@
 //! Users and groups by name: getpwnam_r(3), getgrnam_r(3), getgrouplist(3).
-#![expect(unsafe_code, reason = "the databases of users and groups are the C library's alone")]
+#![expect(unsafe_code, reason = "only the C library reads the user and group databases")]
 
 use std::ffi::{CStr, CString};
 use std::fmt::{self, Display};
 use std::io;
 use std::mem::MaybeUninit;
 
-/// A user and group to become, neither of them root.
+/// The user and groups to run as, without root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The user's name, or the number where it has none.
+    /// The name of the user, or its number if it has no name.
     pub name: String,
     /// The user.
     pub uid: u32,
     /// The primary group.
     pub gid: u32,
-    /// The supplementary groups, sorted; the primary one is among them.
+    /// The supplementary groups, sorted, including the primary group.
     pub groups: Vec<u32>,
 }
 
-/// Why there is no such [`Identity`]. The settings' fault but for [`IdentityError::Lookup`].
+/// Why the settings `user` and `group` do not give an [`Identity`].
 #[derive(Debug)]
 pub enum IdentityError {
-    /// The setting `user` names nobody.
+    /// The user does not exist.
     NoSuchUser(String),
-    /// The setting `group` names nothing.
+    /// The group does not exist.
     NoSuchGroup(String),
-    /// The setting means root, or a group that root's files belong to.
+    /// The user is root, or a group has number 0.
     Root {
         /// `user` or `group`.
         setting: &'static str,
-        /// What it says.
+        /// The value of the setting.
         value: String,
     },
     /// The user and group databases cannot be read.
     Lookup {
         /// `user` or `group`.
         setting: &'static str,
-        /// What it says.
+        /// The value of the setting.
         value: String,
-        /// What the system said.
+        /// The error of the C library.
         error: io::Error,
     },
 }
 
 impl Identity {
-    /// Looks up the settings `user` and `group`, each a name or a number. A user with a name comes with the groups that
-    /// it is a member of (getgrouplist(3)); a number that has no name comes with none.
+    /// Looks up the settings `user` and `group`, each a name or a number. The groups of a user with a name are included
+    /// (getgrouplist(3)). A number without a name has only the group of the setting.
     ///
     /// # Errors
     ///
-    /// There is no such user or group, one of them is root, or the databases cannot be read.
+    /// See [`IdentityError`].
     pub fn find(user: &str, group: &str) -> Result<Identity, IdentityError> {
         let lookup = |setting, value: &str| {
             let value = value.to_owned();
@@ -71,7 +71,7 @@ impl Identity {
             },
         };
         let mut groups = match &name {
-            Some(name) => member_of(name, gid).map_err(lookup("user", user))?,
+            Some(name) => groups_of(name, gid).map_err(lookup("user", user))?,
             None => vec![gid],
         };
         groups.sort_unstable();
@@ -99,7 +99,7 @@ impl Display for IdentityError {
             }
             IdentityError::Root { setting, value } => write!(
                 f,
-                "{setting} = {value:?}: hftpd does not serve as root, nor as a member of root's group; \
+                "{setting} = {value:?}: hftpd does not run as root or with the group root; \
                  set another {setting}"
             ),
             IdentityError::Lookup { setting, value, error } => {
@@ -111,7 +111,7 @@ impl Display for IdentityError {
 
 impl std::error::Error for IdentityError {}
 
-/// A user or group by number. The largest one means "unchanged" to the system calls, and nobody.
+/// Parses a user or group number. The largest one is invalid: it means "unchanged" in system calls.
 fn number(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { text.parse().ok().filter(|&id| id != u32::MAX) } else { None }
@@ -119,7 +119,7 @@ fn number(text: &str) -> Option<u32> {
 
 fn uid_of(name: &str) -> io::Result<Option<u32>> {
     let Ok(name) = CString::new(name) else { return Ok(None) };
-    // SAFETY: the name ends in NUL, and the rest are getpwnam_r's own arguments from `entry`.
+    // SAFETY: the name ends with NUL, and `entry` provides the other arguments of getpwnam_r.
     entry(
         |record, buffer, size, found| unsafe { libc::getpwnam_r(name.as_ptr(), record, buffer, size, found) },
         |user| user.pw_uid,
@@ -128,7 +128,7 @@ fn uid_of(name: &str) -> io::Result<Option<u32>> {
 
 fn gid_of(name: &str) -> io::Result<Option<u32>> {
     let Ok(name) = CString::new(name) else { return Ok(None) };
-    // SAFETY: the name ends in NUL, and the rest are getgrnam_r's own arguments from `entry`.
+    // SAFETY: the name ends with NUL, and `entry` provides the other arguments of getgrnam_r.
     entry(
         |record, buffer, size, found| unsafe { libc::getgrnam_r(name.as_ptr(), record, buffer, size, found) },
         |group| group.gr_gid,
@@ -137,16 +137,16 @@ fn gid_of(name: &str) -> io::Result<Option<u32>> {
 
 pub(super) fn user_name(uid: u32) -> io::Result<Option<String>> {
     entry(
-        // SAFETY: the arguments are getpwuid_r's own from `entry`.
+        // SAFETY: `entry` provides the arguments of getpwuid_r.
         |record, buffer, size, found| unsafe { libc::getpwuid_r(uid, record, buffer, size, found) },
         |user: &libc::passwd| {
-            // SAFETY: the name of a record that was found ends in NUL, and lives in the buffer for this call.
+            // SAFETY: the name in a record ends with NUL, and the buffer is valid during this call.
             unsafe { CStr::from_ptr(user.pw_name) }.to_string_lossy().into_owned()
         },
     )
 }
 
-/// Looks up a record by one of getpwnam_r(3)'s family, with as much buffer as it asks for, and reads from it.
+/// Looks up a record with a function of the getpwnam_r(3) family and reads a value from it. Enlarges the buffer on ERANGE.
 fn entry<R, T>(
     lookup: impl Fn(*mut R, *mut libc::c_char, usize, *mut *mut R) -> libc::c_int,
     read: impl FnOnce(&R) -> T,
@@ -156,31 +156,31 @@ fn entry<R, T>(
         let mut record = MaybeUninit::<R>::uninit();
         let mut found = std::ptr::null_mut();
         match lookup(record.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &mut found) {
-            // SAFETY: `found` is null or points to `record`, filled in, whose pointers point into `buffer`.
+            // SAFETY: `found` is null or points to the initialised `record`, whose pointers point into `buffer`.
             0 => return Ok(unsafe { found.as_ref() }.map(read)),
             libc::EINTR => {}
             libc::ERANGE if buffer.len() < 1 << 24 => buffer.resize(buffer.len() * 4, 0),
-            // Several name services say "no such record" by these (getpwnam(3), NOTES).
+            // Some name services return these for a missing record (getpwnam(3), NOTES).
             libc::ENOENT | libc::ESRCH => return Ok(None),
             error => return Err(io::Error::from_raw_os_error(error)),
         }
     }
 }
 
-/// The groups that a user is a member of, and `gid`.
-fn member_of(name: &str, gid: u32) -> io::Result<Vec<u32>> {
+/// The groups of a user, and `gid`.
+fn groups_of(name: &str, gid: u32) -> io::Result<Vec<u32>> {
     let name = CString::new(name)?;
     let mut groups = vec![0; 64];
     loop {
         let mut count = libc::c_int::try_from(groups.len()).map_err(io::Error::other)?;
-        // SAFETY: the name ends in NUL, and `count` is the length of `groups`.
+        // SAFETY: the name ends with NUL, and `count` is the length of `groups`.
         let result = unsafe { libc::getgrouplist(name.as_ptr(), gid, groups.as_mut_ptr(), &mut count) };
         let needed = usize::try_from(count).map_err(io::Error::other)?;
         if result >= 0 {
             groups.truncate(needed);
             return Ok(groups);
         }
-        // More than setgroups(2) takes would not help.
+        // The limit of setgroups(2).
         if groups.len() > 1 << 16 {
             return Err(io::Error::other("too many groups"));
         }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_setting_and_the_cure() {
+    fn errors_name_the_setting_and_the_remedy() {
         let error = |user, group| Identity::find(user, group).expect_err("an error").to_string();
         let message = error("no-such-user", "65534");
         assert!(message.starts_with("user = \"no-such-user\": no such user; create it ("), "{message}");
@@ -213,10 +213,10 @@ mod tests {
             [("root", "65534", "user"), ("0", "65534", "user"), ("nobody", "root", "group"), ("nobody", "000", "group")]
         {
             let message = error(user, group);
-            assert!(message.starts_with(setting) && message.contains("does not serve as root"), "{message}");
+            assert!(message.starts_with(setting) && message.contains("does not run as root"), "{message}");
         }
-        for nobody in ["", "4294967295", "4294967296", "-1", "a\0b"] {
-            assert!(error(nobody, "65534").contains("no such user"), "{nobody:?}");
+        for user in ["", "4294967295", "4294967296", "-1", "a\0b"] {
+            assert!(error(user, "65534").contains("no such user"), "{user:?}");
         }
     }
 }
