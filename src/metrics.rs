@@ -1,51 +1,51 @@
-//! What is counted. An event loop counts for itself, without sharing; who wants the sum adds up.
+//! Counters. Each event loop has its own, without sharing; the supervisor adds them up.
 
 use std::ops::AddAssign;
 
 use crate::connection::{Answered, CloseReason, Refusal};
 use crate::wire::Code;
 
-/// What happened since the start.
+/// Counters since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Connections that were accepted, refused ones included.
+pub struct Counters {
+    /// Accepted connections, including refused ones.
     pub accepted: u64,
     /// Answers by code, in the order of [`Code::ALL`].
     pub answers: [u64; Code::ALL.len()],
-    /// Of these, answers that were broken off.
+    /// Incomplete answers; they are included in `answers`.
     pub incomplete: u64,
     /// Bytes of answers.
     pub bytes: u64,
-    /// Connections that ended, in the order of [`CloseReason::ALL`].
+    /// Closed connections, in the order of [`CloseReason::ALL`].
     pub closed: [u64; CloseReason::ALL.len()],
-    /// Connections that were refused, in the order of [`Refusal::ALL`].
+    /// Refused connections, in the order of [`Refusal::ALL`].
     pub refused: [u64; Refusal::ALL.len()],
-    /// Times that accepting had to pause because the system refused.
+    /// Pauses of accepting after an error of the system.
     pub accept_pauses: u64,
 }
 
-impl Tally {
-    /// A request was answered.
+impl Counters {
+    /// Counts an answer.
     pub fn answered(&mut self, answered: &Answered) {
         self.answers[answered.code.index()] += 1;
         self.bytes += answered.bytes;
         self.incomplete += u64::from(!answered.complete);
     }
 
-    /// A connection ended.
+    /// Counts a closed connection.
     pub fn closed(&mut self, reason: CloseReason) {
         self.closed[reason.index()] += 1;
     }
 
-    /// A connection was refused.
+    /// Counts a refused connection.
     pub fn refused(&mut self, refusal: Refusal) {
         self.refused[refusal.index()] += 1;
     }
 }
 
-impl AddAssign<&Tally> for Tally {
-    fn add_assign(&mut self, other: &Tally) {
-        let Tally { accepted, answers, incomplete, bytes, closed, refused, accept_pauses } = other;
+impl AddAssign<&Counters> for Counters {
+    fn add_assign(&mut self, other: &Counters) {
+        let Counters { accepted, answers, incomplete, bytes, closed, refused, accept_pauses } = other;
         self.accepted += accepted;
         add(&mut self.answers, answers);
         self.incomplete += incomplete;

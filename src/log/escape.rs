@@ -1,12 +1,12 @@
-//! Text that somebody else made, so written that a line of the log stays one line and nobody can forge another.
+//! Escapes untrusted text, so that it cannot forge log lines.
 
 use std::fmt::{self, Display, Write};
 
-/// Peer-made bytes for a log line between quotation marks: printable ASCII as it is, `"` and `\` with a backslash
-/// before them, every other byte as `\xNN`. What comes out is ASCII and holds no control byte.
+/// Formats untrusted bytes for use between quotation marks: `"` and `\` with a backslash, other printable ASCII
+/// unchanged, and other bytes as `\xNN`. The result is printable ASCII.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(
-    /// The bytes as they came.
+    /// The bytes.
     pub &'a [u8],
 );
 
@@ -26,23 +26,23 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// A writer that keeps a message on one line: what a terminal or a log daemon could take for a line's end or a command
-/// (control characters, Unicode's line separators and direction marks) is escaped, and what exceeds `limit` bytes is
-/// cut and ends in `...`. Backslashes stay, for [`Escaped`] has already doubled those of a peer.
+/// A writer that keeps a message on one line. It escapes control characters, line separators and direction marks, which
+/// terminals or log daemons could interpret. It truncates the message to `limit` bytes and appends `...`. It does not
+/// escape backslashes, because [`Escaped`] has doubled those in untrusted text.
 pub(super) struct OneLine {
     text: String,
     limit: usize,
-    cut: bool,
+    truncated: bool,
 }
 
 impl OneLine {
     pub(super) fn new(limit: usize) -> OneLine {
-        OneLine { text: String::new(), limit, cut: false }
+        OneLine { text: String::new(), limit, truncated: false }
     }
 
-    /// The line, without an end.
+    /// The line, without a line end.
     pub(super) fn finish(mut self) -> String {
-        if self.cut {
+        if self.truncated {
             self.text.push_str("...");
         }
         self.text
@@ -50,18 +50,18 @@ impl OneLine {
 }
 
 impl Write for OneLine {
-    /// Fails when the limit is reached, which ends the formatting early.
+    /// Fails when the limit is exceeded, which stops the formatting.
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         for c in piece.chars() {
             let before = self.text.len();
-            if breaks_lines(c) {
+            if needs_escape(c) {
                 self.text.extend(c.escape_default());
             } else {
                 self.text.push(c);
             }
             if self.text.len() > self.limit {
                 self.text.truncate(before);
-                self.cut = true;
+                self.truncated = true;
                 return Err(fmt::Error);
             }
         }
@@ -69,8 +69,8 @@ impl Write for OneLine {
     }
 }
 
-/// Whether a reader of the log could be led astray by this character.
-fn breaks_lines(c: char) -> bool {
+/// Whether the character could break or reorder lines of the log.
+fn needs_escape(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn peer_made_bytes_become_printable_ascii() {
+    fn untrusted_bytes_become_printable_ascii() {
         for (bytes, text) in [
             (&b"get_slice a10 0 5 raw"[..], "get_slice a10 0 5 raw"),
             (b"", ""),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_line() {
+    fn messages_are_one_line() {
         for (message, line) in [
             ("plain, with é and \"quotes\" and \\", "plain, with é and \"quotes\" and \\"),
             ("two\nlines\r\n", r"two\nlines\r\n"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_cut_between_characters() {
+    fn long_messages_are_truncated_between_characters() {
         assert_eq!(one_line("abcdef", 6), "abcdef");
         assert_eq!(one_line("abcdef", 5), "abcde...");
         assert_eq!(one_line("abcé", 4), "abc...");

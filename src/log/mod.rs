@@ -1,20 +1,20 @@
-//! The log. Saying something never waits for whoever reads it: messages and accesses go into a bounded queue, one
-//! thread formats and writes them, and what does not fit is counted and the count is written as soon as there is room.
+//! The log. Logging does not block: messages and access records go into a bounded queue, and one thread formats and writes
+//! them. Records that do not fit are counted, and the count is written when there is room.
 //!
-//! Messages are said with the macros of the `log` crate: `error!` for what the operator must repair, `warn!`
-//! for what he should know, `info!` for the daemon's life, `debug!` for whoever looks for a fault. Accesses are
-//! [`access`]. Whatever is said, it is one line in the log; text that a peer made goes through [`Escaped`] as well.
+//! Messages are logged with the macros of the `log` crate: `error!` for problems that the operator must fix, `warn!` for
+//! problems to know about, `info!` for the lifecycle of the daemon, `debug!` for debugging. Access records are logged with
+//! [`access`]. Each record is one line. Untrusted text must also be escaped with [`Escaped`].
 //!
-//! The thread is started by [`start`]. It has to be after the fork of `--daemon`, and after privileges and sandbox,
-//! which the kernel sets for a thread and those that it starts. Until then messages are written to standard error by
-//! whoever says them, once [`init`] was called.
+//! [`start`] starts the thread. Call it after the fork of `--daemon`, and after dropping privileges and entering the
+//! sandbox, which apply to the calling thread and threads that it starts. Between [`init`] and [`start`] the calling
+//! thread writes its messages to standard error.
 
 mod escape;
-mod every;
 mod queue;
 mod record;
 mod stderr;
 mod syslog;
+mod throttle;
 mod writer;
 
 use std::fmt::Write;
@@ -32,61 +32,61 @@ use stderr::Stderr;
 use writer::Writer;
 
 pub use escape::Escaped;
-pub use every::Every;
 pub use record::Access;
+pub use throttle::Throttle;
 
-/// Messages and access lines that the queue holds. With [`LIMIT`] that bounds its memory to a few MiB.
+/// The capacities of the queue for messages and access records. With [`LIMIT`] they bound its memory to a few MiB.
 const MESSAGES: usize = 1024;
 const ACCESSES: usize = 4096;
 
-/// How long the log of a panic may take.
+/// The time limit for writing the log after a panic.
 const PANIC_FLUSH: Duration = Duration::from_secs(2);
 
-/// Bytes of a message, or of the request in an [`Access`], beyond which it is cut.
+/// The maximum length of a message, and of the request in an [`Access`], in bytes. Longer ones are truncated.
 const LIMIT: usize = 1024;
 
 static FACADE: Facade = Facade { queue: OnceLock::new() };
 static ACCESS: AtomicBool = AtomicBool::new(false);
 
-/// What can be done with the running log.
+/// Controls the running log.
 #[derive(Debug)]
 pub struct Handle {
     queue: Arc<Queue>,
     daemon: bool,
 }
 
-/// Makes messages of at least the level `info` appear on standard error, written by whoever says them. To be called
-/// first thing in `main`; [`start`] calls it too, and more calls do nothing.
+/// Writes messages of level `info` and above to standard error, from the calling thread. Call it first in `main`. [`start`]
+/// calls it, too. Further calls have no effect.
 pub fn init() {
     if ::log::set_logger(&FACADE).is_ok() {
         ::log::set_max_level(::log::LevelFilter::Info);
     }
 }
 
-/// Starts the thread that writes the log. `daemon` says that nobody reads standard error: target `auto` is syslog then,
-/// and messages for a log daemon that is not there are counted as lost instead of standing on standard error. A missing
-/// log daemon is no error; it is looked for with every message.
+/// Starts the thread that writes the log. With `daemon`, target `auto` is syslog, and messages are lost while no log
+/// daemon runs; otherwise they go to standard error meanwhile. A missing log daemon is not an error: each message tries to
+/// connect again.
 ///
 /// # Errors
 ///
-/// The thread cannot be made, or [`start`] was called before in this process.
+/// The thread cannot be started, or [`start`] was called before in this process.
 pub fn start(settings: &config::Log, daemon: bool) -> io::Result<Handle> {
     init();
     let queue = Arc::new(Queue::new(MESSAGES, ACCESSES));
     let handle = Handle { queue: Arc::clone(&queue), daemon };
     if FACADE.queue.get().is_some() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the log has been started before"));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the log is already started"));
     }
     Writer::new(Arc::clone(&queue), Settings::new(settings, daemon), Stderr::own()).spawn()?;
     if FACADE.queue.set(queue).is_err() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the log has been started before"));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the log is already started"));
     }
-    handle.switch(settings);
+    handle.set_filters(settings);
     Ok(handle)
 }
 
-/// From now on a thread that panics ends the process with this code: the service manager starts another daemon, which is
-/// better than one that serves some of its clients. The panic is logged, for with `--daemon` nobody reads standard error.
+/// Makes the process exit with `code` when a thread panics, so that the service manager restarts it. Without this, the
+/// daemon would serve only some of its clients. The panic is logged, because `--daemon` discards standard error.
 pub fn exit_on_panic(code: u8) {
     let to_stderr = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -101,13 +101,13 @@ pub fn exit_on_panic(code: u8) {
     }));
 }
 
-/// Whether accesses are logged, so that nobody collects one in vain.
+/// Whether access records are logged. If not, the caller need not create them.
 #[must_use]
 pub fn access_enabled() -> bool {
     ACCESS.load(Ordering::Relaxed)
 }
 
-/// Logs an access, if accesses are logged, at the priority of `info` whatever the level is: `log.access` decides.
+/// Logs an access record if `log.access` is set. Its priority is `info`, and `log.level` does not apply.
 pub fn access(mut access: Access) {
     if !access_enabled() {
         return;
@@ -121,33 +121,33 @@ pub fn access(mut access: Access) {
 }
 
 impl Handle {
-    /// Goes on with other settings, for what is said from here on. Does not wait.
+    /// Applies new settings to later records. Does not block.
     pub fn apply(&self, settings: &config::Log) {
-        self.switch(settings);
+        self.set_filters(settings);
         self.queue.change(Settings::new(settings, self.daemon));
     }
 
-    /// Waits until everything said so far has been written or has failed to be, at most for `patience`; whether that
-    /// came true. For the moment before the process ends.
-    pub fn flush(&self, patience: Duration) -> bool {
-        self.queue.flush(patience)
+    /// Waits until all records so far have been written or lost, at most for `timeout`. Returns false after a timeout.
+    /// Call it before the process exits.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.queue.flush(timeout)
     }
 
-    /// Messages and accesses lost since the start: they did not fit, or could not be written.
+    /// The number of records lost since the start: the queue was full, or they could not be written.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.queue.lost()
     }
 
-    fn switch(&self, settings: &config::Log) {
+    fn set_filters(&self, settings: &config::Log) {
         ::log::set_max_level(settings.level);
         ACCESS.store(settings.access, Ordering::Relaxed);
     }
 }
 
-/// What the macros of the `log` crate talk to.
+/// The logger of the `log` crate.
 struct Facade {
-    /// There once the log was started.
+    /// Set by [`start`].
     queue: OnceLock<Arc<Queue>>,
 }
 
@@ -161,7 +161,7 @@ impl ::log::Log for Facade {
             return;
         }
         let mut line = OneLine::new(LIMIT);
-        // An error says that the message was cut, and it shows that itself.
+        // An error means that the message was truncated, which `finish` marks.
         let _ = line.write_fmt(*record.args());
         let text = line.finish();
         match self.queue.get() {
@@ -174,7 +174,7 @@ impl ::log::Log for Facade {
         }
     }
 
-    /// Does nothing, for it has no deadline; [`Handle::flush`] has.
+    /// Does nothing: [`Handle::flush`] has a timeout, this function has none.
     fn flush(&self) {}
 }
 

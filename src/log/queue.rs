@@ -1,12 +1,11 @@
-//! The bounded queue between the threads that log and the one thread that writes.
+//! The bounded queue between the threads that log and the writer thread.
 //!
-//! It has two lanes, with a bound each: messages for the operator, and access lines. Messages are written first, so that no
-//! client can keep them from being written by asking for much. The order of the messages is kept, and that of the access
-//! lines.
+//! It has two bounded lanes: messages, and access records. Messages are written first, so that clients cannot delay or
+//! displace them with many requests. Each lane keeps its order.
 //!
-//! It is a mutex and not a channel, for three reasons: a loss is reported at the place where it happened, a flush knows
-//! what has been written, and a change of settings is accepted however full the queue is. The lock is held for a push or
-//! for handing out a batch, never while anything is formatted or written.
+//! It uses a mutex instead of a channel, for three reasons: a loss is reported at its position, a flush knows what has been
+//! written, and a change of settings is accepted by a full queue. The lock is not held while records are formatted or
+//! written.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,43 +14,45 @@ use std::time::{Duration, Instant};
 
 use super::record::{Record, Settings};
 
-/// Records on their way to the writer.
+/// Records for the writer.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// There is something to write.
+    /// Notified when a record is added while the writer waits.
     filled: Condvar,
-    /// Everything has been written.
+    /// Notified when a batch has been written.
     written: Condvar,
-    /// Records that were not written, since the start.
+    /// The number of records lost since the start.
     lost: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Messages for the operator, and changes of the settings.
+    /// Messages, and changes of the settings.
     messages: Lane,
     accesses: Lane,
-    /// Records that the writer has taken and not yet written.
+    /// The number of records that the writer has taken but not written.
     in_flight: usize,
-    /// Whether the writer waits for `filled` and was not woken yet; otherwise a push saves the system call.
+    /// Whether the writer waits for `filled` and was not notified. If false, a push skips the system call.
     idle: bool,
-    /// Records pushed since the start, and of these, records written: what a flush compares.
+    /// The number of records pushed since the start, for [`Queue::flush`].
     pushed: u64,
+    /// The number of records written or lost since the start.
     done: u64,
 }
 
 #[derive(Debug)]
 struct Lane {
-    /// With the number of the push, by which a change of the settings finds the access lines that came before it.
+    /// Records with their sequence numbers. Access records with a smaller number than a change of the settings are written
+    /// before it.
     records: VecDeque<(u64, Record)>,
     capacity: usize,
-    /// Records that did not fit since the last one that did.
+    /// The number of records lost since the last one that was added.
     lost: u64,
 }
 
 impl Queue {
-    /// A queue for so many messages and so many access lines.
+    /// Creates a queue with these capacities.
     pub(super) fn new(messages: usize, accesses: usize) -> Queue {
         let lane = |capacity| Lane { records: VecDeque::new(), capacity, lost: 0 };
         let (messages, accesses) = (lane(messages), lane(accesses));
@@ -59,7 +60,7 @@ impl Queue {
         Queue { state: Mutex::new(state), filled: Condvar::new(), written: Condvar::new(), lost: AtomicU64::new(0) }
     }
 
-    /// Takes the record if there is room, or counts it as lost. Never waits for the writer.
+    /// Adds the record if there is room, otherwise counts it as lost. Does not wait for the writer.
     pub(super) fn push(&self, record: Record) {
         let mut state = self.lock();
         let lane = state.lane(&record);
@@ -72,14 +73,14 @@ impl Queue {
         }
     }
 
-    /// Takes the new settings, however full the queue is; what was pushed before is still written under the old ones.
+    /// Adds new settings, even if the queue is full. Earlier records are written with the old settings.
     pub(super) fn change(&self, settings: Settings) {
         let mut state = self.lock();
         state.add(Record::Settings(settings));
         self.wake(state);
     }
 
-    /// Waits for records and moves at most `limit` of them into `batch`, which is empty.
+    /// Waits for records and moves at most `limit` of them into `batch`, which must be empty.
     pub(super) fn take(&self, batch: &mut Vec<Record>, limit: usize) {
         let mut state = self.lock();
         while state.is_empty() {
@@ -95,20 +96,21 @@ impl Queue {
         state.in_flight = batch.len();
     }
 
-    /// What was taken last has been written, or has failed to be.
+    /// Marks the last batch as written or lost.
     pub(super) fn done(&self) {
         let mut state = self.lock();
         state.done += std::mem::take(&mut state.in_flight) as u64;
         self.written.notify_all();
     }
 
-    /// Waits until everything pushed so far has been written, at most for `patience`; whether that came true.
-    pub(super) fn flush(&self, patience: Duration) -> bool {
+    /// Waits until all records pushed so far have been written or lost, at most for `timeout`. Returns false after a
+    /// timeout.
+    pub(super) fn flush(&self, timeout: Duration) -> bool {
         let start = Instant::now();
         let mut state = self.lock();
         let ticket = state.pushed;
         while state.done < ticket {
-            let left = patience.saturating_sub(start.elapsed());
+            let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return false;
             }
@@ -117,7 +119,7 @@ impl Queue {
         true
     }
 
-    /// Wakes the writer if it sleeps, after the lock is free for it.
+    /// Notifies the writer if it waits, after releasing the lock.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         if std::mem::take(&mut state.idle) {
             drop(state);
@@ -125,17 +127,17 @@ impl Queue {
         }
     }
 
-    /// Adds to the number of records that nobody will read.
+    /// Adds to the number of lost records.
     pub(super) fn count_lost(&self, records: u64) {
         self.lost.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// Records that nobody will read, since the start: they did not fit, or could not be written.
+    /// The number of records lost since the start: the queue was full, or they could not be written.
     pub(super) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// No code under the lock can panic, but a thread may die of something else while it holds it.
+    /// Ignores poisoning: code under the lock does not panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,7 +162,7 @@ impl State {
         [&self.messages, &self.accesses].iter().all(|lane| lane.records.is_empty() && lane.lost == 0)
     }
 
-    /// The record that is written next.
+    /// Removes the record to write next.
     fn next(&mut self) -> Option<Record> {
         let changes_at = match self.messages.records.front() {
             Some((number, Record::Settings(_))) => Some(*number),
@@ -184,7 +186,7 @@ impl State {
 }
 
 impl Lane {
-    /// What is written where records are missing.
+    /// The record that reports lost records.
     fn take_loss(&mut self) -> Option<Record> {
         let lost = std::mem::take(&mut self.lost);
         (lost > 0).then_some(Record::Lost(lost))
@@ -200,7 +202,7 @@ mod tests {
         Record::Message(::log::Level::Info, text.to_owned())
     }
 
-    /// Writes the batch before, so to say, takes one and shows it as text.
+    /// Marks the last batch as written, takes the next one and returns it as text.
     fn taken(queue: &Queue, limit: usize) -> Vec<String> {
         let mut batch = Vec::new();
         queue.done();
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted_where_it_is_missing() {
+    fn losses_are_reported_at_their_position() {
         let queue = Queue::new(3, 3);
         for text in ["1", "2", "3", "4", "5"] {
             queue.push(message(text));
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_reported_though_nothing_more_is_said() {
+    fn losses_are_reported_without_further_records() {
         let queue = Queue::new(1, 1);
         queue.push(message("1"));
         queue.push(message("2"));
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn access_lines_displace_no_message() {
+    fn access_records_do_not_displace_messages() {
         let access = || {
             let peer = "203.0.113.5:4242".parse().expect("an address");
             let request = b"help".as_slice().into();
@@ -253,20 +255,20 @@ mod tests {
                 queue.push(message(&number.to_string()));
             }
         }
-        assert_eq!(queue.lost(), 98, "of the access lines alone");
+        assert_eq!(queue.lost(), 98, "only access records");
         let taken = taken(&queue, 9);
         assert_eq!(taken[..3], ["0", "40", "80"]);
         assert_eq!((taken.len(), taken.last().map(String::as_str)), (6, Some("lost 98")));
     }
 
     #[test]
-    fn a_flush_waits_for_the_batch_in_hand_and_gives_up_in_time() {
+    fn flush_waits_for_the_batch_in_flight_and_times_out() {
         let queue = Queue::new(8, 8);
         assert!(queue.flush(Duration::ZERO), "nothing to wait for");
         queue.push(message("1"));
         assert!(!queue.flush(Duration::ZERO));
         assert_eq!(taken(&queue, 9), ["1"]);
-        assert!(!queue.flush(Duration::ZERO), "taken is not written");
+        assert!(!queue.flush(Duration::ZERO), "a batch is taken but not written");
         queue.push(message("2"));
         assert_eq!(taken(&queue, 9), ["2"]);
         queue.push(message("3"));

@@ -1,4 +1,4 @@
-//! What the writer is given.
+//! The records of the queue.
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -9,33 +9,33 @@ use super::escape::Escaped;
 use super::syslog::DEV_LOG;
 use crate::config::{self, Facility, LogTarget};
 
-/// What the writer thread is given.
+/// An element of the queue.
 #[derive(Debug)]
 pub(super) enum Record {
     /// A message, one line.
     Message(::log::Level, String),
-    /// A request was answered.
+    /// An access record.
     Access(Access),
-    /// So many records did not fit at this place.
+    /// The number of records lost at this position.
     Lost(u64),
-    /// From here on, write there.
+    /// The settings for the following records.
     Settings(Settings),
 }
 
-/// A request that was answered, or an answer that was cut short. Shown as one line:
+/// An access record: a request and its answer. Formatted as one line:
 ///
-/// `203.0.113.5:4242 "get_slice a10 0 5 raw" 0 45 bytes 0.000312s`, and ` incomplete` if it was cut short.
+/// `203.0.113.5:4242 "get_slice a10 0 5 raw" 0 45 bytes 0.000312s`, and ` incomplete` if the answer is incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// The client. An IPv4 client of a dual-stack listener is shown by its IPv4 address.
+    /// The address of the client. An IPv4-mapped address is formatted as an IPv4 address.
     pub peer: SocketAddr,
-    /// The request as it came, without its CR LF; unescaped. The caller bounds it, and 1,024 bytes are shown.
+    /// The request without CR LF, not escaped. The caller limits its size; 1,024 bytes are logged.
     pub request: Box<[u8]>,
     /// The code of the answer (hftp(7)).
     pub code: u16,
-    /// Bytes of the answer that were sent, its first line included.
+    /// The number of bytes of the answer that were sent, including its first line.
     pub bytes: u64,
-    /// From the request's first byte to the answer's last.
+    /// The time from the first byte of the request to the last byte of the answer.
     pub duration: Duration,
     /// Whether the whole answer was sent.
     pub complete: bool,
@@ -50,18 +50,18 @@ impl Display for Access {
     }
 }
 
-/// What the writer needs to know.
+/// The settings of the writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) target: Target,
     pub(super) facility: Facility,
     /// The log daemon's socket.
     pub(super) socket: PathBuf,
-    /// Whether standard error takes what a log daemon that is not there cannot.
-    pub(super) stand_in: bool,
+    /// Whether messages go to standard error while no log daemon runs.
+    pub(super) fallback_to_stderr: bool,
 }
 
-/// Where the log goes, once that is decided.
+/// The target of the log, with `auto` resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Stderr,
@@ -76,6 +76,6 @@ impl Settings {
             LogTarget::Auto | LogTarget::Stderr => Target::Stderr,
         };
         let socket = PathBuf::from(DEV_LOG);
-        Settings { target, facility: settings.facility, socket, stand_in: !daemon }
+        Settings { target, facility: settings.facility, socket, fallback_to_stderr: !daemon }
     }
 }

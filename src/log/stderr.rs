@@ -7,30 +7,30 @@ use std::time::Duration;
 
 use ::log::Level;
 
-/// Where lines go that are meant for standard error, buffered so that a batch is one write.
+/// Standard error, buffered so that a batch is one write.
 pub(super) struct Stderr {
     out: Box<dyn Write + Send>,
     style: Style,
     buffer: Vec<u8>,
-    /// Where each line in `buffer` ends.
+    /// The offsets of the ends of the lines in `buffer`.
     ends: Vec<usize>,
 }
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// `hftpd: warning: message`, for people.
+    /// `hftpd: warning: message`.
     Plain,
-    /// `<4>message`, the priority in the form of sd-daemon(3); the journal knows who speaks.
+    /// `<4>message`, with a priority prefix (sd-daemon(3)). The journal adds the name of the program.
     Journal,
 }
 
-/// How long a full standard error that does not wait by itself is waited for, and how often it is tried meanwhile.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
-const TRIES: u32 = 50;
+/// The interval and the number of retries if standard error is non-blocking and full.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+const MAX_RETRIES: u32 = 50;
 
 impl Stderr {
-    /// The process's own.
+    /// The standard error of the process.
     pub(super) fn own() -> Stderr {
         Stderr::to(
             Box::new(Descriptor2),
@@ -43,9 +43,9 @@ impl Stderr {
         Stderr { out, style, buffer: Vec::new(), ends: Vec::new() }
     }
 
-    /// Adds a line to what the next [`Stderr::flush`] writes.
+    /// Adds a line to the buffer.
     pub(super) fn line(&mut self, level: Level, text: &str) {
-        let head = match (self.style, level) {
+        let prefix = match (self.style, level) {
             (Style::Journal, Level::Error) => "<3>",
             (Style::Journal, Level::Warn) => "<4>",
             (Style::Journal, Level::Info) => "<6>",
@@ -54,13 +54,13 @@ impl Stderr {
             (Style::Plain, Level::Warn) => "hftpd: warning: ",
             (Style::Plain, Level::Info | Level::Debug | Level::Trace) => "hftpd: ",
         };
-        self.buffer.extend_from_slice(head.as_bytes());
+        self.buffer.extend_from_slice(prefix.as_bytes());
         self.buffer.extend_from_slice(text.as_bytes());
         self.buffer.push(b'\n');
         self.ends.push(self.buffer.len());
     }
 
-    /// Writes the lines, and returns how many of them could not be written whole. Waits as long as the other end
+    /// Writes the buffered lines. Returns the number of lines that were not completely written. Waits while the other end
     /// does not read.
     pub(super) fn flush(&mut self) -> u64 {
         let written = self.write_buffer();
@@ -70,18 +70,18 @@ impl Stderr {
         lost
     }
 
-    /// Writes as much as can be written, and returns how much that was.
+    /// Writes the buffer until an error. Returns the number of bytes written.
     fn write_buffer(&mut self) -> usize {
-        let (mut written, mut tries) = (0, 0);
+        let (mut written, mut retries) = (0, 0);
         while written < self.buffer.len() {
             match self.out.write(&self.buffer[written..]) {
                 Ok(0) => break,
-                Ok(count) => (written, tries) = (written + count, 0),
+                Ok(count) => (written, retries) = (written + count, 0),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Whoever shares the terminal or the pipe may have made it non-blocking for all.
-                Err(error) if error.kind() == ErrorKind::WouldBlock && tries < TRIES => {
-                    tries += 1;
-                    std::thread::sleep(TRY_AGAIN);
+                // Another process can set O_NONBLOCK on the shared file description.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && retries < MAX_RETRIES => {
+                    retries += 1;
+                    std::thread::sleep(RETRY_INTERVAL);
                 }
                 Err(_) => break,
             }
@@ -91,8 +91,8 @@ impl Stderr {
 }
 
 impl Style {
-    /// `JOURNAL_STREAM` is the device and inode of the stream that the service manager connected to the journal
-    /// (systemd.exec(5)); it may be inherited by a process whose standard error is something else by now.
+    /// `JOURNAL_STREAM` has the device and inode of the stream to the journal (systemd.exec(5)). A process with another
+    /// standard error can inherit the variable.
     fn detect(journal_stream: Option<&OsStr>, own: Option<(u64, u64)>) -> Style {
         let journal = journal_stream.and_then(OsStr::to_str).and_then(|value| {
             let (device, inode) = value.split_once(':')?;
@@ -102,7 +102,7 @@ impl Style {
     }
 }
 
-/// Descriptor 2 without the standard library's lock.
+/// Descriptor 2 without the lock of the standard library.
 struct Descriptor2;
 
 impl Write for Descriptor2 {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_gets_priorities_and_people_get_words() {
+    fn only_journal_lines_have_priority_prefixes() {
         assert_eq!(lines(Style::Journal), "<3>text\n<4>text\n<6>text\n<7>text\n<7>text\n");
         assert_eq!(
             lines(Style::Plain),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_journals_own_stream_is_the_journal() {
+    fn journal_is_detected_by_device_and_inode() {
         let own = Some((8, 1234));
         for (value, own, style) in [
             (Some("8:1234"), own, Style::Journal),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_away_is_a_loss_and_no_more() {
+    fn lines_for_a_closed_pipe_are_lost() {
         let (reader, writer) = io::pipe().expect("pipe");
         drop(reader);
         let mut stderr = Stderr::to(Box::new(writer), Style::Plain);
@@ -171,9 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_written_in_part_is_lost_and_those_before_it_are_not() {
-        struct Room(usize);
-        impl Write for Room {
+    fn partly_written_lines_are_lost() {
+        struct Limited(usize);
+        impl Write for Limited {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 let count = bytes.len().min(self.0).min(3);
                 self.0 -= count;
@@ -183,7 +183,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut stderr = Stderr::to(Box::new(Room("hftpd: one\nhftpd: two\nhf".len())), Style::Plain);
+        let mut stderr = Stderr::to(Box::new(Limited("hftpd: one\nhftpd: two\nhf".len())), Style::Plain);
         for text in ["one", "two", "three", "four"] {
             stderr.line(Level::Info, text);
         }

@@ -1,8 +1,7 @@
 //! The local log daemon as a target, through the datagram socket of syslog(3).
 //!
-//! The logger is the `syslog` crate's. The socket is ours, since the crate's waits without end for a log daemon that
-//! does not read and does not find one that was restarted; and so is the time in front of a message, since the
-//! crate's is UTC, where log daemons that do not put their own there expect local time as syslog(3) gives it.
+//! The `syslog` crate provides the logger. This file replaces its socket, which blocks if the log daemon does not read and
+//! does not reconnect to a restarted one, and its time stamp, which is UTC instead of the local time of syslog(3).
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixDatagram;
@@ -17,36 +16,35 @@ use rustix::io::Errno;
 use crate::config::Facility;
 use crate::os::clock;
 
-/// Where the log daemon listens.
+/// The socket of the log daemon.
 pub(super) const DEV_LOG: &str = "/dev/log";
 
-/// How long the first message waits that finds the log daemon's socket full. Those after it do not wait, until one
-/// of them fits again.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// The time that the first message waits if the socket is full. Later messages do not wait until one has been sent.
+const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Where a message that is too long for a datagram stops being cut.
-const SHORTEST: usize = 256;
+/// Messages of this length or less are not truncated further if they are too long for a datagram.
+const TRUNCATE_MIN: usize = 256;
 
 /// The log daemon.
 pub(super) struct Syslog {
     logger: Logger<Datagram, LocalTime>,
 }
 
-/// Why a message did not reach the log daemon.
+/// Why a message was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Undelivered {
-    /// It is there and does not read.
+pub(super) enum SendError {
+    /// The socket is full: the log daemon does not read.
     Full,
-    /// It is not there.
+    /// No log daemon runs.
     Unreachable,
 }
 
 impl Syslog {
-    /// The log daemon that listens at `path`. It is looked for when there is something to tell it.
+    /// The log daemon at `path`. Connects when a message is sent.
     pub(super) fn new(path: &Path, facility: Facility) -> Syslog {
         let formatter = Formatter3164 {
             facility: code(facility),
-            // A local message has no host name: the log daemon would take it for the program's.
+            // Local messages have no host name: the log daemon would parse it as the name of the program.
             hostname: None,
             process: "hftpd".to_owned(),
             pid: std::process::id(),
@@ -54,8 +52,8 @@ impl Syslog {
         Syslog { logger: Logger::new(Datagram::new(path), LocalTime(formatter)) }
     }
 
-    /// Sends one message. Waits at most [`PATIENCE`].
-    pub(super) fn send(&mut self, level: Level, text: &str) -> Result<(), Undelivered> {
+    /// Sends one message. Waits at most [`SEND_TIMEOUT`].
+    pub(super) fn send(&mut self, level: Level, text: &str) -> Result<(), SendError> {
         let formatted = match level {
             Level::Error => self.logger.err(text),
             Level::Warn => self.logger.warning(text),
@@ -67,7 +65,7 @@ impl Syslog {
     }
 }
 
-/// The crate's format, but for the time (RFC 3164 section 4.1.2: local, a day below 10 with a space before it).
+/// The format of the crate with the local time (RFC 3164 section 4.1.2).
 struct LocalTime(Formatter3164);
 
 impl LogFormat<&str> for LocalTime {
@@ -99,13 +97,13 @@ fn code(facility: Facility) -> ::syslog::Facility {
     }
 }
 
-/// A writer that collects the pieces of a message and sends them as one datagram.
+/// A writer that collects a message and sends it as one datagram.
 struct Datagram {
     path: PathBuf,
-    /// Not there before the first message, and after the log daemon went away.
+    /// `None` if not connected.
     socket: Option<UnixDatagram>,
-    /// Whether the last message found the socket full.
-    stuck: bool,
+    /// Whether the socket was full for the last message.
+    full: bool,
     message: Vec<u8>,
 }
 
@@ -114,7 +112,7 @@ impl Write for Datagram {
         self.message.write(bytes)
     }
 
-    /// Does nothing: the formatter does not say where a message ends, [`Datagram::send`] does.
+    /// Does nothing: the formatter does not call it at the end of a message. [`Datagram::send`] sends.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -122,25 +120,25 @@ impl Write for Datagram {
 
 impl Datagram {
     fn new(path: &Path) -> Datagram {
-        Datagram { path: path.to_owned(), socket: None, stuck: false, message: Vec::new() }
+        Datagram { path: path.to_owned(), socket: None, full: false, message: Vec::new() }
     }
 
-    /// Sends what was written since the last time, and forgets it, sent or not.
-    fn send(&mut self) -> Result<(), Undelivered> {
+    /// Sends the message written since the last call, and clears it even after an error.
+    fn send(&mut self) -> Result<(), SendError> {
         let had_socket = self.socket.is_some();
         let mut result = self.try_send();
         if had_socket && result.as_ref().is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
-            // A restarted log daemon made a new socket at the same path: ECONNREFUSED, ENOTCONN, ECONNRESET.
+            // A restarted log daemon has a new socket at the same path: ECONNREFUSED, ENOTCONN, ECONNRESET.
             self.socket = None;
             result = self.try_send();
         }
         self.message.clear();
         match result {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Undelivered::Full),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(SendError::Full),
             Err(_) => {
                 self.socket = None;
-                Err(Undelivered::Unreachable)
+                Err(SendError::Unreachable)
             }
         }
     }
@@ -149,7 +147,7 @@ impl Datagram {
         let socket = match self.socket.take() {
             Some(socket) => socket,
             None => {
-                self.stuck = false;
+                self.full = false;
                 connect(&self.path)?
             }
         };
@@ -157,20 +155,21 @@ impl Datagram {
         loop {
             match socket.send(&self.message) {
                 Ok(_) => {
-                    if std::mem::take(&mut self.stuck) {
+                    if std::mem::take(&mut self.full) {
                         socket.set_nonblocking(false)?;
                     }
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error)
-                    if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) && self.message.len() > SHORTEST =>
+                    if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error())
+                        && self.message.len() > TRUNCATE_MIN =>
                 {
-                    cut(&mut self.message);
+                    halve(&mut self.message);
                 }
                 Err(error) => {
-                    if error.kind() == ErrorKind::WouldBlock && !self.stuck {
-                        self.stuck = true;
+                    if error.kind() == ErrorKind::WouldBlock && !self.full {
+                        self.full = true;
                         socket.set_nonblocking(true)?;
                     }
                     return Err(error);
@@ -180,16 +179,16 @@ impl Datagram {
     }
 }
 
-/// A socket whose `send` waits at most [`PATIENCE`] (SO_SNDTIMEO of socket(7), which then fails with EAGAIN).
+/// Connects a socket whose `send` fails with EAGAIN after [`SEND_TIMEOUT`] (SO_SNDTIMEO, socket(7)).
 fn connect(path: &Path) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
     socket.connect(path)?;
     Ok(socket)
 }
 
-/// Halves a message, between two characters.
-fn cut(message: &mut Vec<u8>) {
+/// Truncates a message to half, between two characters.
+fn halve(message: &mut Vec<u8>) {
     let mut length = message.len() / 2;
     while length > 0 && message[length] & 0xC0 == 0x80 {
         length -= 1;
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_datagram_without_a_host_name() {
+    fn messages_are_datagrams_without_a_host_name() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("log");
         let daemon = UnixDatagram::bind(&path).expect("bind");
@@ -228,42 +227,42 @@ mod tests {
     }
 
     #[test]
-    fn a_log_daemon_that_is_not_there_is_found_later_and_after_a_restart() {
+    fn log_daemon_is_found_after_a_late_start_and_a_restart() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("log");
         let mut syslog = Syslog::new(&path, Facility::Daemon);
-        assert_eq!(syslog.send(Level::Info, "nobody is there"), Err(Undelivered::Unreachable));
+        assert_eq!(syslog.send(Level::Info, "no daemon"), Err(SendError::Unreachable));
         for text in ["first", "second", "third"] {
             let daemon = UnixDatagram::bind(&path).expect("bind");
             assert_eq!(syslog.send(Level::Info, text), Ok(()));
             assert!(received(&daemon).ends_with(text));
             drop(daemon);
             if text == "second" {
-                assert_eq!(syslog.send(Level::Info, "between"), Err(Undelivered::Unreachable));
+                assert_eq!(syslog.send(Level::Info, "between"), Err(SendError::Unreachable));
             }
             std::fs::remove_file(&path).expect("remove");
         }
     }
 
     #[test]
-    fn a_log_daemon_that_does_not_read_is_waited_for_once() {
+    fn only_the_first_message_waits_for_a_full_socket() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("log");
         let daemon = UnixDatagram::bind(&path).expect("bind");
         let mut syslog = Syslog::new(&path, Facility::Daemon);
         let fit = (0..100_000).take_while(|_| syslog.send(Level::Info, "text").is_ok()).count();
-        assert!(syslog.logger.backend.stuck);
-        assert_eq!(syslog.send(Level::Info, "text"), Err(Undelivered::Full));
+        assert!(syslog.logger.backend.full);
+        assert_eq!(syslog.send(Level::Info, "text"), Err(SendError::Full));
         for _ in 0..fit {
             received(&daemon);
         }
         assert_eq!(syslog.send(Level::Info, "read again"), Ok(()));
-        assert!(!syslog.logger.backend.stuck);
+        assert!(!syslog.logger.backend.full);
         assert!(received(&daemon).ends_with("read again"));
     }
 
     #[test]
-    fn a_message_too_long_for_a_datagram_is_cut() {
+    fn messages_too_long_for_a_datagram_are_truncated() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("log");
         let daemon = UnixDatagram::bind(&path).expect("bind");

@@ -1,5 +1,4 @@
-//! The queue, the thread and a target together, each with an instance of its own; the one log of a process is tried in
-//! `tests/log.rs`.
+//! Tests of queue, writer thread and target together. `tests/log.rs` tests the log of a process.
 
 use std::io::{self, BufRead, BufReader, PipeReader};
 use std::os::unix::net::UnixDatagram;
@@ -14,25 +13,25 @@ use super::stderr::Style;
 use super::*;
 use crate::config::{Facility, LogTarget};
 
-/// Long enough for anything that happens at all.
-const SOON: Duration = Duration::from_secs(60);
+/// A timeout that is not reached if the test passes.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A log with a pipe for standard error.
-struct Lab {
+struct TestLog {
     queue: Arc<Queue>,
     stderr: BufReader<PipeReader>,
 }
 
-impl Lab {
-    fn start(capacity: usize, settings: Settings) -> Lab {
+impl TestLog {
+    fn start(capacity: usize, settings: Settings) -> TestLog {
         let (reader, writer) = io::pipe().expect("pipe");
         let queue = Arc::new(Queue::new(capacity, capacity));
         let stderr = Stderr::to(Box::new(writer), Style::Plain);
         Writer::new(Arc::clone(&queue), settings, stderr).spawn().expect("thread");
-        Lab { queue, stderr: BufReader::new(reader) }
+        TestLog { queue, stderr: BufReader::new(reader) }
     }
 
-    fn say(&self, text: &str) {
+    fn message(&self, text: &str) {
         self.queue.push(Record::Message(Level::Info, text.to_owned()));
     }
 
@@ -43,15 +42,15 @@ impl Lab {
     }
 }
 
-fn settings(target: Target, socket: &Path, stand_in: bool) -> Settings {
-    Settings { target, facility: Facility::Daemon, socket: socket.to_owned(), stand_in }
+fn settings(target: Target, socket: &Path, fallback_to_stderr: bool) -> Settings {
+    Settings { target, facility: Facility::Daemon, socket: socket.to_owned(), fallback_to_stderr }
 }
 
 fn to_stderr() -> Settings {
     settings(Target::Stderr, Path::new("/nonexistent"), true)
 }
 
-/// The text of the next message that a log daemon gets.
+/// The text of the next message that the log daemon receives.
 fn received(daemon: &UnixDatagram) -> String {
     let mut buffer = vec![0; 8192];
     let length = daemon.recv(&mut buffer).expect("datagram");
@@ -60,7 +59,7 @@ fn received(daemon: &UnixDatagram) -> String {
 }
 
 #[test]
-fn an_access_is_one_line() {
+fn access_records_are_one_line() {
     let access = |peer: &str, request: &[u8], complete| Access {
         peer: peer.parse().expect("address"),
         request: request.into(),
@@ -85,7 +84,7 @@ fn an_access_is_one_line() {
 }
 
 #[test]
-fn auto_is_syslog_for_a_daemon_alone() {
+fn auto_is_syslog_only_for_a_daemon() {
     let log = |target| config::Log { target, ..config::Config::default().log };
     for (target, daemon, decided) in [
         (LogTarget::Auto, false, Target::Stderr),
@@ -97,111 +96,111 @@ fn auto_is_syslog_for_a_daemon_alone() {
     }
 }
 
-/// Nobody reads standard error: the speakers go on, a flush gives up at its deadline, and once somebody reads again,
-/// everything that was kept comes, with the number of those that were not.
+/// While standard error is not read, logging does not block and a flush times out. When it is read again, the queued
+/// messages and the number of lost ones are written.
 #[test]
-fn a_full_standard_error_holds_up_nobody() {
-    let mut lab = Lab::start(100, to_stderr());
-    // More than the pipe (64 KiB), the batch in hand and the queue can hold together.
+fn full_standard_error_does_not_block_logging() {
+    let mut log = TestLog::start(100, to_stderr());
+    // More than the capacity of the pipe (64 KiB), the batch in flight and the queue together.
     let long = "x".repeat(LIMIT);
-    let said = 1000;
-    for _ in 0..said {
-        lab.say(&long);
+    let sent = 1000;
+    for _ in 0..sent {
+        log.message(&long);
     }
-    assert!(!lab.queue.flush(Duration::from_millis(10)));
-    let lost = lab.queue.lost();
-    assert!(lost >= said - 100 - 2 * 64 - 64 && lost < said, "{lost} lost");
+    assert!(!log.queue.flush(Duration::from_millis(10)));
+    let lost = log.queue.lost();
+    assert!(lost >= sent - 100 - 2 * 64 - 64 && lost < sent, "{lost} lost");
 
-    let (mut read, mut told) = (0, 0);
-    while read + told < said {
-        let line = lab.line();
+    let (mut read, mut reported) = (0, 0);
+    while read + reported < sent {
+        let line = log.line();
         if line == format!("hftpd: {long}") {
             read += 1;
         } else {
-            told += line
+            reported += line
                 .strip_prefix("hftpd: warning: ")
                 .and_then(|notice| notice.split_once(" log message"))
                 .and_then(|(count, _)| count.parse::<u64>().ok())
-                .unwrap_or_else(|| panic!("neither a message nor a notice: {line}"));
+                .unwrap_or_else(|| panic!("neither a message nor a loss: {line}"));
         }
     }
-    assert_eq!((read, told), (said - lost, lost));
-    lab.say("there is room again");
-    assert_eq!(lab.line(), "hftpd: there is room again");
-    assert!(lab.queue.flush(SOON));
+    assert_eq!((read, reported), (sent - lost, lost));
+    log.message("later");
+    assert_eq!(log.line(), "hftpd: later");
+    assert!(log.queue.flush(TIMEOUT));
 }
 
 #[test]
-fn a_log_daemon_that_does_not_read_holds_up_nobody() {
+fn full_syslog_socket_does_not_block_logging() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("log");
     let daemon = UnixDatagram::bind(&path).expect("bind");
-    let lab = Lab::start(10_000, settings(Target::Syslog, &path, true));
-    let said = 5000;
-    for _ in 0..said {
-        lab.say("text");
+    let log = TestLog::start(10_000, settings(Target::Syslog, &path, true));
+    let sent = 5000;
+    for _ in 0..sent {
+        log.message("text");
     }
-    assert!(lab.queue.flush(SOON), "dropped is done");
-    let lost = lab.queue.lost();
-    assert!(lost > 0 && lost < said, "{lost} lost");
-    for _ in 0..said - lost {
+    assert!(log.queue.flush(TIMEOUT), "a flush does not wait for lost messages");
+    let lost = log.queue.lost();
+    assert!(lost > 0 && lost < sent, "{lost} lost");
+    for _ in 0..sent - lost {
         assert_eq!(received(&daemon), "text");
     }
-    lab.say("there is room again");
+    log.message("later");
     assert_eq!(received(&daemon), format!("{lost} log messages were lost"));
-    assert_eq!(received(&daemon), "there is room again");
+    assert_eq!(received(&daemon), "later");
 }
 
 #[test]
-fn standard_error_stands_in_until_the_log_daemon_is_there() {
+fn messages_go_to_standard_error_until_a_log_daemon_runs() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("log");
-    let mut lab = Lab::start(10, settings(Target::Syslog, &path, true));
-    lab.say("one");
-    assert_eq!(lab.line(), "hftpd: one");
+    let mut log = TestLog::start(10, settings(Target::Syslog, &path, true));
+    log.message("one");
+    assert_eq!(log.line(), "hftpd: one");
     let daemon = UnixDatagram::bind(&path).expect("bind");
-    lab.say("two");
+    log.message("two");
     assert_eq!(received(&daemon), "two");
-    assert_eq!(lab.queue.lost(), 0);
+    assert_eq!(log.queue.lost(), 0);
 }
 
 #[test]
-fn a_daemon_without_a_log_daemon_counts() {
+fn daemon_counts_lost_messages_without_a_log_daemon() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("log");
-    let lab = Lab::start(10, settings(Target::Syslog, &path, false));
-    lab.say("one");
-    lab.say("two");
-    assert!(lab.queue.flush(SOON));
-    assert_eq!(lab.queue.lost(), 2);
+    let log = TestLog::start(10, settings(Target::Syslog, &path, false));
+    log.message("one");
+    log.message("two");
+    assert!(log.queue.flush(TIMEOUT));
+    assert_eq!(log.queue.lost(), 2);
     let daemon = UnixDatagram::bind(&path).expect("bind");
-    lab.say("three");
+    log.message("three");
     assert_eq!(received(&daemon), "2 log messages were lost");
     assert_eq!(received(&daemon), "three");
 }
 
 #[test]
-fn another_target_takes_over_between_two_messages() {
+fn change_of_target_applies_to_later_messages() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("log");
     let daemon = UnixDatagram::bind(&path).expect("bind");
-    let mut lab = Lab::start(10, to_stderr());
-    lab.say("one");
-    lab.queue.change(settings(Target::Syslog, &path, true));
-    lab.say("two");
-    lab.queue.change(to_stderr());
-    lab.say("three");
-    assert_eq!(lab.line(), "hftpd: one");
+    let mut log = TestLog::start(10, to_stderr());
+    log.message("one");
+    log.queue.change(settings(Target::Syslog, &path, true));
+    log.message("two");
+    log.queue.change(to_stderr());
+    log.message("three");
+    assert_eq!(log.line(), "hftpd: one");
     assert_eq!(received(&daemon), "two");
-    assert_eq!(lab.line(), "hftpd: three");
+    assert_eq!(log.line(), "hftpd: three");
 }
 
 #[test]
-fn a_reader_of_standard_error_that_goes_away_costs_only_the_lines() {
-    let Lab { queue, stderr } = Lab::start(10, to_stderr());
+fn messages_for_closed_standard_error_are_lost() {
+    let TestLog { queue, stderr } = TestLog::start(10, to_stderr());
     drop(stderr);
     queue.push(Record::Message(Level::Info, "one".to_owned()));
     queue.push(Record::Message(Level::Info, "two".to_owned()));
-    assert!(queue.flush(SOON));
+    assert!(queue.flush(TIMEOUT));
     assert_eq!(queue.lost(), 2);
 }

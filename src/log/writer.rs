@@ -1,4 +1,4 @@
-//! The one thread that formats and writes, and that waits for nobody but its target.
+//! The thread that formats and writes records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use ::log::Level;
 use super::queue::Queue;
 use super::record::{Record, Settings, Target};
 use super::stderr::Stderr;
-use super::syslog::{Syslog, Undelivered};
+use super::syslog::{SendError, Syslog};
 
-/// Records that are taken from the queue at a time; on standard error they are one write.
+/// The maximum number of records in a batch. A batch for standard error is one write.
 const BATCH: usize = 64;
 
-/// How long the thread lets records gather when it has written all there were. Under load the event loops so need not
-/// wake it for each, and its writes are larger; a message after silence is written at once.
-const GATHER: Duration = Duration::from_millis(1);
+/// The delay after the queue has been emptied. Under load it makes batches larger, and threads that log need not wake the
+/// writer for each record. The first message after a pause is not delayed.
+const BATCH_DELAY: Duration = Duration::from_millis(1);
 
-/// The writing side of the queue.
+/// The consumer of the queue.
 pub(super) struct Writer {
     queue: Arc<Queue>,
     settings: Settings,
     stderr: Stderr,
-    /// There when the settings ask for it.
+    /// Set if the target is syslog.
     syslog: Option<Syslog>,
-    /// Records that nobody will read and that no line has told of yet.
+    /// The number of lost records that has not been reported yet.
     lost: u64,
 }
 
@@ -34,20 +34,20 @@ impl Writer {
         Writer { queue, settings, stderr, syslog, lost: 0 }
     }
 
-    /// Starts the thread, which ends with the process.
+    /// Starts the thread. It runs until the process exits.
     pub(super) fn spawn(mut self) -> std::io::Result<()> {
         std::thread::Builder::new().name("log".to_owned()).spawn(move || {
             let mut batch = Vec::with_capacity(BATCH);
             loop {
                 self.queue.take(&mut batch, BATCH);
-                let all = batch.len() < BATCH;
+                let emptied = batch.len() < BATCH;
                 for record in batch.drain(..) {
                     self.write(record);
                 }
                 self.flush();
                 self.queue.done();
-                if all {
-                    std::thread::sleep(GATHER);
+                if emptied {
+                    std::thread::sleep(BATCH_DELAY);
                 }
             }
         })?;
@@ -60,7 +60,7 @@ impl Writer {
             Record::Access(access) => self.line(Level::Info, &access.to_string()),
             Record::Lost(count) => {
                 self.lost += count;
-                self.tell_lost();
+                self.report_lost();
             }
             Record::Settings(settings) if settings == self.settings => {}
             Record::Settings(settings) => {
@@ -73,15 +73,15 @@ impl Writer {
 
     fn line(&mut self, level: Level, text: &str) {
         if self.lost > 0 {
-            self.tell_lost();
+            self.report_lost();
         }
         if !self.put(level, text) {
-            self.lose(1);
+            self.count_lost(1);
         }
     }
 
-    /// Writes how many were lost, if that much can be written.
-    fn tell_lost(&mut self) {
+    /// Writes the number of lost records. If that fails, it is repeated before the next line.
+    fn report_lost(&mut self) {
         self.flush();
         let notice = match self.lost {
             1 => "1 log message was lost".to_owned(),
@@ -92,14 +92,14 @@ impl Writer {
         }
     }
 
-    /// Sends a line to the log daemon, or adds it to what [`Writer::flush`] writes on standard error: where that is
-    /// the target, and where it has to stand in for a log daemon that is not there. False when it is lost.
+    /// Sends a line to the log daemon. Adds it to the buffer of standard error if that is the target or the fallback.
+    /// Returns false if the line is lost.
     fn put(&mut self, level: Level, text: &str) -> bool {
         match self.syslog.as_mut().map(|syslog| syslog.send(level, text)) {
             Some(Ok(())) => true,
-            Some(Err(Undelivered::Full)) => false,
-            Some(Err(Undelivered::Unreachable)) if !self.settings.stand_in => false,
-            Some(Err(Undelivered::Unreachable)) | None => {
+            Some(Err(SendError::Full)) => false,
+            Some(Err(SendError::Unreachable)) if !self.settings.fallback_to_stderr => false,
+            Some(Err(SendError::Unreachable)) | None => {
                 self.stderr.line(level, text);
                 true
             }
@@ -108,10 +108,10 @@ impl Writer {
 
     fn flush(&mut self) {
         let lost = self.stderr.flush();
-        self.lose(lost);
+        self.count_lost(lost);
     }
 
-    fn lose(&mut self, count: u64) {
+    fn count_lost(&mut self, count: u64) {
         self.lost += count;
         self.queue.count_lost(count);
     }

@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::worker_config::WorkerConfig;
 use crate::connection::{Phase, SendTask};
 use crate::handle::{JobResult, Policy};
-use crate::metrics::Tally;
+use crate::metrics::Counters;
 use crate::wire::Framing;
 
 /// To a worker.
@@ -61,14 +61,14 @@ pub(super) struct AdmittedClient {
 /// Counters and connections of a worker, or the sum over workers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WorkerStatus {
-    pub(super) tally: Tally,
+    pub(super) counters: Counters,
     /// Clients by phase, in the order of [`Phase::OPEN`].
     pub(super) phases: [u64; Phase::OPEN.len()],
 }
 
 impl WorkerStatus {
     pub(super) fn add(&mut self, other: &WorkerStatus) {
-        self.tally += &other.tally;
+        self.counters += &other.counters;
         self.phases.iter_mut().zip(other.phases).for_each(|(sum, count)| *sum += count);
     }
 }

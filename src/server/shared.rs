@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::admission::Admission;
 use super::pool::Pool;
-use crate::log::Every;
+use crate::log::Throttle;
 
 /// The state that workers share. All other state belongs to one worker or is sent.
 pub(super) struct WorkerShared {
@@ -15,9 +15,9 @@ pub(super) struct WorkerShared {
     pub(super) pool: Pool,
     /// Whether the log reports the root as unavailable.
     pub(super) root_outage_reported: AtomicBool,
-    pub(super) root_outages: Mutex<Every>,
+    pub(super) root_outages: Mutex<Throttle>,
     /// Limits the messages that no client can be accepted.
-    pub(super) accept_failures: Mutex<Every>,
+    pub(super) accept_failures: Mutex<Throttle>,
 }
 
 impl WorkerShared {
@@ -27,8 +27,8 @@ impl WorkerShared {
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             pool: Pool::new(),
             root_outage_reported: AtomicBool::new(false),
-            root_outages: Mutex::new(Every::minute()),
-            accept_failures: Mutex::new(Every::minute()),
+            root_outages: Mutex::new(Throttle::per_minute()),
+            accept_failures: Mutex::new(Throttle::per_minute()),
         }
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::messages::LookupReply;
 use crate::connection::SendMemory;
 use crate::handle::Job;
-use crate::log::Every;
+use crate::log::Throttle;
 use queue::{STUCK, WorkQueue};
 use work::Work;
 
@@ -56,8 +56,8 @@ struct PoolState {
     /// Memory for threads that send. If each thread had its own, the allocator would keep that of stopped threads in their
     /// arenas.
     memory: Vec<SendMemory>,
-    failures: Every,
-    hung: Every,
+    failures: Throttle,
+    hung: Throttle,
 }
 
 impl Pool {
@@ -69,8 +69,8 @@ impl Pool {
             woken: 0,
             watched: false,
             memory: Vec::new(),
-            failures: Every::minute(),
-            hung: Every::minute(),
+            failures: Throttle::per_minute(),
+            hung: Throttle::per_minute(),
         };
         Pool { inner: Arc::new(PoolInner { state: Mutex::new(state), work_waits: Condvar::new() }) }
     }

@@ -13,7 +13,7 @@ use crate::wire::Code;
 
 /// The whole status as JSON.
 pub(super) fn json(daemon: &Daemon, query: &StatusQuery, reloads: &Reloads, draining: bool, now: Instant) -> Value {
-    let WorkerStatus { tally, phases } = &query.sum;
+    let WorkerStatus { counters, phases } = &query.sum;
     let state = match (draining, query.missing.is_empty()) {
         (true, _) => "draining",
         (false, true) => "serving",
@@ -22,9 +22,9 @@ pub(super) fn json(daemon: &Daemon, query: &StatusQuery, reloads: &Reloads, drai
     let mut connections: serde_json::Map<String, Value> =
         Phase::OPEN.iter().zip(phases).map(|(phase, count)| (phase.name().to_owned(), json!(count))).collect();
     connections.insert("total".to_owned(), json!(phases.iter().sum::<u64>()));
-    let answers = Code::ALL.iter().map(|code| (code.number().to_string(), tally.answers[code.index()]));
-    let closed = CloseReason::ALL.iter().map(|reason| (reason.name().to_owned(), tally.closed[reason.index()]));
-    let refused = Refusal::ALL.iter().map(|refusal| (refusal.name().to_owned(), tally.refused[refusal.index()]));
+    let answers = Code::ALL.iter().map(|code| (code.number().to_string(), counters.answers[code.index()]));
+    let closed = CloseReason::ALL.iter().map(|reason| (reason.name().to_owned(), counters.closed[reason.index()]));
+    let refused = Refusal::ALL.iter().map(|refusal| (refusal.name().to_owned(), counters.refused[refusal.index()]));
     let listeners = daemon.listeners.in_force().iter().map(
         |endpoint| json!({ "address": endpoint.address.to_string(), "encoding": endpoint.framing.encoding.name() }),
     );
@@ -41,12 +41,12 @@ pub(super) fn json(daemon: &Daemon, query: &StatusQuery, reloads: &Reloads, drai
         "unresponsive_workers": query.missing,
         "limits": { "connections": daemon.config.limits.connections },
         "connections": connections,
-        "accepted": tally.accepted,
+        "accepted": counters.accepted,
         "refused": object(refused),
-        "accept_pauses": tally.accept_pauses,
+        "accept_pauses": counters.accept_pauses,
         "answers": object(answers),
-        "incomplete_answers": tally.incomplete,
-        "answer_bytes": tally.bytes,
+        "incomplete_answers": counters.incomplete,
+        "answer_bytes": counters.bytes,
         "closed": object(closed),
         "disk": { "waiting": waiting, "threads": threads },
         "log_lost": daemon.log.lost(),

@@ -30,7 +30,7 @@ use mio::net::TcpListener;
 use mio::{Registry, Token};
 
 use crate::connection::Refusal;
-use crate::metrics::Tally;
+use crate::metrics::Counters;
 use crate::os::{epoll, limits, sockets};
 use crate::server::descriptors::SpareDescriptor;
 use crate::server::listener::Endpoint;
@@ -57,7 +57,7 @@ pub(super) struct Acceptor {
     /// When opening the spare descriptor is tried again.
     spare_at: Option<Instant>,
     shared: Arc<WorkerShared>,
-    pub(super) tally: Tally,
+    pub(super) counters: Counters,
 }
 
 /// A listener in the hands of a worker.
@@ -85,7 +85,7 @@ impl Acceptor {
             spare: SpareDescriptor::default(),
             spare_at: None,
             shared,
-            tally: Tally::default(),
+            counters: Counters::default(),
         }
     }
 
@@ -152,9 +152,9 @@ impl Acceptor {
         for at in 0..self.listeners.len() {
             if self.paused_until.is_none()
                 && self.listeners[at].ready
-                && let Err(error) = self.listeners[at].accept_batch(&mut self.tally, admit)
+                && let Err(error) = self.listeners[at].accept_batch(&mut self.counters, admit)
             {
-                self.listeners[at].refuse(&mut self.spare, &mut self.tally);
+                self.listeners[at].refuse(&mut self.spare, &mut self.counters);
                 self.pause("cannot accept clients", &error, registry, now);
             }
         }
@@ -175,8 +175,8 @@ impl Acceptor {
             if !listener.ready {
                 break;
             }
-            if let Err(error) = listener.accept_batch(&mut self.tally, admit) {
-                listener.refuse(&mut self.spare, &mut self.tally);
+            if let Err(error) = listener.accept_batch(&mut self.counters, admit) {
+                listener.refuse(&mut self.spare, &mut self.counters);
                 self.pause("cannot accept clients", &error, registry, now);
                 break;
             }
@@ -194,7 +194,7 @@ impl Acceptor {
 
     /// Accepts nothing for a while, most likely because the system has no room. Logged once a minute by all workers.
     fn pause(&mut self, what: &str, error: &io::Error, registry: &Registry, now: Instant) {
-        self.tally.accept_pauses += 1;
+        self.counters.accept_pauses += 1;
         self.paused_until = Some(now + PAUSE);
         self.listeners.iter_mut().for_each(|listener| listener.unwatch(registry));
         let report = self.shared.accept_failures.lock().unwrap_or_else(PoisonError::into_inner).tick(now);
@@ -242,11 +242,11 @@ impl ActiveListener {
 
     /// Accepts connections until its queue is empty or the batch is complete. An error is the system's, and would
     /// happen again at once.
-    fn accept_batch(&mut self, tally: &mut Tally, admit: &mut dyn FnMut(Accepted)) -> io::Result<()> {
+    fn accept_batch(&mut self, counters: &mut Counters, admit: &mut dyn FnMut(Accepted)) -> io::Result<()> {
         for _ in 0..BATCH {
             match self.socket.accept() {
                 Ok((stream, peer)) => {
-                    tally.accepted += 1;
+                    counters.accepted += 1;
                     admit(Accepted { stream: stream.into(), peer, framing: self.endpoint.framing });
                 }
                 // The queue is empty, or the socket was [shut down](sockets::shutdown_listener).
@@ -264,14 +264,14 @@ impl ActiveListener {
     }
 
     /// Refuses clients with the help of the spare descriptor, so that they need not wait for the end of the pause.
-    fn refuse(&self, spare: &mut SpareDescriptor, tally: &mut Tally) {
+    fn refuse(&self, spare: &mut SpareDescriptor, counters: &mut Counters) {
         for _ in 0..BATCH {
             if !spare.release() {
                 break;
             }
             let Ok((stream, _)) = self.socket.accept() else { break };
-            tally.accepted += 1;
-            tally.refused(Refusal::NoDescriptor);
+            counters.accepted += 1;
+            counters.refused(Refusal::NoDescriptor);
             let _ = sockets::send(&stream, Refusal::NoDescriptor.line().as_bytes(), false);
             drop(stream);
             spare.restore();

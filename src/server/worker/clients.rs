@@ -142,7 +142,7 @@ impl Clients {
 
     /// Sends a client the reason why it is refused. In a flood most are closed at once.
     fn reject(&mut self, stream: Stream, peer: SocketAddr, refusal: Refusal, registry: &Registry, now: Instant) {
-        self.reporter.tally.refused(refusal);
+        self.reporter.counters.refused(refusal);
         ::log::debug!("{peer} is refused: {}", refusal.name());
         if self.rejected < MAX_REJECTIONS {
             self.rejected += 1;
@@ -173,7 +173,7 @@ impl Clients {
         if client.socket.close() {
             self.shared.pool.client_removed();
         }
-        self.reporter.tally.closed(reason);
+        self.reporter.counters.closed(reason);
         ::log::debug!("{} is closed: {}", SocketAddr::from(client.peer), reason.name());
         if client.permit.is_some() {
             self.shared.loads[self.id].fetch_sub(1, Ordering::Relaxed);
@@ -375,6 +375,6 @@ impl Clients {
                 phases[at] += 1;
             }
         }
-        WorkerStatus { tally: self.reporter.tally.clone(), phases }
+        WorkerStatus { counters: self.reporter.counters.clone(), phases }
     }
 }

@@ -122,7 +122,7 @@ impl Worker {
             }
             WorkerCommand::ReportStatus(serial) => {
                 let mut status = Box::new(self.clients.status());
-                status.tally += &self.acceptor.tally;
+                status.counters += &self.acceptor.counters;
                 self.supervisor.send(SupervisorEvent::WorkerStatus { worker: self.id, serial, status });
             }
             WorkerCommand::Ping(serial) => self.supervisor.send(SupervisorEvent::Pong { worker: self.id, serial }),

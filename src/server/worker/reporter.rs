@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use crate::connection::{Answered, Event};
 use crate::handle::{Fault, RootView};
 use crate::log::{self, Access, Escaped};
-use crate::metrics::Tally;
+use crate::metrics::Counters;
 use crate::server::shared::WorkerShared;
 
 /// Counts and logs what happens on the connections of a worker.
 pub(super) struct Reporter {
-    pub(super) tally: Tally,
+    pub(super) counters: Counters,
     shared: Arc<WorkerShared>,
     /// Whether this worker's last look found no root.
     root_lost: bool,
@@ -25,14 +25,14 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(shared: Arc<WorkerShared>) -> Reporter {
-        Reporter { tally: Tally::default(), shared, root_lost: false, faults: FaultLimiter::default() }
+        Reporter { counters: Counters::default(), shared, root_lost: false, faults: FaultLimiter::default() }
     }
 
     /// Reports `event` of the client `peer`. `files` is the worker's view of `root`.
     pub(super) fn report(&mut self, event: Event, peer: SocketAddr, files: &RootView, root: &Path, now: Instant) {
         match event {
             Event::Answered(answered) => {
-                self.tally.answered(&answered);
+                self.counters.answered(&answered);
                 if self.root_lost && files.is_available() {
                     self.root_found(root);
                 }
