@@ -41,7 +41,7 @@
 //!    `server/worker/mod.rs::handle_command`, `server/worker/clients.rs::looked_up`, `connection/mod.rs::looked_up`
 //! 6. The worker makes and sends small answers itself, many in one call, if it can read their files without waiting.
 //!    While an answer is incomplete, the connection reads nothing; it keeps the position in the answer, not the bytes.
-//!    `connection/deliver.rs::send_answers`, `connection/output.rs::send`, `connection/slice.rs::make`
+//!    `connection/deliver.rs::send_answers`, `connection/output.rs::send`, `connection/slice.rs::append_next`
 //! 7. A pool thread sends large answers, and those whose file may have to come from a disk. The connection lends them in
 //!    a [`SendTask`](connection::SendTask). It gets them back when they are sent or the socket's buffer is full.
 //!    `connection/deliver.rs::hand_over`, `server/worker/lending.rs::lend`, `connection/send_task.rs::run`,

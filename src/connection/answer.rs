@@ -1,49 +1,48 @@
-//! One answer: its head, its body, and how much of it was sent.
+//! An answer: its head, its body, and the number of bytes sent.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::buffer::Buffer;
+use super::events::{Answered, CloseReason};
 use super::request::RequestInfo;
-use super::slice::{COPIED, Encoded, Encoder, Slice};
-use super::tell::{Answered, CloseReason};
+use super::slice::{COPY_MAX, Encoded, Encoder, Slice};
 use crate::handle::{Listing, OpenFile, ReadError};
 use crate::wire::{CRLF, Code, answer};
 
-/// An answer that is not completely sent yet.
+/// An answer that has not been completely sent.
 pub(super) struct Answer {
     code: Code,
     head: Head,
     head_length: u8,
     body: Body,
-    /// Bytes that were sent.
+    /// The number of bytes sent.
     sent: u64,
-    /// What is said of the request; none where there was none.
+    /// The request, for the report. `None` if there was none.
     info: Option<RequestInfo>,
-    /// Why the connection ends after it, if it does.
-    pub(super) last: Option<CloseReason>,
-    /// Bytes of the input that followed its request: where parsing goes on if no later answer was sent.
+    /// Why the connection is closed after this answer, if it is.
+    pub(super) close_after: Option<CloseReason>,
+    /// The number of input bytes after its request. They are parsed again if no later answer is sent.
     pub(super) rest: usize,
 }
 
-/// The first bytes of an answer. What they say was true when the request was answered, so they are made from what was
-/// found then.
+/// The first bytes of an answer, with the values at the time of the request.
 #[derive(Clone, Copy)]
 pub(super) enum Head {
-    /// A whole line, most often that of the code.
+    /// A complete line, usually that of the code.
     Line(&'static str),
     Help,
     /// The size of a file.
     Size(u64),
-    /// What precedes a raw slice of so many bytes.
+    /// The header of a raw slice of this size.
     Raw(u64),
 }
 
 impl Head {
     fn write(self, out: &mut impl Write) {
         match self {
-            Head::Line(line) => out.write_all(line.as_bytes()).expect("memory takes every byte"),
+            Head::Line(line) => out.write_all(line.as_bytes()).expect("writing to memory does not fail"),
             Head::Help => answer::help(out),
             Head::Size(size) => answer::metadata(out, size),
             Head::Raw(size) => answer::raw_head(out, size),
@@ -57,7 +56,7 @@ impl Head {
     }
 }
 
-/// Counts what is written to it.
+/// Counts the bytes written to it.
 struct Length(u64);
 
 impl Write for Length {
@@ -71,7 +70,7 @@ impl Write for Length {
     }
 }
 
-/// What follows the head.
+/// The part of an answer after the head.
 pub(super) enum Body {
     Nothing,
     /// The text of a listing and an empty line.
@@ -81,18 +80,18 @@ pub(super) enum Body {
 
 impl Answer {
     pub(super) fn new(code: Code, head: Head, body: Body, info: Option<RequestInfo>) -> Answer {
-        Answer { code, head, head_length: head.length() as u8, body, sent: 0, info, last: None, rest: 0 }
+        Answer { code, head, head_length: head.length() as u8, body, sent: 0, info, close_after: None, rest: 0 }
     }
 
-    /// An answer that is one line.
+    /// An answer with a single line.
     pub(super) fn line(code: Code, line: &'static str, info: Option<RequestInfo>) -> Answer {
         Answer::new(code, Head::Line(line), Body::Nothing, info)
     }
 
-    /// An answer that is a code alone. The connection ends after a fatal one.
+    /// An answer with only a code. After a fatal one the connection is closed.
     pub(super) fn code(code: Code, info: RequestInfo) -> Answer {
         let mut answer = Answer::line(code, code.line(), Some(info));
-        answer.last = code.is_fatal().then_some(CloseReason::Fatal);
+        answer.close_after = code.is_fatal().then_some(CloseReason::Fatal);
         answer
     }
 
@@ -100,12 +99,12 @@ impl Answer {
         u64::from(self.head_length)
     }
 
-    /// Where in the text of a listing, and what follows it, the next byte is.
+    /// The offset of the next byte in the text of a listing and the CR LF after it.
     fn at(&self) -> usize {
         usize::try_from(self.sent.saturating_sub(self.head_length())).unwrap_or(usize::MAX)
     }
 
-    /// How many bytes are still to be sent, roughly: what a buffer has to hold for it.
+    /// The approximate number of remaining bytes.
     pub(super) fn size(&self) -> u64 {
         let body = match &self.body {
             Body::Nothing => 0,
@@ -115,7 +114,7 @@ impl Answer {
         self.head_length() + body
     }
 
-    /// Whether a thread sends it, rather than an event loop.
+    /// Whether a thread must send it, not an event loop.
     pub(super) fn is_for_thread(&self) -> bool {
         match &self.body {
             Body::Nothing | Body::Listing(_) => false,
@@ -123,16 +122,16 @@ impl Answer {
         }
     }
 
-    /// Whether it does not fit into a buffer with others.
+    /// Whether it is too large to share a buffer with other answers.
     pub(super) fn is_large(&self) -> bool {
         match &self.body {
             Body::Nothing => false,
-            Body::Listing(_) => self.size() > COPIED,
-            Body::Slice(slice) => slice.left() > COPIED,
+            Body::Listing(_) => self.size() > COPY_MAX,
+            Body::Slice(slice) => slice.left() > COPY_MAX,
         }
     }
 
-    /// Whether reading its body may hang though others of its device can be read.
+    /// Whether reading its body can hang although other files of the same device can be read.
     pub(super) fn is_remote(&self) -> bool {
         match &self.body {
             Body::Nothing | Body::Listing(_) => false,
@@ -140,7 +139,7 @@ impl Answer {
         }
     }
 
-    /// The device that its body is read from.
+    /// The device of its file; 0 if it has none.
     pub(super) fn device(&self) -> u64 {
         match &self.body {
             Body::Nothing | Body::Listing(_) => 0,
@@ -148,7 +147,7 @@ impl Answer {
         }
     }
 
-    /// Bytes of a file that the kernel is to send now, unless some are to be copied first.
+    /// The file, the offset and the number of bytes to send next with sendfile(2). `None` if the next bytes must be copied.
     pub(super) fn for_kernel(&self) -> Option<(&OpenFile, u64, u64)> {
         match &self.body {
             Body::Slice(slice) if self.sent >= self.head_length() => slice.for_kernel(),
@@ -156,8 +155,13 @@ impl Answer {
         }
     }
 
-    /// Appends what comes next, until `out` holds about `limit` bytes.
-    pub(super) fn make(&self, limit: usize, out: &mut Buffer, encoder: &mut Encoder) -> Result<Encoded, ReadError> {
+    /// Appends the next bytes, until `out` has about `limit` bytes.
+    pub(super) fn append_next(
+        &self,
+        limit: usize,
+        out: &mut Buffer,
+        encoder: &mut Encoder,
+    ) -> Result<Encoded, ReadError> {
         if self.sent < self.head_length() {
             let start = out.len();
             self.head.write(out);
@@ -165,7 +169,7 @@ impl Answer {
         }
         match &self.body {
             Body::Nothing => Ok(Encoded::All),
-            Body::Slice(slice) => slice.make(limit, out, encoder),
+            Body::Slice(slice) => slice.append_next(limit, out, encoder),
             Body::Listing(listing) => {
                 let (text, at) = (listing.text(), self.at());
                 let left = text.get(at..).unwrap_or_default();
@@ -180,7 +184,8 @@ impl Answer {
         }
     }
 
-    /// Of the `count` bytes that were sent, takes those that belong to it. Returns how many are left, once it is complete.
+    /// Records that `count` bytes of this and later answers were sent. If this answer is complete, returns the number of
+    /// bytes that belong to later ones.
     pub(super) fn advance(&mut self, count: u64) -> Option<u64> {
         let head = self.head_length().saturating_sub(self.sent).min(count);
         let body = count - head;
@@ -198,18 +203,18 @@ impl Answer {
             Body::Slice(slice) => slice.advance(body),
         };
         self.sent += taken;
-        self.is_sent().then(|| body - taken)
+        self.is_complete().then(|| body - taken)
     }
 
-    fn is_sent(&self) -> bool {
+    fn is_complete(&self) -> bool {
         match &self.body {
             Body::Nothing => true,
             Body::Listing(listing) => self.at() == listing.text().len() + CRLF.len(),
-            Body::Slice(slice) => slice.is_sent(),
+            Body::Slice(slice) => slice.is_complete(),
         }
     }
 
-    /// `count` bytes of the slice were sent by the kernel, which never ends an answer.
+    /// Records that sendfile(2) has sent `count` bytes of the slice. It never sends the last bytes of an answer.
     pub(super) fn sent_by_kernel(&mut self, count: u64, now: Instant) {
         self.sent += count;
         if let Body::Slice(slice) = &mut self.body {
@@ -218,7 +223,7 @@ impl Answer {
         }
     }
 
-    /// What is told of it when nothing more of it is sent.
+    /// The report of the answer, after its last byte or its abort.
     pub(super) fn report(self, complete: bool) -> Option<Answered> {
         let RequestInfo { since, request } = self.info?;
         Some(Answered { code: self.code, bytes: self.sent, since, complete, request })

@@ -1,18 +1,18 @@
-//! Memory in which answers are made.
+//! The buffer for encoded answers.
 
 use std::io::{self, Write};
 
-/// Bytes that are to be sent. Its memory is zeroed once and then used again as it is: the part of a [`Vec`] that is to be
-/// read into would be zeroed each time, which costs a tenth of encoding a file.
+/// A buffer whose memory is zeroed once and then reused. A [`Vec`] would zero its spare capacity before each read, which
+/// costs a tenth of the time to encode a file.
 #[derive(Default)]
 pub(super) struct Buffer {
     memory: Vec<u8>,
-    /// How much of the memory holds something.
+    /// The number of bytes in use.
     length: usize,
 }
 
 impl Buffer {
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(super) fn len(&self) -> usize {
         self.length
     }
@@ -22,13 +22,12 @@ impl Buffer {
         &self.memory[..self.length]
     }
 
-    /// Appends these.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         self.spare_mut(bytes.len()).copy_from_slice(bytes);
         self.commit(bytes.len());
     }
 
-    /// Memory for `length` more bytes. They are there once [`Buffer::commit`] is told of them.
+    /// Memory for `length` more bytes. [`Buffer::commit`] adds them to the buffer.
     pub(super) fn spare_mut(&mut self, length: usize) -> &mut [u8] {
         let end = self.length + length;
         if self.memory.len() < end {
@@ -37,10 +36,10 @@ impl Buffer {
         &mut self.memory[self.length..end]
     }
 
-    /// The first `count` bytes of [`Buffer::spare_mut`] hold something.
+    /// Adds the first `count` bytes of [`Buffer::spare_mut`] to the buffer.
     pub(super) fn commit(&mut self, count: usize) {
         self.length += count;
-        assert!(self.length <= self.memory.len(), "more was filled than there was room for");
+        assert!(self.length <= self.memory.len(), "more bytes than spare memory");
     }
 
     /// Keeps the first `length` bytes.
@@ -48,7 +47,7 @@ impl Buffer {
         self.length = self.length.min(length);
     }
 
-    /// Takes out `count` bytes at `start`.
+    /// Removes `count` bytes at `start`.
     pub(super) fn remove(&mut self, start: usize, count: usize) {
         if count == 0 {
             return;
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_appended_comes_out_in_order() {
+    fn appended_bytes_keep_their_order() {
         let mut buffer = Buffer::default();
         buffer.append(b"abc");
         buffer.spare_mut(10)[..3].copy_from_slice(b"def");

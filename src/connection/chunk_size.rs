@@ -1,32 +1,31 @@
-//! How much of a slice is made at a time.
+//! The length of fragments.
 //!
-//! A client of the first years collects a fragment by reads of 4 KiB into a string, which costs it the square of the
-//! fragment's length. So a fragment is [`CHUNK`] bytes long until the client shows that it can take more, by taking
-//! much in little time, and becomes shorter again when it no longer does.
+//! An old client appends reads of 4 KiB to a string, so that its time is quadratic in the length of a fragment. So the
+//! length is [`CHUNK`] at first, increases while the client reads fast, and decreases when it reads slowly.
 
 use std::time::{Duration, Instant};
 
-/// The shortest fragment, but for the last of a slice.
+/// The minimum length of a fragment, except the last one of a slice.
 pub(super) const CHUNK: u64 = 64 * 1024;
 
-/// The longest.
-const LARGEST_CHUNK: u64 = 1024 * 1024;
+/// The maximum length of a fragment.
+const MAX_CHUNK: u64 = 1024 * 1024;
 
-/// Bytes after which the time is taken.
+/// The number of bytes after which the time is measured.
 const SAMPLE: u64 = 1024 * 1024;
 
-/// A client that takes a lap in less gets longer pieces: 256 MiB a second.
+/// A sample in less time increases the length: 256 MiB per second.
 const FAST: Duration = Duration::from_millis(4);
 
-/// One that takes more for it gets shorter ones: 128 MiB a second.
+/// A sample in more time decreases the length: 128 MiB per second.
 const SLOW: Duration = Duration::from_millis(8);
 
-/// The size of the pieces, and what it is judged by.
+/// The current length, and the start of the sample.
 #[derive(Debug)]
 pub(super) struct ChunkSize {
-    /// Bytes to make at a time.
+    /// The length of the next fragment.
     pub(super) chunk: u64,
-    /// When the lap began, and how much had been made then.
+    /// The time at the start of the sample, and the number of bytes sent before.
     began: (Instant, u64),
 }
 
@@ -35,21 +34,21 @@ impl ChunkSize {
         ChunkSize { chunk: CHUNK, began: (now, 0) }
     }
 
-    /// `made` bytes of the answer have been made until now.
-    pub(super) fn adapt(&mut self, made: u64, now: Instant) {
+    /// Adapts the length after `sent` bytes of the answer.
+    pub(super) fn adapt(&mut self, sent: u64, now: Instant) {
         let (began, from) = self.began;
-        // What was made is on its way at most a socket's buffer later, which evens out over a few laps.
-        let laps = (made - from) / SAMPLE;
-        if laps == 0 {
+        // Bytes in the socket's buffer count as sent. That averages out over a few samples.
+        let samples = (sent - from) / SAMPLE;
+        if samples == 0 {
             return;
         }
-        let lap = now.saturating_duration_since(began) / u32::try_from(laps).unwrap_or(u32::MAX);
-        if lap < FAST {
-            self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
-        } else if lap > SLOW {
+        let time = now.saturating_duration_since(began) / u32::try_from(samples).unwrap_or(u32::MAX);
+        if time < FAST {
+            self.chunk = (self.chunk * 2).min(MAX_CHUNK);
+        } else if time > SLOW {
             self.chunk = (self.chunk / 2).max(CHUNK);
         }
-        self.began = (now, made);
+        self.began = (now, sent);
     }
 }
 
@@ -57,7 +56,7 @@ impl ChunkSize {
 mod tests {
     use super::*;
 
-    /// The chunk after 64 MiB that were taken at `rate` MiB a second.
+    /// The length after 64 MiB at `rate` MiB per second.
     fn after(rate: u64) -> u64 {
         let mut now = Instant::now();
         let mut chunk_size = ChunkSize::new(now);
@@ -69,16 +68,16 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_much_at_once_gets_long_pieces() {
-        assert_eq!(after(1000), LARGEST_CHUNK);
+    fn fast_clients_get_long_fragments() {
+        assert_eq!(after(1000), MAX_CHUNK);
         assert_eq!(after(200), CHUNK, "neither slow nor fast");
         assert_eq!(after(10), CHUNK);
     }
 
     #[test]
-    fn who_slows_down_gets_short_ones_again() {
+    fn slow_clients_get_short_fragments_again() {
         let now = Instant::now();
-        let mut chunk_size = ChunkSize { chunk: LARGEST_CHUNK, began: (now, 0) };
+        let mut chunk_size = ChunkSize { chunk: MAX_CHUNK, began: (now, 0) };
         for second in 1..=4 {
             chunk_size.adapt(second * SAMPLE, now + second as u32 * Duration::from_secs(1));
         }

@@ -1,35 +1,35 @@
-//! What a connection is given: its stream, its rules, the event loop's buffers.
+//! The arguments of a connection's calls: its stream, its settings and the buffers of the event loop.
 
 use std::time::{Duration, Instant};
 
+use super::events::Event;
 use super::output::{Output, SendBuffers};
 use super::request::Partial;
 use super::send_task::SendTask;
 use super::slice::Encoder;
-use super::tell::Event;
 use crate::handle::{Job, RootView, Wait};
 use crate::wire::NameCharset;
 
-/// Bytes that are read at a time: room for the requests of a client that pipelines, and what a client costs that does not
-/// take its answers.
+/// The maximum number of bytes per read. Large enough for pipelined requests, small enough to store for each client that
+/// does not read its answers.
 pub const INPUT: usize = 1024;
 
-/// What a connection needs a thread for, because it may wait for a disk.
+/// Work for a thread, because it may wait for a disk.
 pub enum Task {
-    /// A question; its answer goes to [`LookedUp`](super::Cause::LookedUp).
+    /// A look-up. Return its result with [`LookedUp`](super::Cause::LookedUp).
     LookUp(Job),
-    /// Answers to be sent; they go back to [`Sent`](super::Cause::Sent).
+    /// Answers to send. Return the task with [`Sent`](super::Cause::Sent).
     Send(Box<SendTask>),
 }
 
-/// What a connection is told by the configuration. A change is seen by its next request.
+/// Settings of the configuration, hftp.toml(5). A change of `names` and `request_line` applies to the next request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `files.names`
     pub names: NameCharset,
-    /// `limits.request-line`, bytes
+    /// `limits.request-line`, in bytes
     pub request_line: u64,
-    /// `limits.rate-per-connection`, bytes a second; 0 is no limit
+    /// `limits.rate-per-connection`, in bytes per second; 0 is unlimited
     pub rate: u64,
     /// `timeouts.idle`
     pub idle: Duration,
@@ -39,14 +39,14 @@ pub struct Settings {
     pub stall: Duration,
 }
 
-/// Memory that an event loop lends to the connection it serves.
+/// Memory of an event loop that its connections share.
 pub struct Scratch {
-    /// What was received.
+    /// The bytes of one read.
     pub(super) input: Vec<u8>,
-    /// Answers that are to be sent.
+    /// Answers to send.
     pub(super) output: Output,
     pub(super) buffers: SendBuffers,
-    /// Reads the line that is complete in what was received.
+    /// The reader of lines that are complete in one read.
     pub(super) partial: Option<Box<Partial>>,
 }
 
@@ -61,27 +61,27 @@ impl Default for Scratch {
     }
 }
 
-/// What a connection is given for one call.
+/// The arguments of one call.
 pub struct Context<'a, T> {
     /// The stream.
     pub transport: &'a mut T,
     /// The root.
     pub files: &'a mut RootView,
-    /// What the configuration says.
+    /// The settings.
     pub settings: &'a Settings,
     /// The time.
     pub now: Instant,
-    /// Whether the server is draining: then no request is begun.
+    /// Whether the server drains. Then no further request is parsed.
     pub draining: bool,
-    /// Whether [`super::Answered::request`] is wanted.
+    /// Whether [`super::Answered::request`] is needed.
     pub record: bool,
-    /// Memory.
+    /// Shared memory.
     pub scratch: &'a mut Scratch,
-    /// What happened; for the server to count and to log.
+    /// Output: events to count and log.
     pub events: &'a mut Vec<Event>,
-    /// What a thread is to do.
+    /// Output: work for a thread.
     pub task: Option<Task>,
-    /// Bytes that may still be handled in this round, so that others get their turn.
+    /// The number of bytes that may be read and sent in this round, for fairness.
     pub budget: usize,
 }
 

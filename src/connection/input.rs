@@ -1,27 +1,27 @@
-//! From bytes to requests, and from a request to the beginning of its answer.
+//! Reads and parses requests, and creates their answers.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::answer::{Answer, Body, Head};
 use super::context::{Context, Task};
-use super::output::FULL;
+use super::events::{CloseReason, Event};
+use super::output::BATCH_SIZE;
 use super::request::{Partial, PendingRequest, RequestInfo, Waiting};
 use super::slice::Slice;
-use super::tell::{CloseReason, Event};
 use super::transport::Transport;
 use super::{Connection, NextRequest, State};
 use crate::handle::{Fault, FoundFile, Job, JobResult, Listing, Lookup, Purpose};
 use crate::wire::{Code, Encoding, Request, RequestReader, SliceRequest};
 
-/// What a request costs of a round's budget, in addition to the bytes of its answer.
+/// The cost of a request in the budget of a round, in addition to its bytes and those of its answer.
 const REQUEST_COST: usize = 512;
 
 impl Connection {
-    /// Takes what the client has sent, for [`Connection::drive`] to answer. A server that does so for several
-    /// clients before it answers one of them looks at a file once for all that ask for it.
+    /// Reads once. [`Connection::drive`] answers the requests. A server that first receives from many clients checks each
+    /// file only once for all of them.
     pub fn receive<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        if self.takes_requests(cx)
+        if self.accepts_requests(cx)
             && self.received.is_empty()
             && !self.input_ended
             && let Some(count) = self.read(cx)
@@ -30,12 +30,12 @@ impl Connection {
         }
     }
 
-    /// Reads and answers requests until the client has to be waited for, in one direction or the other.
+    /// Reads and answers requests until the socket blocks or the state changes.
     pub(super) fn read_requests<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        while self.takes_requests(cx) && cx.budget > 0 {
+        while self.accepts_requests(cx) && cx.budget > 0 {
             if !self.received.is_empty() {
-                let unread = std::mem::take(&mut self.received);
-                self.answer_requests(&unread, cx);
+                let received = std::mem::take(&mut self.received);
+                self.answer_requests(&received, cx);
                 continue;
             }
             if self.input_ended {
@@ -46,10 +46,10 @@ impl Connection {
             self.answer_requests(&input[..count], cx);
             cx.scratch.input = input;
         }
-        self.end_if_due(cx);
+        self.close_if_done(cx);
     }
 
-    /// Reads once: the number of bytes, if there are any.
+    /// Reads once. Returns the number of bytes, or `None` at the end of the input, on an error or if there are none.
     fn read<T: Transport>(&mut self, cx: &mut Context<'_, T>) -> Option<usize> {
         loop {
             match cx.transport.read(&mut cx.scratch.input) {
@@ -68,7 +68,7 @@ impl Connection {
         }
     }
 
-    /// Reads what the client sends after its last answer and forgets it. Returns how many bytes came.
+    /// Reads and discards input after the last answer. Returns the number of bytes.
     pub(super) fn discard_input<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) -> usize {
         let mut discarded = 0;
         while cx.budget > 0 {
@@ -93,7 +93,7 @@ impl Connection {
         discarded
     }
 
-    fn takes_requests<T>(&self, cx: &Context<'_, T>) -> bool {
+    fn accepts_requests<T>(&self, cx: &Context<'_, T>) -> bool {
         match self.state {
             State::Idle { next: NextRequest::Final, .. } => true,
             State::Idle { .. } | State::Reading(_) => !cx.draining,
@@ -101,13 +101,13 @@ impl Connection {
         }
     }
 
-    /// Answers the requests in `input`, a buffer full at a time. Keeps what is to be looked at later: the requests that were
-    /// not answered, and those whose answers the client did not take a byte of.
+    /// Answers the requests in `input`, in batches of [`BATCH_SIZE`]. Stores the requests that were not answered, and those
+    /// of whose answers no byte was sent.
     fn answer_requests<T: Transport>(&mut self, input: &[u8], cx: &mut Context<'_, T>) {
         let mut at = 0;
         loop {
-            let limit = self.allowance(cx).unwrap_or(0).clamp(1, FULL);
-            while at < input.len() && self.takes_requests(cx) && cx.budget > 0 && !cx.scratch.output.is_full(limit) {
+            let limit = self.allowance(cx).unwrap_or(0).clamp(1, BATCH_SIZE);
+            while at < input.len() && self.accepts_requests(cx) && cx.budget > 0 && !cx.scratch.output.is_full(limit) {
                 at += self.parse_line(&input[at..], cx);
             }
             if cx.scratch.output.is_empty() {
@@ -123,14 +123,14 @@ impl Connection {
         }
     }
 
-    /// Takes one line, or the beginning of one. Returns how many bytes it took.
+    /// Parses one line, or the beginning of one. Returns the number of bytes consumed.
     fn parse_line<T>(&mut self, input: &[u8], cx: &mut Context<'_, T>) -> usize {
-        let mut partial = match self.enter(State::between(cx.now)) {
+        let mut partial = match self.enter(State::between_requests(cx.now)) {
             State::Reading(partial) => partial,
             _ => {
                 let (names, limit) = (cx.settings.names, cx.settings.request_line);
-                let fresh = || Box::new(Partial { reader: RequestReader::new(names, limit), since: cx.now });
-                let mut partial = cx.scratch.partial.take().unwrap_or_else(fresh);
+                let new = || Box::new(Partial { reader: RequestReader::new(names, limit), since: cx.now });
+                let mut partial = cx.scratch.partial.take().unwrap_or_else(new);
                 partial.reader.reset(names, limit);
                 partial.since = cx.now;
                 partial
@@ -151,7 +151,7 @@ impl Connection {
         taken
     }
 
-    /// The answer to a request; none if a thread has to look something up first.
+    /// The answer to a request. `None` if a thread must look up the file or the listing first.
     fn answer<T>(
         &mut self,
         request: Result<Request<'_>, Code>,
@@ -159,20 +159,20 @@ impl Connection {
         cx: &mut Context<'_, T>,
     ) -> Option<Answer> {
         cx.spend(REQUEST_COST);
-        let answered = match request {
+        let answer = match request {
             Err(code) => Answer::code(code, info),
             Ok(Request::Help) => Answer::new(Code::Ok, Head::Help, Body::Nothing, Some(info)),
             Ok(Request::Quit) => {
-                let mut answered = Answer::line(Code::Ok, Code::Ok.line(), Some(info));
-                answered.last = Some(CloseReason::Quit);
-                answered
+                let mut answer = Answer::line(Code::Ok, Code::Ok.line(), Some(info));
+                answer.close_after = Some(CloseReason::Quit);
+                answer
             }
             Ok(Request::GetFileListing) => match cx.files.list() {
-                Lookup::Ready(listing) => listed(listing, info, cx.events),
+                Lookup::Ready(listing) => listing_answer(listing, info, cx.events),
                 Lookup::Pending(job) => return self.look_up(PendingRequest::Listing, job, info, cx),
             },
             Ok(Request::GetMetadata { name }) => match cx.files.find(name, Purpose::Size) {
-                Lookup::Ready(found) => metadata(name, found.as_ref(), info, cx.events),
+                Lookup::Ready(found) => metadata_answer(name, found.as_ref(), info, cx.events),
                 Lookup::Pending(job) => {
                     return self.look_up(PendingRequest::Metadata { name: name.into() }, job, info, cx);
                 }
@@ -184,7 +184,7 @@ impl Connection {
                 }
             },
         };
-        Some(answered)
+        Some(answer)
     }
 
     fn look_up<T>(
@@ -199,23 +199,23 @@ impl Connection {
         None
     }
 
-    /// The answer to what a thread has looked up.
+    /// The answer to a request after its look-up.
     pub(super) fn answer_found<T>(
         &mut self,
         pending: PendingRequest,
-        done: JobResult,
+        result: JobResult,
         info: RequestInfo,
         cx: &mut Context<'_, T>,
     ) -> Answer {
-        match (pending, done) {
-            (PendingRequest::Listing, JobResult::Listed(listing, _)) => listed(listing, info, cx.events),
+        match (pending, result) {
+            (PendingRequest::Listing, JobResult::Listed(listing, _)) => listing_answer(listing, info, cx.events),
             (PendingRequest::Metadata { name }, JobResult::Found(found, _)) => {
-                metadata(&name, found.as_ref(), info, cx.events)
+                metadata_answer(&name, found.as_ref(), info, cx.events)
             }
             (PendingRequest::Slice { name, slice }, JobResult::Found(found, _)) => {
                 self.slice(&name, slice, found.as_ref(), info, cx)
             }
-            (pending, done) => unreachable!("{done:?} is no answer to {pending:?}"),
+            (pending, result) => unreachable!("{result:?} is not a result of {pending:?}"),
         }
     }
 
@@ -233,7 +233,9 @@ impl Connection {
                 return Answer::code(Code::OffsetExceedsSize, info);
             }
             Ok(FoundFile { file: Ok(file), .. }) => file.clone(),
-            Ok(FoundFile { file: Err(fault), .. }) | Err(fault) => return failed(Some(name), *fault, info, cx.events),
+            Ok(FoundFile { file: Err(fault), .. }) | Err(fault) => {
+                return error_answer(Some(name), *fault, info, cx.events);
+            }
         };
         let framing = if raw { Encoding::Raw.into() } else { self.framing };
         let body = Body::Slice(Slice::new(file, offset, size, framing, cx.now));
@@ -241,24 +243,29 @@ impl Connection {
     }
 }
 
-/// The head of an answer whose body says all.
+/// The head of answers with a body.
 const OK: Head = Head::Line(Code::Ok.line());
 
-fn listed(listing: Result<Arc<Listing>, Fault>, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
+fn listing_answer(listing: Result<Arc<Listing>, Fault>, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
     match listing {
         Ok(listing) => Answer::new(Code::Ok, OK, Body::Listing(listing), Some(info)),
-        Err(fault) => failed(None, fault, info, events),
+        Err(fault) => error_answer(None, fault, info, events),
     }
 }
 
-fn metadata(name: &[u8], found: Result<&FoundFile, &Fault>, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
+fn metadata_answer(
+    name: &[u8],
+    found: Result<&FoundFile, &Fault>,
+    info: RequestInfo,
+    events: &mut Vec<Event>,
+) -> Answer {
     match found {
         Ok(found) => Answer::new(Code::Ok, Head::Size(found.size), Body::Nothing, Some(info)),
-        Err(&fault) => failed(Some(name), fault, info, events),
+        Err(&fault) => error_answer(Some(name), fault, info, events),
     }
 }
 
-fn failed(name: Option<&[u8]>, fault: Fault, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
+fn error_answer(name: Option<&[u8]>, fault: Fault, info: RequestInfo, events: &mut Vec<Event>) -> Answer {
     if fault == Fault::NotFound {
         return Answer::code(Code::FileNotFound, info);
     }

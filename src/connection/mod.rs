@@ -1,13 +1,13 @@
-//! One client, from accept to close: bytes and the time go in, bytes and [`Event`]s come out.
+//! The connection of one client, from accept to close. Its input is bytes and the time, its output bytes and [`Event`]s.
 //!
-//! A connection knows no poll, no configuration and no log. Its server drives it: [`Connection::drive`] when something has
-//! happened, [`Connection::awaits`] and [`Connection::deadline`] to know what to wait for, and [`Connection::closed`] to
-//! know that it is to be removed. `Connection::enter` is the one place where its state changes.
+//! A connection does not use the poll, the configuration or the log. The server calls [`Connection::drive`] when something
+//! has happened, waits for [`Connection::awaits`] and [`Connection::deadline`], and removes the connection when it is
+//! [`Connection::closed`]. Only `Connection::enter` changes the state.
 //!
 //! ```text
 //!            first byte              line ends; small answers are sent at once
 //!  Idle ───────────────▶ Reading ─────────────────────────────────────────────▶ Idle
-//!                           │ a name is not      │ more than the client takes now
+//!                           │ a name is not      │ the socket is full
 //!                           ▼ in memory          ▼                        all was sent
 //!                        Waiting ─────────▶ Sending ────▶ Idle, Lingering or Closed
 //!                                             ▲  │ large, or the file is not in memory
@@ -15,22 +15,22 @@
 //!                                           OnThread
 //! ```
 //!
-//! * What is received is read in pieces of [`INPUT`] bytes; a line that is not complete is kept as a
-//!   [`RequestReader`](crate::wire::RequestReader),
-//!   whose size does not depend on the line's.
-//! * While an answer is being sent nothing is read: a client that does not take its answers is not listened to.
-//! * Answers are made in the event loop's memory. Of what the client did not take nothing is kept but the place that was
-//!   reached in the answer that is being sent (`answer.rs`) and the requests after it: the rest is made again.
-//! * Large answers, and those whose bytes may have to come from a disk, are sent by a thread: the connection lends it
-//!   its answers and its stream in a [`SendTask`], and gets them back when the client takes no more.
-//! * An answer whose bytes cannot be had (a file that became shorter, a disk that fails) ends the connection without
-//!   completing the answer.
+//! * Input is read in pieces of [`INPUT`] bytes. An incomplete line is stored as a
+//!   [`RequestReader`](crate::wire::RequestReader), whose size does not depend on the length of the line.
+//! * While an answer is incomplete, nothing is read (back-pressure).
+//! * Answers are encoded in a buffer of the event loop. If the client does not accept all bytes, the connection keeps only
+//!   the position in the current answer (`answer.rs`) and the requests after it. The other bytes are encoded again later.
+//! * Large answers, and those whose bytes may have to be read from a disk, are sent by a thread. The connection lends its
+//!   answers and its stream in a [`SendTask`] until the client accepts no more bytes.
+//! * If bytes of an answer cannot be read (the file was truncated, a disk fails), the connection is closed with the answer
+//!   incomplete.
 
 mod answer;
 mod buffer;
 mod chunk_size;
 mod context;
 mod deliver;
+mod events;
 mod input;
 mod output;
 mod rate_limiter;
@@ -38,7 +38,6 @@ mod request;
 mod send_task;
 mod sending;
 mod slice;
-mod tell;
 mod transport;
 
 use std::time::{Duration, Instant};
@@ -52,57 +51,58 @@ use request::{Partial, Waiting};
 use sending::Sending;
 
 pub use context::{Context, INPUT, Scratch, Settings, Task};
+pub use events::{Answered, CloseReason, Event, Phase, Refusal};
 pub use send_task::{SendMemory, SendTask};
-pub use tell::{Answered, CloseReason, Event, Phase, Refusal};
 pub use transport::{Sink, Transport};
 
-/// How long input is read and discarded after the last answer, so that no reset overtakes that answer.
+/// The time for which input is discarded after the last answer. Closing with unread input would send a reset, which could
+/// destroy the answer.
 pub const LINGER: Duration = Duration::from_secs(2);
 
-/// How long a connection that was made just before a drain may take to send its first request.
+/// The time within which a connection that was new at the start of a drain may send its first request.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// Why [`Connection::drive`] is called.
 pub enum Cause {
-    /// What it [awaits](Connection::awaits) may have come.
+    /// What it [awaits](Connection::awaits) may have happened.
     Ready,
-    /// [`Connection::deadline`] has come.
+    /// [`Connection::deadline`] was reached.
     Deadline,
-    /// A thread has done [`Task::LookUp`]; `None` if the system gave no thread for it.
+    /// The result of [`Task::LookUp`]. `None` if no thread could be started.
     LookedUp(Option<JobResult>),
-    /// A thread gives back the answers of [`Task::Send`]. A task that was not run had no thread.
+    /// A thread returns [`Task::Send`]. If no thread could be started, the task was not run.
     Sent(Box<SendTask>),
-    /// The server begins to drain.
+    /// The server starts to drain.
     Drain,
-    /// The socket reports that the client is gone.
+    /// The poll reports a reset of the socket.
     Reset,
-    /// The server closes it.
+    /// The server closes the connection.
     Abort(CloseReason),
 }
 
 /// What a connection waits for, apart from its [deadline](Connection::deadline).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Awaits {
-    /// Nothing: requests were already received.
+    /// A further call: received requests, or the end of the input, are pending.
     Turn,
-    /// Bytes from the client.
+    /// The socket to become readable.
     Input,
-    /// Room for bytes to the client.
+    /// The socket to become writable.
     Output,
-    /// A thread, its rate, or to be removed.
+    /// Nothing on the socket: a thread or the rate limit is pending, or the connection is closed.
     Nothing,
 }
 
 /// One client.
 pub struct Connection {
     framing: Framing,
-    /// Changed by [`Connection::enter`] alone.
+    /// Changed only by [`Connection::enter`].
     state: State,
-    /// The client will send nothing more.
+    /// The client has shut down its write side.
     input_ended: bool,
-    /// Received, and not answered yet: only while an answer holds it up.
+    /// Input that has not been parsed.
     received: Box<[u8]>,
-    /// The limiter of its rate, once there is a limit.
+    /// Set if the rate is limited.
     rate_limiter: Option<Box<RateLimiter>>,
 }
 
@@ -114,10 +114,11 @@ enum State {
     Reading(Box<Partial>),
     Waiting(Box<Waiting>),
     Sending(Box<Sending>),
-    /// A thread has the answers.
+    /// A thread sends the answers.
     OnThread {
-        /// When the thread was last seen to send something, and how much it had sent then.
+        /// The time of the last check at which the thread had sent more bytes.
         since: Instant,
+        /// The number of bytes that threads had sent then.
         sent: u64,
     },
     Lingering {
@@ -132,27 +133,27 @@ enum State {
 enum NextRequest {
     First,
     Further,
-    /// Its first and only request: the server drains.
+    /// The first and only one, because the server drains.
     Final,
 }
 
 impl Connection {
-    /// A client of a listener with this framing, which has sent nothing yet.
+    /// A new client of a listener with this framing.
     pub fn new(framing: impl Into<Framing>, now: Instant) -> Connection {
         let state = State::Idle { since: now, next: NextRequest::First };
         Connection { framing: framing.into(), state, input_ended: false, received: Box::default(), rate_limiter: None }
     }
 
-    /// A client that is not served: it is sent `line`, and nothing else.
+    /// A refused client: the connection sends `line` and closes.
     pub fn refused(line: &'static str, now: Instant) -> Connection {
         let mut connection = Connection::new(Encoding::Fragments, now);
         let mut answer = Answer::line(Code::InternalError, line, None);
-        answer.last = Some(CloseReason::Refused);
-        connection.enter(State::Sending(Sending::of(answer, now)));
+        answer.close_after = Some(CloseReason::Refused);
+        connection.enter(State::Sending(Sending::of_answer(answer, now)));
         connection
     }
 
-    /// What it waits for. Computed from the state at every call.
+    /// What the connection waits for, computed from the state.
     pub fn awaits(&self) -> Awaits {
         match &self.state {
             State::Idle { .. } | State::Reading(_) if !self.received.is_empty() || self.input_ended => Awaits::Turn,
@@ -162,7 +163,7 @@ impl Connection {
         }
     }
 
-    /// Whether something can be done now.
+    /// Whether [`Connection::drive`] can make progress now.
     pub fn is_ready(&self, transport: &impl Transport) -> bool {
         match self.awaits() {
             Awaits::Turn => true,
@@ -172,7 +173,7 @@ impl Connection {
         }
     }
 
-    /// When [`Cause::Deadline`] is due, unless something else happens first.
+    /// When to call [`Connection::drive`] with [`Cause::Deadline`], unless another call comes first.
     pub fn deadline(&self, settings: &Settings) -> Option<Instant> {
         match &self.state {
             State::Idle { since, next: NextRequest::Final } => Some(*since + DRAIN_GRACE),
@@ -186,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// Why it is to be removed, once it is.
+    /// Why the connection was closed. If set, the server must remove it.
     pub fn closed(&self) -> Option<CloseReason> {
         match self.state {
             State::Closed(reason) => Some(reason),
@@ -194,18 +195,18 @@ impl Connection {
         }
     }
 
-    /// Where it stands.
+    /// The phase, for counters.
     pub fn phase(&self) -> Phase {
         self.state.phase()
     }
 
-    /// Does what `cause` asks for, and then all that can be done until the client has to be waited for, a thread is
-    /// needed ([`Context::task`]) or [`Context::budget`] is spent.
+    /// Handles `cause`, then reads and sends until the socket blocks, a thread is needed ([`Context::task`]) or
+    /// [`Context::budget`] is spent.
     pub fn drive<T: Transport>(&mut self, cause: Cause, cx: &mut Context<'_, T>) {
         match cause {
             Cause::Ready => {}
             Cause::Deadline => self.deadline_reached(cx),
-            Cause::LookedUp(done) => self.looked_up(done, cx),
+            Cause::LookedUp(result) => self.looked_up(result, cx),
             Cause::Sent(task) => self.take_back(*task, cx),
             Cause::Drain => self.drain(cx),
             Cause::Reset => match self.state {
@@ -221,8 +222,8 @@ impl Connection {
                     self.discard_input(reason, cx);
                 }
                 State::Sending(_) => {
-                    self.send_on(cx);
-                    self.end_if_due(cx);
+                    self.continue_sending(cx);
+                    self.close_if_done(cx);
                 }
                 State::Waiting(_) | State::OnThread { .. } | State::Closed(_) => {}
             }
@@ -232,26 +233,26 @@ impl Connection {
         }
     }
 
-    fn looked_up<T: Transport>(&mut self, done: Option<JobResult>, cx: &mut Context<'_, T>) {
+    fn looked_up<T: Transport>(&mut self, result: Option<JobResult>, cx: &mut Context<'_, T>) {
         if !matches!(self.state, State::Waiting(_)) {
             return;
         }
-        if let State::Waiting(waiting) = self.enter(State::between(cx.now)) {
+        if let State::Waiting(waiting) = self.enter(State::between_requests(cx.now)) {
             let Waiting { pending, info, .. } = *waiting;
-            let answer = match done {
-                Some(done) => self.answer_found(pending, done, info, cx),
+            let answer = match result {
+                Some(result) => self.answer_found(pending, result, info, cx),
                 None => Answer::code(Code::InternalError, info),
             };
-            self.answer_at_last(answer, cx);
+            self.send_delayed_answer(answer, cx);
         }
     }
 
-    /// Sends the answer to a request that had to wait.
-    fn answer_at_last<T: Transport>(&mut self, mut answer: Answer, cx: &mut Context<'_, T>) {
+    /// Sends the answer to a request that waited for a look-up.
+    fn send_delayed_answer<T: Transport>(&mut self, mut answer: Answer, cx: &mut Context<'_, T>) {
         answer.rest = self.received.len();
         cx.scratch.output.push(answer);
         self.send_answers(cx);
-        self.end_if_due(cx);
+        self.close_if_done(cx);
     }
 
     fn deadline_reached<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
@@ -260,24 +261,24 @@ impl Connection {
             State::Idle { .. } => self.close(CloseReason::Idle, cx),
             State::Reading(partial) => {
                 let info = partial.info(cx.record);
-                self.enter(State::between(cx.now));
+                self.enter(State::between_requests(cx.now));
                 cx.scratch.output.push(Answer::code(Code::BadRequest, info));
                 self.send_answers(cx);
             }
             State::Sending(sending) => {
                 if sending.resume(cx.now) {
-                    self.send_on(cx);
-                    self.end_if_due(cx);
+                    self.continue_sending(cx);
+                    self.close_if_done(cx);
                 } else if !sending.has_progressed(cx.now, cx.transport) {
                     self.close(CloseReason::Stalled, cx);
                 }
             }
-            // The disk may answer never. What it answers later is dropped.
+            // A later result of the look-up is ignored.
             State::Waiting(_) => {
-                if let State::Waiting(waiting) = self.enter(State::between(cx.now)) {
+                if let State::Waiting(waiting) = self.enter(State::between_requests(cx.now)) {
                     let mut answer = Answer::code(Code::InternalError, waiting.info);
-                    answer.last = Some(CloseReason::DiskTimeout);
-                    self.answer_at_last(answer, cx);
+                    answer.close_after = Some(CloseReason::DiskTimeout);
+                    self.send_delayed_answer(answer, cx);
                 }
             }
             State::OnThread { since, sent } => {
@@ -289,10 +290,10 @@ impl Connection {
         }
     }
 
-    /// A connection between two requests ends now, another after its answer. One that has just been made has its first
-    /// request on the way, and is answered.
+    /// Closes a connection between two requests, or with an incomplete request. Others close after their answer. A new
+    /// connection may still send its first request.
     fn drain<T: Transport>(&mut self, cx: &mut Context<'_, T>) {
-        // Bytes may have come of which the poll has not reported yet.
+        // The poll may not have reported all received bytes yet.
         cx.transport.assume_readable();
         match self.state {
             State::Idle { next: NextRequest::First, .. } if self.received.is_empty() => {
@@ -301,7 +302,7 @@ impl Connection {
             State::Idle { .. } | State::Reading(_) => {
                 self.linger(CloseReason::Drained, cx);
                 if self.phase() == Phase::Lingering && self.discard_input(CloseReason::Drained, cx) == 0 {
-                    // Nothing is unread, so closing sends no reset.
+                    // No input is unread, so closing does not send a reset.
                     self.close(CloseReason::Drained, cx);
                 }
             }
@@ -309,7 +310,7 @@ impl Connection {
         }
     }
 
-    /// Ends the connection: the answer that was being sent is reported as incomplete.
+    /// Closes the connection. Reports the current answer as incomplete.
     fn close<T>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
         if self.closed().is_none() {
             if let State::Sending(mut sending) = self.enter(State::Closed(reason)) {
@@ -319,7 +320,7 @@ impl Connection {
         }
     }
 
-    /// Shuts the write side and discards what still comes, for a moment.
+    /// Shuts down the write side and discards input for [`LINGER`].
     fn linger<T: Transport>(&mut self, reason: CloseReason, cx: &mut Context<'_, T>) {
         self.received = Box::default();
         if self.input_ended || cx.transport.shut_down_write().is_err() {
@@ -329,7 +330,7 @@ impl Connection {
         }
     }
 
-    /// The one place where the state changes. Returns the previous one.
+    /// Changes the state. Returns the previous one.
     fn enter(&mut self, next: State) -> State {
         let (from, to) = (self.phase(), next.phase());
         debug_assert!(from.may_become(to), "{from:?} became {to:?}");
@@ -338,8 +339,7 @@ impl Connection {
 }
 
 impl State {
-    /// Between two requests.
-    fn between(now: Instant) -> State {
+    fn between_requests(now: Instant) -> State {
         State::Idle { since: now, next: NextRequest::Further }
     }
 
@@ -356,8 +356,7 @@ impl State {
 }
 
 impl Phase {
-    /// Whether a connection may go from this phase to that. An answer that is complete, or whose next bytes were found,
-    /// passes through idle.
+    /// Whether this transition is valid. After an answer or a look-up the phase is idle before the next state.
     fn may_become(self, next: Phase) -> bool {
         match self {
             Phase::Idle => true,

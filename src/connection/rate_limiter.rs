@@ -1,11 +1,11 @@
-//! How fast a connection may be sent to: `limits.rate-per-connection`.
+//! Limits the rate of a connection: `limits.rate-per-connection`.
 
 use std::time::{Duration, Instant};
 
-/// How far ahead of its rate a connection may be sent to: enough that a timer of milliseconds keeps the rate.
+/// How far a connection may be ahead of its rate. Timers have millisecond resolution, and this suffices to keep the rate.
 const BURST: Duration = Duration::from_millis(100);
 
-/// A leaky bucket, kept as the time at which what was sent would have been due.
+/// A leaky bucket, represented by the time at which the bytes sent so far are due.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     due: Instant,
@@ -16,10 +16,10 @@ impl RateLimiter {
         RateLimiter { due: now }
     }
 
-    /// How many bytes may be sent now at `rate` bytes a second; when to ask again if none.
+    /// The number of bytes that may be sent now at `rate` bytes per second. If none, `Err` with the time of the next attempt.
     pub(super) fn allows(&self, rate: u64, now: Instant) -> Result<usize, Instant> {
         let ahead = self.due.saturating_duration_since(now);
-        // Half a burst at least is sent at a time: what leaves a byte at a time costs a call and a packet each.
+        // Send at least half a burst at a time, to avoid many system calls and small packets.
         if ahead > BURST / 2 {
             return Err(self.due - BURST / 2);
         }
@@ -27,7 +27,7 @@ impl RateLimiter {
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX).max(1))
     }
 
-    /// `bytes` were sent.
+    /// Records that `bytes` were sent.
     pub(super) fn spend(&mut self, bytes: usize, rate: u64, now: Instant) {
         let cost = (bytes as u128 * 1_000_000_000).div_ceil(u128::from(rate));
         let cost = Duration::from_nanos(u64::try_from(cost).unwrap_or(u64::MAX));
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_seconds_carry_ten_times_the_rate() {
+    fn rate_over_ten_seconds_is_within_5_percent() {
         let begin = Instant::now();
         for rate in [1024, 100_000, 1 << 30] {
             let (mut rate_limiter, mut now, mut sent) = (RateLimiter::new(begin), begin, 0);

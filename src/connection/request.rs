@@ -1,13 +1,13 @@
-//! A request on its way through a connection.
+//! The stages of a request.
 
 use std::time::Instant;
 
 use crate::wire::{RequestReader, SliceRequest};
 
-/// A request whose line is not complete. It has memory of its own, for most connections have none.
+/// A request whose line is incomplete. Allocated separately, because most connections are idle.
 pub(super) struct Partial {
     pub(super) reader: RequestReader,
-    /// When its first byte was received.
+    /// When the first byte was parsed.
     pub(super) since: Instant,
 }
 
@@ -17,17 +17,17 @@ impl Partial {
     }
 }
 
-/// What is reported of a request when it has been answered.
+/// The parts of a request that are reported with its answer.
 pub(super) struct RequestInfo {
     pub(super) since: Instant,
     pub(super) request: Option<Box<[u8]>>,
 }
 
-/// A request whose file or directory is being looked up by a thread.
+/// A request that waits for a look-up or a listing by a thread.
 pub(super) struct Waiting {
     pub(super) pending: PendingRequest,
     pub(super) info: RequestInfo,
-    /// When the thread was asked.
+    /// When the job was created.
     pub(super) since: Instant,
 }
 

@@ -1,28 +1,28 @@
-//! Answers that a thread sends, because they are large or reading their bytes may wait for a disk.
+//! Answers for a thread to send, because they are large or reading their bytes may wait for a disk.
 
-use super::output::{Output, Progress, SendBuffers, Sent};
+use super::events::Event;
+use super::output::{Output, Progress, SendBuffers, SendOutcome};
 use super::slice::Encoder;
-use super::tell::Event;
 use super::transport::Sink;
 use crate::handle::Wait;
 
-/// Answers to be sent by a thread, which may wait for a disk but not for the client. Whether it was run or not, it is to
-/// be given back to its connection ([`super::Cause::Sent`]).
+/// Answers for a thread to send. The thread may wait for a disk, but not for the client. Return the task to its connection,
+/// also if it was not run ([`super::Cause::Sent`]).
 pub struct SendTask {
     pub(super) output: Output,
-    /// Bytes that may be sent.
+    /// The number of bytes that may be sent.
     pub(super) allowed: usize,
-    /// Bytes that were.
+    /// The number of bytes sent.
     pub(super) count: usize,
-    /// The client's progress before, if it had to be waited for.
+    /// The previous progress of the client, if it had to be waited for.
     pub(super) before: Option<Progress>,
-    /// What came of it, once it was run.
-    pub(super) sent: Option<Sent>,
-    /// What happened meanwhile.
+    /// The outcome of the last run.
+    pub(super) sent: Option<SendOutcome>,
+    /// The events of all runs.
     pub(super) events: Vec<Event>,
 }
 
-/// The memory that a thread needs for [`SendTask::run`].
+/// The buffers of a thread for [`SendTask::run`].
 pub struct SendMemory(SendBuffers);
 
 impl Default for SendMemory {
@@ -32,8 +32,8 @@ impl Default for SendMemory {
 }
 
 impl SendTask {
-    /// Sends until everything was sent, the client takes no more, or its turn is over. It may be run again then, if it
-    /// [wants to](SendTask::goes_on).
+    /// Sends until all is sent, the socket is not writable, an error occurs, or the turn ends. If it
+    /// [can continue](SendTask::can_continue), it may be run again.
     pub fn run<T: Sink>(&mut self, sink: &mut T, memory: &mut SendMemory) {
         let allowed = self.allowed - self.count;
         let (count, sent) = self.output.send(allowed, &mut memory.0, sink, &mut self.events);
@@ -41,32 +41,33 @@ impl SendTask {
         self.sent = Some(sent);
     }
 
-    /// Whether nothing but its turn made it end.
-    pub fn goes_on(&self) -> bool {
-        self.sent == Some(Sent::Spent) && self.count < self.allowed
+    /// Whether the last run stopped only because its turn ended.
+    pub fn can_continue(&self) -> bool {
+        self.sent == Some(SendOutcome::Spent) && self.count < self.allowed
     }
 
-    /// Whether the client may take more.
-    pub(super) fn left_room(&self) -> bool {
-        self.sent != Some(Sent::Blocked)
+    /// Whether the socket may be writable.
+    pub(super) fn is_writable(&self) -> bool {
+        self.sent != Some(SendOutcome::Blocked)
     }
 
-    /// The device that it reads from.
+    /// The device of the file of the current answer.
     pub fn device(&self) -> u64 {
         self.output.device()
     }
 
-    /// Whether it is small.
+    /// Whether all answers fit into a buffer.
     pub fn is_small(&self) -> bool {
         self.output.is_small()
     }
 
-    /// Whether it is small and may be run after others of its device: where one of them hangs, so does it.
-    pub fn may_follow(&self) -> bool {
+    /// Whether one thread may run it after other tasks for the same device: it is small, and reading its file hangs only if
+    /// the others hang.
+    pub fn may_share_thread(&self) -> bool {
         self.is_small() && !self.output.is_remote()
     }
 
-    /// The connection has gone: what is to be counted of its answers.
+    /// Returns the events of a task whose connection was removed.
     pub fn abandon(mut self) -> Vec<Event> {
         self.output.abort(&mut self.events);
         self.events

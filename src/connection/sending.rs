@@ -1,4 +1,4 @@
-//! Answers that wait to be sent on.
+//! Answers whose sending is suspended.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use super::context::Settings;
 use super::output::{Output, Progress};
 use super::transport::Transport;
 
-/// Answers that wait for the client or for its rate.
+/// Answers that wait for the client or for the rate limit.
 pub(super) struct Sending {
     pub(super) output: Output,
     blocked_on: BlockedOn,
@@ -18,7 +18,7 @@ pub(super) struct Sending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockedOn {
     Client,
-    /// The rate: nothing is sent before this time.
+    /// The rate limit, until this time.
     Rate(Instant),
 }
 
@@ -27,14 +27,14 @@ impl Sending {
         Box::new(Sending { output, blocked_on, progress: Progress { at: now, unsent: 0 } })
     }
 
-    pub(super) fn of(answer: Answer, now: Instant) -> Box<Sending> {
+    pub(super) fn of_answer(answer: Answer, now: Instant) -> Box<Sending> {
         let mut output = Output::default();
         output.push(answer);
         Sending::new(output, BlockedOn::Client, now)
     }
 
-    /// Takes over the progress of an earlier attempt, in which nothing was sent, if there was one.
-    pub(super) fn measure(&mut self, before: Option<Progress>, now: Instant, transport: &impl Transport) {
+    /// Continues with the previous progress, if no bytes were sent since.
+    pub(super) fn continue_progress(&mut self, before: Option<Progress>, now: Instant, transport: &impl Transport) {
         if let Some(before) = before {
             self.progress = before;
             self.has_progressed(now, transport);
@@ -53,8 +53,8 @@ impl Sending {
         }
     }
 
-    /// Whether the client took bytes since this was last asked. The kernel reports room only when there is plenty, which
-    /// may be much later.
+    /// Whether the client has acknowledged bytes since the last call. The kernel reports a socket as writable only when
+    /// much of its buffer is free, which can be much later.
     pub(super) fn has_progressed(&mut self, now: Instant, transport: &impl Transport) -> bool {
         let unsent = transport.unsent();
         let progressed = unsent < self.progress.unsent;
@@ -64,7 +64,7 @@ impl Sending {
         progressed
     }
 
-    /// Goes on, if it was its rate that it waited for.
+    /// Stops waiting for the rate limit. Returns whether it did wait.
     pub(super) fn resume(&mut self, now: Instant) -> bool {
         let resumed = matches!(self.blocked_on, BlockedOn::Rate(_));
         if resumed {

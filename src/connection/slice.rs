@@ -1,9 +1,7 @@
-//! A slice of a file as it stands on the wire.
+//! Encodes a slice of a file from any position.
 //!
-//! The bytes of a slice's answer are a function of the file and of the place that was reached: nothing of them is kept.
-//! What the client did not take is made again when it takes more, so that a client that reads nothing costs no buffer.
-//!
-//! What its units are and what stands around them is [`Framing`]'s to know (`wire/framing.rs`).
+//! Encoded bytes are a function of the file and the position, and are not stored. Bytes that the client did not accept are
+//! encoded again later, so that a client that does not read needs no buffer. [`Framing`] defines the units.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,52 +15,55 @@ use super::chunk_size::{CHUNK, ChunkSize};
 use crate::handle::{OpenFile, ReadError, Wait};
 use crate::wire::{Encoding, Framing};
 
-/// Up to this many bytes in a row are copied; beyond it the kernel sends them from the file.
-pub(super) const COPIED: u64 = 32 * 1024;
+/// The maximum number of contiguous bytes that are copied. More are sent with sendfile(2).
+pub(super) const COPY_MAX: u64 = 32 * 1024;
 
-/// What is left of a slice, and how it is framed.
+/// The remaining part of a slice.
 #[derive(Debug)]
 pub(super) struct Slice {
     file: Arc<OpenFile>,
-    /// Where it ends in the file.
+    /// The offset of its end in the file.
     end: u64,
     framing: Framing,
-    /// The size of fragments, if there is more than one.
+    /// The length of fragments, if there is more than one.
     chunk_size: Option<Box<ChunkSize>>,
+    /// The current unit.
     unit: Unit,
-    /// Whether bytes of it were sent from the file by the kernel.
+    /// Whether sendfile(2) has sent bytes of it.
     sent_by_kernel: bool,
 }
 
 /// A fragment, a line, or the whole slice.
 #[derive(Debug, Clone, Copy)]
 struct Unit {
-    /// Where its payload is in the file.
+    /// The offset of its payload in the file.
     start: u64,
+    /// The number of bytes of the file.
     length: u64,
-    /// Bytes of it that were sent, head and all.
+    /// The number of encoded bytes sent, including the head.
     sent: u64,
 }
 
-/// How far making the bytes of an answer came.
+/// Why encoding stopped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Encoded {
-    /// To its end.
+    /// The answer is complete.
     All,
-    /// As far as there was room.
+    /// The limit was reached.
     Full,
-    /// To bytes that the kernel is to send from the file.
+    /// The next bytes must be sent with sendfile(2).
     Large,
 }
 
-/// What the bytes of a slice are made with.
+/// The buffers and the base64 engine for encoding slices.
 pub(super) struct Encoder {
     /// Whether reading may wait for a disk.
     pub(super) wait: Wait,
-    /// Bytes of the file that are to be encoded, and where they begin in it.
+    /// Bytes of the file to encode.
     plain: Buffer,
+    /// The offset of `plain` in the file.
     plain_start: u64,
-    /// Encodes base64 (RFC 4648 section 4) with what the processor has for it.
+    /// Encodes base64 (RFC 4648, section 4) with SIMD instructions.
     base64: Simd,
 }
 
@@ -71,7 +72,7 @@ impl Encoder {
         Encoder { wait, plain: Buffer::default(), plain_start: 0, base64: Simd::standard(PAD) }
     }
 
-    /// What was read of the file from `offset` on.
+    /// The bytes in `plain` from `offset` on.
     fn plain_from(&self, offset: u64) -> &[u8] {
         let at = offset.checked_sub(self.plain_start).and_then(|at| usize::try_from(at).ok());
         at.and_then(|at| self.plain.bytes().get(at..)).unwrap_or_default()
@@ -80,15 +81,15 @@ impl Encoder {
 
 impl Slice {
     pub(super) fn new(file: Arc<OpenFile>, offset: u64, size: u64, framing: Framing, now: Instant) -> Slice {
-        let is_cut = framing.encoding == Encoding::Fragments && size > CHUNK;
-        let chunk_size = is_cut.then(|| Box::new(ChunkSize::new(now)));
+        let is_divided = framing.encoding == Encoding::Fragments && size > CHUNK;
+        let chunk_size = is_divided.then(|| Box::new(ChunkSize::new(now)));
         let unit = Unit { start: offset, length: 0, sent: 0 };
         let mut slice = Slice { file, end: offset + size, framing, chunk_size, unit, sent_by_kernel: false };
         slice.unit = slice.unit_at(offset);
         slice
     }
 
-    /// The unit whose payload begins there.
+    /// The unit whose payload begins at `start`.
     fn unit_at(&self, start: u64) -> Unit {
         let fragment = self.chunk_size.as_ref().map_or(u64::MAX, |chunk_size| chunk_size.chunk);
         Unit { start, length: self.framing.unit_length(self.end - start, fragment), sent: 0 }
@@ -112,12 +113,12 @@ impl Slice {
         self.framing.wire_length(unit.length, self.is_last(unit))
     }
 
-    /// Bytes of the file that are still to be sent.
+    /// The number of bytes of the file that have not been sent.
     pub(super) fn left(&self) -> u64 {
-        self.end - self.unit.start - (self.unit.length - self.run().map_or(0, |(_, length)| length))
+        self.end - self.unit.start - (self.unit.length - self.unsent_payload().map_or(0, |(_, length)| length))
     }
 
-    /// Of the `count` bytes that were sent, takes those that belong to it. Returns how many.
+    /// Records that `count` bytes of this and later answers were sent. Returns how many belong to this slice.
     pub(super) fn advance(&mut self, count: u64) -> u64 {
         let mut left = count;
         loop {
@@ -131,62 +132,67 @@ impl Slice {
         }
     }
 
-    /// Whether nothing is left of it.
-    pub(super) fn is_sent(&self) -> bool {
+    /// Whether all bytes were sent.
+    pub(super) fn is_complete(&self) -> bool {
         self.after(self.unit).is_none() && self.unit.sent == self.wire_length(self.unit)
     }
 
-    /// What of the unit's payload is still to be sent: from where in the file, and how many bytes of it.
-    fn run(&self) -> Option<(u64, u64)> {
+    /// The offset and the number of bytes of the file that the current unit has still to send.
+    fn unsent_payload(&self) -> Option<(u64, u64)> {
         let sent = self.unit.sent.saturating_sub(self.head_length(self.unit));
         let sent = if self.framing.is_verbatim() { sent } else { sent / 4 * 3 };
         (sent < self.unit.length).then(|| (self.unit.start + sent, self.unit.length - sent))
     }
 
-    /// The device that it is read from.
+    /// The device of the file.
     pub(super) fn device(&self) -> u64 {
         self.file.stat().device
     }
 
-    /// Whether reading it may hang though other files of its device can be read.
+    /// Whether reading the file can hang although other files of the same device can be read.
     pub(super) fn is_remote(&self) -> bool {
         self.file.is_remote()
     }
 
-    /// Whether a thread sends it, rather than an event loop: it is large, or reading it may wait.
+    /// Whether a thread must send it, not an event loop: it is large, or reading the file may wait.
     pub(super) fn is_for_thread(&self) -> bool {
         let left = self.left();
-        left > COPIED || (left > 0 && !self.file.is_readable_nowait())
+        left > COPY_MAX || (left > 0 && !self.file.is_readable_nowait())
     }
 
-    /// Bytes that the kernel is to send from the file now, unless some are to be copied first.
+    /// The file, the offset and the number of bytes to send next with sendfile(2). `None` if the next bytes must be copied.
     ///
-    /// The last bytes of a slice are always copied, once it is known that the file is as long as it was: the kernel would
-    /// send zeros in place of bytes that are cut off a file meanwhile.
+    /// The last bytes of a slice are always copied, after a check of the file's size: sendfile(2) sends zeros for bytes
+    /// that are truncated concurrently.
     pub(super) fn for_kernel(&self) -> Option<(&OpenFile, u64, u64)> {
         if !self.framing.is_verbatim() || self.unit.sent < self.head_length(self.unit) {
             return None;
         }
-        let (offset, length) = self.run()?;
+        let (offset, length) = self.unsent_payload()?;
         let left = self.end - offset;
-        (length > COPIED && left > COPIED).then(|| (&*self.file, offset, length.min(left - COPIED / 2)))
+        (length > COPY_MAX && left > COPY_MAX).then(|| (&*self.file, offset, length.min(left - COPY_MAX / 2)))
     }
 
-    /// `count` bytes were sent by the kernel.
+    /// Records that sendfile(2) has sent `count` bytes.
     pub(super) fn sent_by_kernel(&mut self, count: u64) {
         self.sent_by_kernel = true;
         self.advance(count);
     }
 
-    /// Adapts the length of fragments to how fast the client takes them; `sent` bytes of the answer were.
+    /// Adapts the length of fragments to the speed of the client, after `sent` bytes of the answer.
     pub(super) fn adapt(&mut self, sent: u64, now: Instant) {
         if let Some(chunk_size) = &mut self.chunk_size {
             chunk_size.adapt(sent, now);
         }
     }
 
-    /// Appends what comes next, until `out` holds `limit` bytes.
-    pub(super) fn make(&self, limit: usize, out: &mut Buffer, encoder: &mut Encoder) -> Result<Encoded, ReadError> {
+    /// Appends the next bytes, until `out` has about `limit` bytes.
+    pub(super) fn append_next(
+        &self,
+        limit: usize,
+        out: &mut Buffer,
+        encoder: &mut Encoder,
+    ) -> Result<Encoded, ReadError> {
         encoder.plain.clear();
         let mut next = Some(self.unit);
         while let Some(unit) = next {
@@ -194,7 +200,7 @@ impl Slice {
             if sent < self.head_length(unit) {
                 let start = out.len();
                 self.framing.write_head(unit.length, out);
-                skip(out, start, &mut sent);
+                remove_sent(out, start, &mut sent);
             } else {
                 sent -= self.head_length(unit);
             }
@@ -215,7 +221,7 @@ impl Slice {
             for end in self.framing.ends(unit.length, self.is_last(unit)) {
                 let start = out.len();
                 out.append(end);
-                skip(out, start, &mut sent);
+                remove_sent(out, start, &mut sent);
             }
             next = self.after(unit);
             if next.is_some() && out.len() >= limit {
@@ -225,7 +231,7 @@ impl Slice {
         Ok(Encoded::All)
     }
 
-    /// Appends the payload of a unit, of which `sent` bytes were sent.
+    /// Appends the payload of a unit from `sent` on.
     fn copy(
         &self,
         unit: Unit,
@@ -236,7 +242,7 @@ impl Slice {
     ) -> Result<Encoded, ReadError> {
         let (offset, length) = (unit.start + sent, unit.length - sent);
         let left = self.end - offset;
-        if length > COPIED && left > COPIED {
+        if length > COPY_MAX && left > COPY_MAX {
             return Ok(Encoded::Large);
         }
         if self.sent_by_kernel && length == left && self.file.is_shorter_than(self.end) {
@@ -251,7 +257,7 @@ impl Slice {
         Ok(if read as u64 == length { Encoded::All } else { Encoded::Full })
     }
 
-    /// Appends the payload of a unit in base64, of which `sent` bytes were sent.
+    /// Appends the payload of a unit in base64 from `sent` on.
     fn encode(
         &self,
         unit: Unit,
@@ -262,13 +268,13 @@ impl Slice {
     ) -> Result<Encoded, ReadError> {
         let mut skipped = sent % 4;
         let (offset, length) = (unit.start + sent / 4 * 3, unit.length - sent / 4 * 3);
-        // At least one group, or nothing would ever be made.
+        // At least one group, to guarantee progress.
         let room = ((limit.saturating_sub(out.len()) as u64 + skipped) / 4 * 3).max(3);
         if out.len() >= limit {
             return Ok(Encoded::Full);
         }
         if encoder.plain_from(offset).is_empty() {
-            // Short lines share a read.
+            // Several short lines share one read.
             let count = room.min(self.end - offset) as usize;
             encoder.plain.clear();
             encoder.plain_start = offset;
@@ -277,24 +283,24 @@ impl Slice {
         }
         let plain = encoder.plain_from(offset);
         let count = plain.len().min(length.min(room) as usize);
-        // All of it, or whole groups.
+        // Everything, or complete groups.
         let is_all = count as u64 == length;
         let count = if is_all { count } else { count / 3 * 3 };
         if count == 0 {
-            // In the middle of a group the file ends, fails or is not in memory.
+            // The file ends, fails or is not in memory within a group.
             let after = offset + plain.len() as u64;
             return Err(self.file.read(after, &mut [0], encoder.wait).err().unwrap_or(ReadError::WouldBlock));
         }
         let start = out.len();
         let made = encoder.base64.encode_slice(&plain[..count], out.spare_mut(count.div_ceil(3) * 4));
-        out.commit(made.expect("there is room for four bytes for every three"));
-        skip(out, start, &mut skipped);
+        out.commit(made.expect("room for four bytes for every three"));
+        remove_sent(out, start, &mut skipped);
         Ok(if is_all { Encoded::All } else { Encoded::Full })
     }
 }
 
-/// Takes out of what was appended from `start` on the bytes that were sent already.
-fn skip(out: &mut Buffer, start: usize, sent: &mut u64) {
+/// Removes up to `sent` bytes from `start` on, which were already sent, and subtracts them from `sent`.
+fn remove_sent(out: &mut Buffer, start: usize, sent: &mut u64) {
     let count = (out.len() - start).min(usize::try_from(*sent).unwrap_or(usize::MAX));
     if count > 0 {
         out.remove(start, count);

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 /// Adds a listening socket to an epoll instance, edge-triggered and with EPOLLEXCLUSIVE. A new connection wakes only one
-/// of the instances with a waiting thread. An instance without one keeps the event for its next wait, and another is woken.
+/// of the instances with a waiting thread. An instance without one stores the event for its next wait, and another
+/// instance is woken.
 ///
 /// Only threads that wait in the instance itself count as waiting. Nested instances would all be woken, so the socket
 /// must be added to the instance of mio's poll. `data` is the token of mio's event.

@@ -194,7 +194,7 @@ fn only_repeated_names_are_cached() {
             assert_eq!(root.read(name).as_deref(), Ok(""));
         }
     }
-    assert!(root.view.cache.is_empty(), "a name is kept that was asked for 8,000 names ago");
+    assert!(root.view.cache.is_empty(), "a name requested 8,000 names ago is cached");
     assert_eq!(root.read("a").as_deref(), Ok("a"));
     assert!(!root.is_cached("a"));
     assert_eq!(root.read("a").as_deref(), Ok("a"));

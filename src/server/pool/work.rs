@@ -60,9 +60,9 @@ impl Work {
                 for answers in batch.answers.iter_mut().filter(|answers| !answers.stream.is_removed()) {
                     answers.task.run(&mut &*answers.stream, memory);
                 }
-                let goes_on = |answers: &LentAnswers| answers.task.goes_on() && !answers.stream.is_removed();
+                let can_continue = |answers: &LentAnswers| answers.task.can_continue() && !answers.stream.is_removed();
                 // Answers that have become small are sent to their end all the same.
-                batch.answers.iter().any(goes_on).then_some(Work::Send(batch))
+                batch.answers.iter().any(can_continue).then_some(Work::Send(batch))
             }
         }
     }

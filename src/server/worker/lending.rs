@@ -24,7 +24,7 @@ impl Lending {
     /// Lends a client's answers, now or at [`Lending::flush`]. Answers from a file system that may hang for a single
     /// file share no thread: each would wait for those before it.
     pub(super) fn lend(&mut self, answers: LentAnswers) {
-        if answers.task.may_follow() {
+        if answers.task.may_share_thread() {
             self.small.push(answers);
         } else {
             self.send(vec![answers]);

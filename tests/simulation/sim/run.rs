@@ -178,7 +178,7 @@ impl<'s> Run<'s> {
         if let Some(task) = cx.task.take() {
             assert!(self.task.is_none(), "a second task before the first is returned");
             if let Task::Send(task) = &task {
-                assert!(!task.goes_on(), "a task that was run before");
+                assert!(!task.can_continue(), "a task that was run before");
                 assert!(self.socket.lent, "a task without the stream");
             }
             self.task = Some(task);
@@ -281,7 +281,7 @@ impl<'s> Run<'s> {
         self.trace.push(format!(
             "        a thread has sent, written {}, continues {}",
             self.socket.written.len(),
-            task.goes_on(),
+            task.can_continue(),
         ));
     }
 

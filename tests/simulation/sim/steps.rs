@@ -165,11 +165,11 @@ fn look_up(run: &mut Run<'_>, job: Job) {
 /// a thread it is returned unchanged.
 fn send(run: &mut Run<'_>, mut task: Box<SendTask>) {
     if run.socket.rng.chance(2) {
-        run.without_thread |= !task.goes_on();
+        run.without_thread |= !task.can_continue();
         return run.sent(task);
     }
     run.run_task(&mut task);
-    if task.goes_on() && run.socket.rng.chance(80) {
+    if task.can_continue() && run.socket.rng.chance(80) {
         run.task = Some(Task::Send(task));
     } else {
         run.sent(task);
@@ -230,7 +230,7 @@ pub(crate) fn end(run: &mut Run<'_>) -> CloseReason {
             }
             Some(Task::Send(mut task)) => {
                 run.run_task(&mut task);
-                if task.goes_on() {
+                if task.can_continue() {
                     run.task = Some(Task::Send(task));
                 } else {
                     run.sent(task);

@@ -1,59 +1,58 @@
-//! What a connection tells of itself: for its server to count and to log.
+//! What a connection reports, for counters and the log.
 
 use std::time::Instant;
 
 use crate::handle::Fault;
 use crate::wire::code::{self, Code};
 
-/// Something that happened on a connection.
+/// An event of a connection.
 #[derive(Debug)]
 pub enum Event {
-    /// A request was answered, or its answer was broken off.
+    /// An answer was completed or aborted.
     Answered(Answered),
     /// The root, the directory or a file cannot be read.
     Fault {
-        /// The name that was asked for; none for a listing.
+        /// The requested name. `None` for a listing, and for an error during an answer.
         name: Option<Box<[u8]>>,
-        /// Why.
+        /// The error.
         fault: Fault,
     },
 }
 
-/// One request and what became of it.
+/// A request and its answer.
 #[derive(Debug)]
 pub struct Answered {
     /// The code of the answer.
     pub code: Code,
-    /// Bytes of the answer, head and all. Of a small answer that stands complete in the buffer all count, though a
-    /// client that goes away just then may not have had them.
+    /// The number of bytes of the answer that were written to the socket, including the head.
     pub bytes: u64,
-    /// When the request's first byte came.
+    /// When the first byte of the request was parsed.
     pub since: Instant,
-    /// Whether all of the answer was made and given to the kernel, or to the buffer.
+    /// Whether the whole answer was written to the socket.
     pub complete: bool,
-    /// The request as far as it is kept, if [`super::Context::record`]. Bytes that the client chose.
+    /// The first bytes of the request, if [`super::Context::record`]. Untrusted.
     pub request: Option<Box<[u8]>>,
 }
 
-/// Where a connection stands, for those who count.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Between requests.
     Idle,
-    /// In the middle of a request.
+    /// A request is incomplete.
     Reading,
-    /// A thread looks the file up.
+    /// A thread looks up a file or reads the listing.
     Waiting,
-    /// In the middle of an answer.
+    /// An answer is incomplete.
     Sending,
-    /// After the last answer, until the client has seen it.
+    /// The last answer was sent, and input is discarded.
     Lingering,
-    /// Done.
+    /// Closed.
     Closed,
 }
 
 impl Phase {
-    /// Every phase of a connection that is open.
+    /// The phases of open connections.
     pub const OPEN: [Phase; 5] = [Phase::Idle, Phase::Reading, Phase::Waiting, Phase::Sending, Phase::Lingering];
 
     /// The name in `hftpd status`.
@@ -69,37 +68,37 @@ impl Phase {
     }
 }
 
-/// Why a connection ended.
+/// Why a connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {
     /// The client closed it.
     Client,
-    /// The client's side broke it off: a reset, or a write that failed.
+    /// A reset by the client, or an error of the socket.
     Reset,
-    /// The client said `quit`.
+    /// The client sent `quit`.
     Quit,
-    /// A fatal answer was given.
+    /// The answer had a fatal code.
     Fatal,
-    /// Nothing was asked for `timeouts.idle`.
+    /// No request for `timeouts.idle`.
     Idle,
-    /// Nothing of an answer was taken for `timeouts.stall`.
+    /// The client received no bytes of an answer for `timeouts.stall`.
     Stalled,
-    /// The disk did not answer for `timeouts.stall`, or nothing of a file that a thread sends was sent for so long.
+    /// A look-up took `timeouts.stall`, or a thread sent no bytes for that time.
     DiskTimeout,
-    /// A file had fewer bytes than its answer had promised.
+    /// The file was truncated during an answer.
     FileShrank,
-    /// A file could not be read to the end of its answer.
+    /// The file could not be read during an answer.
     ReadFailed,
-    /// The server drains, and the connection was between two requests.
+    /// The server drains, and the answers are complete.
     Drained,
-    /// The server drains, and its deadline came first.
+    /// The drain timeout was reached.
     Cut,
-    /// It was not served at all.
+    /// The client was refused.
     Refused,
 }
 
 impl CloseReason {
-    /// Every reason, in the order of [`CloseReason::index`].
+    /// All reasons, in the order of [`CloseReason::index`].
     pub const ALL: [CloseReason; 12] = [
         CloseReason::Client,
         CloseReason::Reset,
@@ -115,7 +114,7 @@ impl CloseReason {
         CloseReason::Refused,
     ];
 
-    /// Its place in [`CloseReason::ALL`].
+    /// The index in [`CloseReason::ALL`].
     pub fn index(self) -> usize {
         self as usize
     }
@@ -139,24 +138,24 @@ impl CloseReason {
     }
 }
 
-/// Why a client is not served.
+/// Why a client was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// There are `limits.connections` already.
+    /// `limits.connections` was reached.
     Full,
-    /// There are `limits.connections-per-address` from its address already.
+    /// `limits.connections-per-address` was reached.
     Address,
-    /// `limits.allow` and `limits.deny` do not want it.
+    /// `limits.allow` or `limits.deny` denies the address.
     Denied,
-    /// The process has no descriptor left for it.
+    /// The process or the system has no free descriptor.
     NoDescriptor,
 }
 
 impl Refusal {
-    /// Every refusal, in the order of [`Refusal::index`].
+    /// All refusals, in the order of [`Refusal::index`].
     pub const ALL: [Refusal; 4] = [Refusal::Full, Refusal::Address, Refusal::Denied, Refusal::NoDescriptor];
 
-    /// Its place in [`Refusal::ALL`].
+    /// The index in [`Refusal::ALL`].
     pub fn index(self) -> usize {
         self as usize
     }
@@ -171,7 +170,7 @@ impl Refusal {
         }
     }
 
-    /// What the client is told.
+    /// The answer to the client.
     pub fn line(self) -> &'static str {
         match self {
             Refusal::Full | Refusal::NoDescriptor => code::TOO_MANY_CONNECTIONS,
