@@ -17,6 +17,7 @@ import traceback
 
 # An import registers the checks of a module; the package is installed by the first and purged by the last.
 import reloading
+import distant
 import continuity
 import stopping
 import store
