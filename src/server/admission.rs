@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use ipnet::IpNet;
 
+use super::sync::atomic::{AtomicU32, Ordering};
+use super::sync::{Mutex, MutexGuard};
 use crate::config::Limits;
 use crate::connection::Refusal;
 

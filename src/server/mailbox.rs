@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use mio::{Registry, Token, Waker};
+use mio::{Registry, Token};
+
+use super::sync::{Mutex, MutexGuard, Waker};
 
 /// Sends messages to a thread. Clones send to the same thread.
 pub(super) struct Mailbox<T> {
@@ -16,6 +18,9 @@ pub(super) struct Mailbox<T> {
 /// Receives the messages. Dropping it closes the mailbox.
 pub(super) struct Inbox<T> {
     queue: Arc<Mutex<Queue<T>>>,
+    /// Keeps the descriptor open. If it were closed with the last [`Mailbox`], a wake-up that the poll has not reported yet
+    /// would be lost.
+    _waker: Arc<Waker>,
 }
 
 struct Queue<T> {
@@ -34,7 +39,7 @@ impl<T> Mailbox<T> {
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, Inbox<T>)> {
         let waker = Arc::new(Waker::new(registry, token)?);
         let queue = Arc::new(Mutex::new(Queue { messages: VecDeque::new(), closed: false }));
-        Ok((Mailbox { queue: queue.clone(), waker }, Inbox { queue }))
+        Ok((Mailbox { queue: queue.clone(), waker: waker.clone() }, Inbox { queue, _waker: waker }))
     }
 
     /// Sends without waiting. A message to a stopped thread is dropped.

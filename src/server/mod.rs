@@ -21,6 +21,8 @@ mod failure;
 mod listener;
 mod mailbox;
 mod messages;
+#[cfg(all(test, hftpd_model))]
+mod models;
 mod pool;
 mod prepare;
 mod shared;
@@ -28,6 +30,7 @@ mod slots;
 mod start;
 mod stream;
 mod supervisor;
+mod sync;
 mod worker;
 mod worker_config;
 

@@ -1,10 +1,11 @@
 //! What workers share.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::admission::Admission;
 use super::pool::Pool;
+use super::sync::Mutex;
+use super::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::log::Throttle;
 
 /// The state that workers share. All other state belongs to one worker or is sent.

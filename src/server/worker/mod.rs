@@ -13,12 +13,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Token};
 
 use super::mailbox::{Inbox, Mailbox};
 use super::messages::{SupervisorEvent, WorkerCommand};
 use super::shared::WorkerShared;
 use super::slots::LISTENER_BIT;
+use super::sync::Poll;
 use super::worker_config::WorkerConfig;
 use acceptor::Acceptor;
 use clients::Clients;
