@@ -61,3 +61,76 @@ fn add(sums: &mut [u64], others: &[u64]) {
         *sum += other;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_code_with_their_bytes() {
+        let mut counters = Counters::default();
+        for (code, bytes, complete) in [
+            (Code::Ok, 45, true),
+            (Code::Ok, 1000, false),
+            (Code::FileNotFound, 20, true),
+            (Code::OffsetExceedsSize, 30, true),
+            (Code::Ok, 5, false),
+        ] {
+            counters.answered(&Answered { code, bytes, since: Instant::now(), complete, request: None });
+        }
+        let expected =
+            Counters { answers: [3, 0, 0, 0, 0, 0, 1, 1], incomplete: 2, bytes: 1100, ..Counters::default() };
+        assert_eq!(counters, expected);
+    }
+
+    #[test]
+    fn connections_are_counted_by_the_reason_for_their_end_or_refusal() {
+        let mut counters = Counters::default();
+        for reason in [CloseReason::Client, CloseReason::Quit, CloseReason::Client, CloseReason::Refused] {
+            counters.closed(reason);
+        }
+        for refusal in [Refusal::Address, Refusal::Full, Refusal::Address, Refusal::Address] {
+            counters.refused(refusal);
+        }
+        let closed = [2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        assert_eq!(counters, Counters { closed, refused: [1, 3, 0, 0], ..Counters::default() });
+    }
+
+    #[test]
+    fn the_counters_of_two_workers_are_added_one_by_one() {
+        let first = Counters {
+            accepted: 7,
+            answers: [1, 2, 3, 4, 5, 6, 7, 8],
+            incomplete: 9,
+            bytes: 1 << 40,
+            closed: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+            refused: [2, 3, 4, 5],
+            accept_pauses: 6,
+        };
+        let second = Counters {
+            accepted: 10,
+            answers: [10, 20, 30, 40, 50, 60, 70, 80],
+            incomplete: 20,
+            bytes: 100,
+            closed: [20; 12],
+            refused: [10, 0, 10, 0],
+            accept_pauses: 30,
+        };
+        let mut sum = Counters::default();
+        sum += &first;
+        assert_eq!(sum, first, "added to nothing");
+        sum += &second;
+        let expected = Counters {
+            accepted: 17,
+            answers: [11, 22, 33, 44, 55, 66, 77, 88],
+            incomplete: 29,
+            bytes: (1 << 40) + 100,
+            closed: [21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32],
+            refused: [12, 3, 14, 5],
+            accept_pauses: 36,
+        };
+        assert_eq!(sum, expected);
+    }
+}

@@ -52,6 +52,56 @@ Exit codes:
 mod tests {
     use super::*;
 
+    /// The lines below a heading, up to the next empty line.
+    fn section(heading: &str) -> Vec<String> {
+        let help = help();
+        let from_heading = help.lines().skip_while(|line| *line != heading).skip(1);
+        from_heading.take_while(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn help_lists_commands_options_and_exit_codes() {
+        assert!(
+            help().starts_with("hftpd publishes one directory, read-only, over HFTP.\n\n  hftpd [-c FILE] [-d DIR]")
+        );
+        assert_eq!(
+            section("Commands:"),
+            [
+                "  check   check the configuration file and the root",
+                "  reload  reload the configuration and report the result",
+                "  status  print the status of the daemon",
+            ]
+        );
+        assert_eq!(
+            section("Options:"),
+            [
+                "  -c, --config FILE       the configuration file",
+                "  -d, --root DIR          publish DIR",
+                "  -a, --address ADDRESS   listen on this address only",
+                "  -p, --port PORT         listen on this port; 0 for any",
+                "      --daemon            serve in the background",
+                "      --pid-file F        with --daemon: write the process ID to F",
+                "      --dump              print the effective configuration",
+                "      --json              print as JSON",
+                "      --version           print the version",
+                "      --help              print this help",
+            ]
+        );
+        assert_eq!(
+            section("Exit codes:"),
+            [
+                "   0  success",
+                "  64  error in the command line",
+                "  66  the root is missing or cannot be read",
+                "  69  the daemon is not available (reload and status)",
+                "  70  internal error",
+                "  71  operating system error",
+                "  77  permission denied",
+                "  78  error in the configuration, or it is missing",
+            ]
+        );
+    }
+
     #[test]
     fn help_is_complete_and_fits_a_terminal() {
         let help = help();

@@ -63,29 +63,3 @@ impl Opt {
         self.short.map_or_else(|| format!("--{}", self.long), |short| format!("-{short}"))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usage_is_as_in_the_manual_page() {
-        let usage = OPTIONS.iter().map(Opt::usage).collect::<Vec<_>>();
-        assert_eq!(
-            usage,
-            [
-                "-c, --config FILE",
-                "-d, --root DIR",
-                "-a, --address ADDRESS",
-                "-p, --port PORT",
-                "    --daemon",
-                "    --pid-file F",
-                "    --dump",
-                "    --json",
-                "    --version",
-                "    --help",
-            ]
-        );
-        assert_eq!(OPTIONS.iter().map(Opt::name).take(5).collect::<Vec<_>>(), ["-c", "-d", "-a", "-p", "--daemon"]);
-    }
-}

@@ -179,6 +179,7 @@ mod tests {
             ("1h 30m", 5_400_000),
             ("1d2h3m4s5ms", 93_784_005),
             ("90s", 90_000),
+            ("18446744073709551s615ms", u64::MAX),
         ];
         for (text, milliseconds) in accepted {
             assert_eq!(parse_time(text), Some(Duration::from_millis(milliseconds)), "{text}");
@@ -200,6 +201,7 @@ mod tests {
             "1us",
             "99999999999999999999s",
             "18446744073709551615d",
+            "18446744073709551s616ms",
             "18446744073709551s616ms1",
         ];
         for text in refused {

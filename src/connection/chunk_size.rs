@@ -67,6 +67,44 @@ mod tests {
         chunk_size.chunk
     }
 
+    /// The chunk size after `made` bytes in this number of microseconds, from 256 KiB.
+    fn after_lap(made: u64, microseconds: u64) -> u64 {
+        let now = Instant::now();
+        let mut chunk_size = ChunkSize { chunk: 262_144, began: (now, 0) };
+        chunk_size.adapt(made, now + Duration::from_micros(microseconds));
+        chunk_size.chunk
+    }
+
+    #[test]
+    fn a_fast_client_gets_pieces_of_64_kib_up_to_1_mib_twice_as_long_after_each_mib() {
+        let now = Instant::now();
+        let mut chunk_size = ChunkSize::new(now);
+        let mut chunks = vec![chunk_size.chunk];
+        for made in [1_048_575, 1_048_576, 2_097_151, 2_097_152, 3_145_728, 4_194_304, 5_242_880, 6_291_456] {
+            chunk_size.adapt(made, now);
+            chunks.push(chunk_size.chunk);
+        }
+        assert_eq!(chunks, [65_536, 65_536, 131_072, 131_072, 262_144, 524_288, 1_048_576, 1_048_576, 1_048_576]);
+    }
+
+    #[test]
+    fn a_mib_in_less_than_4_ms_is_fast_and_one_in_more_than_8_ms_is_slow() {
+        for (made, microseconds, chunk) in [
+            (1_048_576, 3_999, 524_288),
+            (1_048_576, 4_000, 262_144),
+            (1_048_576, 8_000, 262_144),
+            (1_048_576, 8_001, 131_072),
+            (1_048_575, 1_000_000, 262_144),
+            // Four at once are judged by their mean.
+            (4_194_304, 15_999, 524_288),
+            (4_194_304, 16_000, 262_144),
+            (4_194_304, 32_000, 262_144),
+            (4_194_304, 32_004, 131_072),
+        ] {
+            assert_eq!(after_lap(made, microseconds), chunk, "{made} bytes in {microseconds} us");
+        }
+    }
+
     #[test]
     fn fast_clients_get_long_fragments() {
         assert_eq!(after(1000), MAX_CHUNK);

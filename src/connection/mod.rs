@@ -373,3 +373,6 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection").field("phase", &self.phase()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

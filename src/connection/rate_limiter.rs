@@ -41,6 +41,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn burst_is_a_tenth_of_a_second_and_waits_are_a_twentieth() {
+        let begin = Instant::now();
+        let at = |milliseconds| begin + Duration::from_millis(milliseconds);
+        let mut rate_limiter = RateLimiter::new(begin);
+        let allows = |rate_limiter: &RateLimiter, now| rate_limiter.allows(1000, at(now));
+        assert_eq!(allows(&rate_limiter, 0), Ok(100));
+        assert_eq!(allows(&rate_limiter, 5000), Ok(100), "a pause is not made up for");
+        rate_limiter.spend(49, 1000, begin);
+        assert_eq!(allows(&rate_limiter, 0), Ok(51));
+        rate_limiter.spend(1, 1000, begin);
+        assert_eq!(allows(&rate_limiter, 0), Ok(50));
+        rate_limiter.spend(50, 1000, begin);
+        assert_eq!(allows(&rate_limiter, 0), Err(at(50)));
+        assert_eq!(allows(&rate_limiter, 49), Err(at(50)));
+        assert_eq!(allows(&rate_limiter, 50), Ok(50));
+        assert_eq!(allows(&rate_limiter, 80), Ok(80));
+        assert_eq!(allows(&rate_limiter, 100), Ok(100));
+        rate_limiter.spend(1000, 1000, at(3000));
+        assert_eq!(allows(&rate_limiter, 3000), Err(at(3950)), "from the time of sending on");
+        assert_eq!(RateLimiter::new(begin).allows(1, begin), Ok(1), "never nothing");
+    }
+
+    #[test]
     fn rate_over_ten_seconds_is_within_5_percent() {
         let begin = Instant::now();
         for rate in [1024, 100_000, 1 << 30] {

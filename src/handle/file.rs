@@ -100,3 +100,67 @@ impl AsFd for OpenFile {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// The ten digits, and their attributes, with another size if one is given.
+    fn digits(storage: Storage, size: Option<u64>) -> OpenFile {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(b"0123456789").expect("ten bytes");
+        let stat = files::stat(&file, Wait::Allowed).expect("its attributes");
+        let size = size.unwrap_or(stat.size);
+        OpenFile::new(file.into(), Stat { size, ..stat }, storage)
+    }
+
+    #[test]
+    fn event_loop_reads_small_files_and_files_in_memory() {
+        for (storage, size, expected) in [
+            (Storage::Disk, 0, true),
+            (Storage::Disk, 65_536, true),
+            (Storage::Disk, 65_537, false),
+            (Storage::Remote, 65_536, true),
+            (Storage::Remote, 65_537, false),
+            (Storage::Memory, 65_537, true),
+            (Storage::Memory, u64::MAX, true),
+        ] {
+            let file = digits(storage, Some(size));
+            assert_eq!(file.is_readable_nowait(), expected, "{size} bytes, {storage:?}");
+            file.nowait_supported.store(false, Ordering::Relaxed);
+            let in_memory = storage == Storage::Memory;
+            assert_eq!(file.is_readable_nowait(), in_memory, "{size} bytes, {storage:?}, which cannot tell");
+            assert_eq!(file.is_remote(), storage == Storage::Remote, "{storage:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_read_up_to_the_end_of_the_file() {
+        let file = digits(Storage::Memory, None);
+        let mut buffer = [b'-'; 4];
+        for (offset, result, bytes) in [
+            (0, Ok(4), "0123"),
+            (6, Ok(4), "6789"),
+            (7, Ok(3), "789-"),
+            (9, Ok(1), "9---"),
+            (10, Err(ReadError::Truncated), "----"),
+            (11, Err(ReadError::Truncated), "----"),
+        ] {
+            buffer.fill(b'-');
+            assert_eq!(file.read(offset, &mut buffer, Wait::Never), result, "at {offset}");
+            assert_eq!(buffer, bytes.as_bytes(), "at {offset}");
+        }
+        let shorter = [0, 9, 10, 11, u64::MAX].map(|end| file.is_shorter_than(end));
+        assert_eq!(shorter, [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_file_system_that_cannot_tell_what_is_in_memory_is_not_asked_again() {
+        let file = digits(Storage::Disk, None);
+        file.nowait_supported.store(false, Ordering::Relaxed);
+        assert_eq!(file.read(0, &mut [0; 4], Wait::Never), Err(ReadError::WouldBlock));
+        assert_eq!(file.read(0, &mut [0; 4], Wait::Allowed), Ok(4));
+    }
+}

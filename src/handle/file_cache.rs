@@ -120,3 +120,66 @@ impl FileCache {
         self.entries.get_mut(first..first + WAYS).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::os::files::{self, Wait};
+
+    fn file(name: &str, checked_at: u64) -> CachedFile {
+        let fd = OwnedFd::from(File::open("/dev/null").expect("/dev/null"));
+        let stat = files::stat(&fd, Wait::Allowed).expect("its attributes");
+        let name = name.as_bytes().into();
+        CachedFile { name, content: Content::PathOnly(fd), stat, checked_at, version: None, used: true }
+    }
+
+    /// The cached ones of these names, which have the same hash.
+    fn kept<'a>(cache: &mut FileCache, hash: u64, names: &[&'a str]) -> Vec<&'a str> {
+        names.iter().copied().filter(|name| cache.get(hash, name.as_bytes()).is_some()).collect()
+    }
+
+    #[test]
+    fn insert_replaces_the_same_name_or_an_empty_slot_or_the_oldest_entry() {
+        let mut cache = FileCache::default();
+        for (name, checked_at) in [("a", 2), ("b", 0), ("c", 1), ("d", 3)] {
+            cache.insert(5, file(name, checked_at));
+        }
+        assert_eq!(kept(&mut cache, 5, &["a", "b", "c", "d"]), ["a", "b", "c", "d"], "each has a place");
+        cache.insert(5, file("d", 9));
+        assert_eq!(kept(&mut cache, 5, &["a", "b", "c", "d"]), ["a", "b", "c", "d"], "d was kept already");
+        cache.insert(5, file("e", 4));
+        assert_eq!(kept(&mut cache, 5, &["a", "b", "c", "d", "e"]), ["a", "c", "d", "e"]);
+        cache.insert(5, file("f", 4));
+        assert_eq!(kept(&mut cache, 5, &["a", "c", "d", "e", "f"]), ["a", "d", "e", "f"]);
+        cache.remove(5, b"d");
+        cache.insert(5, file("g", 0));
+        assert_eq!(kept(&mut cache, 5, &["a", "d", "e", "f", "g"]), ["a", "e", "f", "g"]);
+    }
+
+    #[test]
+    fn capacity_is_256_files_in_sets_of_4() {
+        let mut cache = FileCache::default();
+        let names = ["a", "b", "c", "d"];
+        for hash in 0..64 {
+            names.iter().for_each(|name| cache.insert(hash, file(name, 0)));
+        }
+        for hash in 0..64 {
+            assert_eq!(kept(&mut cache, hash, &names), names, "hash {hash}");
+        }
+        assert_eq!(cache.entries.iter().flatten().count(), 256);
+    }
+
+    #[test]
+    fn unused_file_is_removed_after_a_period() {
+        let mut cache = FileCache::default();
+        assert!(cache.is_empty() && cache.expire_unused());
+        ["a", "b"].iter().for_each(|name| cache.insert(1, file(name, 0)));
+        assert!(!cache.expire_unused(), "both were kept in this period");
+        assert_eq!(kept(&mut cache, 1, &["a"]), ["a"]);
+        assert!(!cache.expire_unused() && !cache.is_empty(), "a was asked for");
+        assert!(cache.get(1, b"b").is_none());
+        assert!(cache.expire_unused() && cache.is_empty());
+    }
+}

@@ -91,3 +91,59 @@ fn set_index(hash: u64) -> usize {
 pub(super) fn fingerprint(hash: u64) -> u32 {
     ((hash >> 32) as u32).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of a directory that has settled.
+    fn settled() -> KnownNames {
+        KnownNames { settled: true, ..KnownNames::default() }
+    }
+
+    /// A hash with this set and this fingerprint.
+    fn hash(place: u64, fingerprint: u64) -> u64 {
+        fingerprint << 32 | place
+    }
+
+    #[test]
+    fn names_differ_in_any_bit_of_the_upper_half_of_their_hashes() {
+        let mut names = settled();
+        let known = hash(7, 0x1234_5678);
+        names.insert(known);
+        assert!(names.contains(known));
+        for bit in 32..64 {
+            assert!(!names.contains(known ^ 1 << bit), "bit {bit}");
+        }
+        for place in [6, 8, 0, 16_383] {
+            assert!(!names.contains(hash(place, 0x1234_5678)), "place {place}");
+        }
+    }
+
+    #[test]
+    fn fifth_name_of_a_set_replaces_the_first() {
+        let mut names = settled();
+        let hashes: Vec<u64> = (1..=5).map(|fingerprint| hash(9, fingerprint)).collect();
+        hashes[..4].iter().for_each(|&hash| names.insert(hash));
+        // A repeated name takes no further slot.
+        (0..4).for_each(|_| names.insert(hashes[3]));
+        assert!(hashes[..4].iter().all(|&hash| names.contains(hash)));
+        names.insert(hashes[4]);
+        let held: Vec<bool> = hashes.iter().map(|&hash| names.contains(hash)).collect();
+        assert_eq!(held, [false, true, true, true, true]);
+    }
+
+    #[test]
+    fn capacity_is_65536_names() {
+        let mut names = settled();
+        assert!(!names.contains(0), "nothing is known");
+        for place in 0..16_384 {
+            assert!(!names.contains(hash(place, 0)), "an empty place is a name");
+            (0..4).for_each(|fingerprint| names.insert(hash(place, fingerprint * 1000)));
+        }
+        assert_eq!(names.names.len(), 65_536);
+        for place in 0..16_384 {
+            assert!((0..4).all(|fingerprint| names.contains(hash(place, fingerprint * 1000))), "place {place}");
+        }
+    }
+}

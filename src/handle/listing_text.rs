@@ -53,3 +53,49 @@ impl Drop for Text {
         self.bytes_in_use.fetch_sub(self.bytes.len(), Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn text(bytes: usize) -> Box<[u8]> {
+        vec![0; bytes].into_boxed_slice()
+    }
+
+    #[test]
+    fn different_listings_take_64_mib_at_most() {
+        let listings = Listings::default();
+        let first = listings.share(text(40 * MIB)).expect("40 MiB");
+        assert_eq!(listings.share(text(24 * MIB + 1)).err(), Some(Errno::NOMEM));
+        let second = listings.share(text(24 * MIB)).expect("64 MiB in all");
+        assert_eq!(listings.share(text(1)).err(), Some(Errno::NOMEM));
+        drop(second);
+        let third = listings.share(text(1)).expect("24 MiB were given back");
+        drop(first);
+        let fourth = listings.share(text(64 * MIB - 1)).expect("64 MiB in all");
+        assert_eq!(listings.share(text(2)).err(), Some(Errno::NOMEM));
+        drop((third, fourth));
+        assert_eq!(listings.bytes_in_use.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn one_listing_may_be_larger() {
+        let listings = Listings::default();
+        let large = listings.share(text(65 * MIB)).expect("the only one");
+        assert_eq!(listings.share(text(1)).err(), Some(Errno::NOMEM));
+        drop(large);
+        assert!(listings.share(text(1)).is_ok());
+    }
+
+    #[test]
+    fn equal_listings_are_held_once() {
+        let listings = Listings::default();
+        let texts: Vec<Arc<Text>> = (0..3).map(|_| listings.share(text(40 * MIB)).expect("the same")).collect();
+        assert!(texts.iter().all(|text| Arc::ptr_eq(text, &texts[0])));
+        assert_eq!(listings.bytes_in_use.load(Ordering::Relaxed), 40 * MIB);
+        drop(texts);
+        assert_eq!(listings.bytes_in_use.load(Ordering::Relaxed), 0);
+    }
+}

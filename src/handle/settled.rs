@@ -26,3 +26,33 @@ impl Timestamp {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::files::Kind;
+
+    /// A directory with these times of its last changes.
+    fn directory(modified: (i64, u32), changed: (i64, u32)) -> Stat {
+        Stat { device: 1, inode: 2, kind: Kind::Directory, mode: 0, uid: 0, gid: 0, size: 0, modified, changed }
+    }
+
+    #[test]
+    fn both_changes_must_be_more_than_2_seconds_ago() {
+        let now = Timestamp(UNIX_EPOCH + Duration::new(1_000, 500));
+        let (settled, recent) = ((998, 499), (998, 500));
+        for (modified, changed, expected) in [
+            (settled, settled, true),
+            (recent, settled, false),
+            (settled, recent, false),
+            ((0, 0), (0, 0), true),
+            ((998, 501), settled, false),
+            ((1_000, 500), settled, false),
+            (settled, (5_000, 0), false),
+            ((-1, 0), settled, false),
+        ] {
+            let is_settled = now.detects_changes_to(&directory(modified, changed));
+            assert_eq!(is_settled, expected, "modified at {modified:?}, changed at {changed:?}");
+        }
+    }
+}

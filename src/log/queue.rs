@@ -196,10 +196,17 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::log::Access;
 
     fn message(text: &str) -> Record {
         Record::Message(::log::Level::Info, text.to_owned())
+    }
+
+    fn access() -> Record {
+        let peer = "203.0.113.5:4242".parse().expect("an address");
+        let request = b"help".as_slice().into();
+        Record::Access(Access { peer, request, code: 0, bytes: 5, duration: Duration::ZERO, complete: true })
     }
 
     /// Marks the last batch as written, takes the next one and returns it as text.
@@ -242,12 +249,53 @@ mod tests {
     }
 
     #[test]
-    fn access_records_do_not_displace_messages() {
-        let access = || {
-            let peer = "203.0.113.5:4242".parse().expect("an address");
-            let request = b"help".as_slice().into();
-            Record::Access(Access { peer, request, code: 0, bytes: 5, duration: Duration::ZERO, complete: true })
+    fn flush_waits_for_records_after_a_reported_loss() {
+        let loses_two = || {
+            let queue = Queue::new(1, 1);
+            ["1", "2", "3"].iter().for_each(|text| queue.push(message(text)));
+            queue
         };
+        // The loss is reported without a further record, and a message follows later.
+        let queue = loses_two();
+        assert_eq!(taken(&queue, 9), ["1", "lost 2"]);
+        queue.done();
+        assert!(queue.flush(Duration::ZERO), "all is written");
+        queue.push(message("4"));
+        assert!(!queue.flush(Duration::ZERO), "4 is not");
+        // The loss is reported with the next message.
+        let queue = loses_two();
+        assert_eq!(taken(&queue, 1), ["1"]);
+        queue.push(message("4"));
+        assert_eq!(taken(&queue, 1), ["lost 2"]);
+        queue.done();
+        assert!(!queue.flush(Duration::ZERO), "4 is not written");
+        assert_eq!(taken(&queue, 9), ["4"]);
+        queue.done();
+        assert!(queue.flush(Duration::ZERO), "all is written");
+    }
+
+    #[test]
+    fn new_settings_apply_after_the_access_lines_and_messages_before_them() {
+        let queue = Queue::new(9, 9);
+        queue.push(access());
+        queue.push(message("before"));
+        queue.change(Settings::new(&Config::default().log, false));
+        queue.push(access());
+        queue.push(message("after"));
+        let mut batch = Vec::new();
+        queue.take(&mut batch, 9);
+        let kind = |record: &Record| match record {
+            Record::Message(_, text) => text.clone(),
+            Record::Access(_) => "access".to_owned(),
+            Record::Settings(_) => "settings".to_owned(),
+            Record::Lost(count) => format!("lost {count}"),
+        };
+        let kinds: Vec<String> = batch.iter().map(kind).collect();
+        assert_eq!(kinds, ["before", "access", "settings", "after", "access"]);
+    }
+
+    #[test]
+    fn access_lines_displace_no_message() {
         let queue = Queue::new(3, 2);
         for number in 0..100 {
             queue.push(access());

@@ -143,6 +143,25 @@ mod tests {
     }
 
     #[test]
+    fn an_address_counts_as_many_clients_as_it_has() {
+        let admission = Arc::new(Admission::default());
+        let limits = limits(|limits| limits.connections_per_address = 3);
+        let admit = || admit(&admission, "192.0.2.1", &limits);
+        let counted = || admission.by_source().values().copied().collect::<Vec<_>>();
+        let mut permits: Vec<Permit> = (0..3).map(|_| admit().expect("a permit")).collect();
+        assert_eq!(admit().err(), Some(Refusal::Address));
+        for left in [2, 1] {
+            permits.pop();
+            assert_eq!(counted(), [left]);
+        }
+        permits.extend((0..2).map(|_| admit().expect("two have left")));
+        assert_eq!(admit().err(), Some(Refusal::Address));
+        assert_eq!((counted(), admission.connected()), (vec![3], 3));
+        permits.clear();
+        assert_eq!((counted(), admission.connected()), (vec![], 0), "an address without clients is forgotten");
+    }
+
+    #[test]
     fn an_ipv6_client_counts_by_its_64_and_a_mapped_one_as_ipv4() {
         let admission = Arc::new(Admission::default());
         let limits = limits(|limits| limits.connections_per_address = 1);

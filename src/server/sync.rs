@@ -1,4 +1,4 @@
-//! Locks, atomic integers, threads and polls of the code that the models check (`models.rs`).
+//! Locks, atomic integers, threads and polls of the code that the models check (`models/`).
 //!
 //! They are those of the standard library and of mio, or in a run of the models those of the model checker. The checker runs
 //! one thread at a time. At each of these calls it chooses the thread that continues. So it tries thousands of

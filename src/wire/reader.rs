@@ -359,6 +359,39 @@ mod tests {
     }
 
     #[test]
+    fn reader_stops_after_the_byte_that_reveals_an_error() {
+        let limit = "a".repeat(400);
+        for (line, fault) in [
+            ("\n".to_owned(), Code::BadEol),
+            ("help\n".to_owned(), Code::BadEol),
+            ("get_metadata a\n".to_owned(), Code::BadEol),
+            (format!("{limit}a"), Code::BadRequest),
+            (format!("{limit} "), Code::BadRequest),
+            (format!("{limit}\n"), Code::BadEol),
+            (format!("{limit}\r\r"), Code::BadRequest),
+            (format!("{limit}\ra"), Code::BadRequest),
+        ] {
+            let mut reader = RequestReader::new(NameCharset::Portable, LIMIT);
+            let input = format!("{line}help\r\n");
+            assert_eq!(reader.read(input.as_bytes()), (line.len(), true), "{input:?}");
+            assert_eq!(reader.request(), Err(fault), "{input:?}");
+        }
+        let mut reader = RequestReader::new(NameCharset::Portable, LIMIT);
+        assert_eq!(reader.read(b"quit\r\nhelp\r\n"), (6, true));
+        assert_eq!(reader.request(), Ok(Request::Quit));
+    }
+
+    #[test]
+    fn first_272_bytes_of_a_line_are_kept_for_the_log() {
+        for length in [0, 1, 271, 272, 273, 400] {
+            let line: Vec<u8> = (b'a'..=b'z').cycle().take(length).collect();
+            let mut reader = RequestReader::new(NameCharset::Portable, LIMIT);
+            assert_eq!(reader.read(&line), (length, false));
+            assert_eq!(reader.line().escape_ascii().to_string(), line[..length.min(272)].escape_ascii().to_string());
+        }
+    }
+
+    #[test]
     fn printable_names_allow_all_but_space_and_slash() {
         let allowed: Vec<u8> = (0..=255).filter(|&byte| NameCharset::Printable.allow(byte)).collect();
         let expected: Vec<u8> = (0x21..=0x7e).filter(|&byte| byte != b'/').collect();

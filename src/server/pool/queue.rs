@@ -243,12 +243,16 @@ fn decrease<K: Hash + Eq>(counts: &mut HashMap<K, Busy>, key: K) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
     use std::path::PathBuf;
     use std::sync::Arc;
 
     use super::*;
     use crate::config::Config;
     use crate::handle::{Job, Policy, Purpose};
+    use crate::server::mailbox::Mailbox;
+    use crate::server::messages::LookupReply;
+    use crate::server::stream::Stream;
     use crate::server::worker_config::policy;
 
     /// A look-up that no client waits for.
@@ -307,6 +311,137 @@ mod tests {
         let done = look_up(&hanging, 0);
         queue.complete(done.lane(), done.root());
         assert!(!queue.is_hung(&look_up(&hanging, 1000)), "a thread has returned");
+    }
+
+    #[test]
+    fn a_name_holds_8_threads_and_a_listing_one() {
+        let root = root("/root");
+        let list = || Work::LookUp(Job::List { policy: root.clone() }, Vec::new());
+        for (threads, work) in [(8, (&|| look_up(&root, 1)) as &dyn Fn() -> Work), (1, &list)] {
+            let mut queue = WorkQueue::new(2);
+            let mut begun = Vec::new();
+            for number in 1..=threads {
+                assert!(queue.push(work()), "there is room for {number} of {threads}");
+                begun.extend(queue.pop());
+            }
+            assert_eq!(begun.len(), threads);
+            assert!(!queue.push(work()), "there is no room for more than {threads}");
+            assert!(queue.pop().is_none(), "more than {threads} have begun");
+            assert!(queue.push(look_up(&root, 2)) && queue.pop().is_some(), "another name does not wait");
+            queue.complete(begun[0].lane(), begun[0].root());
+            assert!(queue.pop().is_some() && queue.pop().is_none(), "one can begin where one has completed");
+        }
+    }
+
+    #[test]
+    fn work_for_a_name_that_hangs_is_refused_after_a_while() {
+        let root = root("/root");
+        let mut queue = WorkQueue::new(2);
+        for begun in 0..8 {
+            for busy in queue.busy.values_mut() {
+                busy.changed -= HUNG;
+            }
+            assert!(!queue.is_hung(&look_up(&root, 1)), "{begun} threads wait for it, so another may");
+            queue.push(look_up(&root, 1));
+            queue.pop().expect("there is room");
+        }
+        assert!(!queue.is_hung(&look_up(&root, 1)), "it may be slow");
+        for busy in queue.busy.values_mut() {
+            busy.changed -= HUNG;
+        }
+        assert!(queue.is_hung(&look_up(&root, 1)));
+        assert!(!queue.is_hung(&look_up(&root, 2)));
+    }
+
+    #[test]
+    fn cancelled_work_is_dropped_once_half_as_many_clients_have_gone_and_at_least_16() {
+        let root = root("/root");
+        for (waiting, sweep) in [(1, 16), (31, 16), (32, 16), (34, 17), (100, 50)] {
+            let mut queue = WorkQueue::new(2);
+            for round in 0..2 {
+                for name in 0..waiting {
+                    queue.push(look_up(&root, name));
+                }
+                for removed in 1..=sweep {
+                    assert_eq!(queue.waiting(), waiting, "after {removed} of {sweep} were removed, round {round}");
+                    assert!(!queue.client_removed(), "nothing can begin that could not before");
+                }
+                assert_eq!(queue.waiting(), 0, "after {sweep} were removed, round {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_that_wait_for_their_root_are_tried_again_when_cancelled_work_was_dropped() {
+        let root = root("/root");
+        let poll = mio::Poll::new().expect("a poll");
+        let (worker, _inbox) = Mailbox::new(poll.registry(), mio::Token(0)).expect("a mailbox");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let stream = Arc::new(Stream::new(TcpStream::connect(address).expect("a client")));
+        let of_client = |name: usize| {
+            let (token, policy, result) = (mio::Token(1), root.clone(), None);
+            let reply = LookupReply { worker: worker.clone(), token, policy, stream: stream.clone(), result };
+            let name = name.to_string().into_bytes().into();
+            Work::LookUp(Job::Find { policy: root.clone(), name, purpose: Purpose::Size }, vec![reply])
+        };
+        let mut queue = WorkQueue::new(2);
+        for name in 0..MAX_PER_ROOT {
+            queue.push(look_up(&root, name));
+            queue.pop().expect("there is room");
+        }
+        (100..110).for_each(|name| _ = queue.push(look_up(&root, name)));
+        (200..203).for_each(|name| _ = queue.push(of_client(name)));
+        assert!(queue.pop().is_none(), "the root is full");
+        let wakes: Vec<bool> = (1..=16).map(|_| queue.client_removed()).collect();
+        assert_eq!(wakes, [&[false; 15][..], &[true]].concat());
+        assert_eq!(queue.waiting(), 3, "work of a client that is there was dropped, or cancelled work was not");
+        stream.mark_removed();
+        let wakes: Vec<bool> = (1..=16).map(|_| queue.client_removed()).collect();
+        assert_eq!((wakes, queue.waiting()), (vec![false; 16], 0));
+    }
+
+    #[test]
+    fn large_answers_use_as_many_threads_as_there_are_cores_unless_those_are_stuck() {
+        let root = root("/root");
+        let mut queue = WorkQueue::new(2);
+        for device in 0..5 {
+            // The queue knows work by its lane alone.
+            let lane = Lane::Large(device);
+            queue.lanes.entry(lane).or_default().work.push_back(look_up(&root, 1));
+            queue.waiting += 1;
+            queue.make_runnable(lane);
+        }
+        let later = Instant::now() + Duration::from_secs(3600);
+        for must_wait in [false, false, true] {
+            assert_eq!(queue.large_must_wait(), must_wait, "{} threads send", queue.busy_large);
+            queue.large_changed = later;
+            assert_eq!(queue.pop().is_none(), must_wait, "{} threads send", queue.busy_large);
+        }
+        queue.large_changed = Instant::now() - STUCK;
+        assert!(queue.pop().is_some(), "the two are stuck");
+        assert!(queue.large_waits() && queue.large_must_wait());
+        queue.complete(Lane::Large(0), None);
+        queue.complete(Lane::Large(1), None);
+        queue.large_changed = later;
+        assert!(!queue.large_must_wait() && queue.pop().is_some(), "one of two sends");
+        assert!(queue.pop().is_none() && queue.large_waits(), "two of two send");
+        assert_eq!((queue.busy_large, queue.waiting()), (2, 1));
+    }
+
+    #[test]
+    fn work_waits_from_its_push_to_its_pop() {
+        let root = root("/root");
+        let mut queue = WorkQueue::new(2);
+        for (waiting, name) in [1, 2, 3].into_iter().enumerate() {
+            assert_eq!(queue.waiting(), waiting);
+            queue.push(look_up(&root, name));
+        }
+        for waiting in [3, 2, 1] {
+            assert_eq!(queue.waiting(), waiting);
+            queue.pop().expect("there is room");
+        }
+        assert_eq!(queue.waiting(), 0);
     }
 
     #[test]

@@ -114,6 +114,35 @@ mod tests {
     }
 
     #[test]
+    fn clients_that_left_count_half_after_10_ms_however_often_others_come() {
+        let begin = Instant::now();
+        let mut bias = LocalBias { surplus: 64, at: begin };
+        let mut surpluses = Vec::new();
+        for milliseconds in 1..=80 {
+            bias.keeps(0, 0, begin + Duration::from_millis(milliseconds));
+            if milliseconds % 10 == 9 {
+                surpluses.push(bias.surplus);
+            }
+        }
+        assert_eq!((surpluses, bias.surplus), (vec![64, 32, 16, 8, 4, 2, 1, 0], 0));
+    }
+
+    #[test]
+    fn a_client_that_leaves_lets_two_more_be_kept_up_to_64_and_up_to_twice_those_connected() {
+        let mut bias = LocalBias::new();
+        let mut surpluses = Vec::new();
+        for connected in [10, 10, 2, 3, 1, 4] {
+            bias.client_left(connected);
+            surpluses.push(bias.surplus);
+        }
+        assert_eq!(surpluses, [2, 4, 4, 6, 6, 8]);
+        (0..27).for_each(|_| bias.client_left(u32::MAX));
+        assert_eq!(bias.surplus, 62);
+        (0..3).for_each(|_| bias.client_left(u32::MAX));
+        assert_eq!(bias.surplus, 64);
+    }
+
+    #[test]
     fn those_who_left_long_ago_do_not_count() {
         let (mut bias, now) = (LocalBias::new(), Instant::now());
         (0..1000).for_each(|_| bias.client_left(1000));

@@ -153,6 +153,7 @@ fn invalid_answers_are_errors_with_an_offset() {
         (slice(3), BASE64, "0 OK\r\nMzQ1M", &["0 OK", "bytes 345", "TooManyBytes at 10"]),
         (slice(4), BASE64, "0 OK\r\nMzQ1N===\r\n", &["0 OK", "bytes 345", "InvalidBase64 at 11"]),
         (slice(4), BASE64, "0 OK\r\nMzQ1Ng\r\n", &["0 OK", "bytes 345", "InvalidBase64 at 13"]),
+        (slice(4), BASE64, "0 OK\r\nMg==MzQ1\r\n", &["0 OK", "bytes 2", "InvalidBase64 at 10"]),
         (slice(4), BASE64, "0 OK\r\nMzQ1 g==\r\n", &["0 OK", "bytes 345", "InvalidBase64 at 10"]),
         (slice(4), BASE64, "0 OK\r\nMzQ1\r\n\r\n", &["0 OK", "bytes 345", "TooFewBytes at 13"]),
         (slice(4), BASE64, "0 OK\r\n\r\n", &["0 OK", "TooFewBytes at 7"]),
@@ -221,6 +222,16 @@ fn contiguous_bytes_can_bypass_the_reader() {
     assert_eq!(read(&mut reader, b"\r\n0 \r\n"), (6, "Some(End { closes: false })".to_owned()));
     reader.skip(7);
     assert_eq!(read(&mut reader, b"0 OK"), (0, "None".to_owned()));
+}
+
+#[test]
+fn error_after_skipped_bytes_has_its_position() {
+    let mut reader = AnswerReader::new(slice(10), FRAGMENTS);
+    assert!(reader.read(b"0 OK\r\n").is_ok_and(|(taken, _)| taken == 6));
+    assert_eq!(reader.read(b"8 "), Ok((2, None)));
+    reader.skip(5);
+    reader.skip(3);
+    assert_eq!(reader.read(b"\r\nx"), Err(ParseError { at: 18, kind: ParseErrorKind::InvalidNumber }));
 }
 
 #[test]

@@ -1,37 +1,33 @@
 //! Models of code that several threads run at the same time. The model checker runs each with thousands of
 //! interleavings; see tests/README.md.
 //!
-//! The code is that of the daemon, with the [locks, threads and polls](super::sync) of the checker. A deadlock fails a
+//! The code is that of the daemon, with the [locks, threads and polls](crate::server::sync) of the checker. A deadlock fails a
 //! model, so a lost wake-up fails it too.
 
+mod drain;
+
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use mio::{Events, Token};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::Barrier;
 use shuttle::{MaxSteps, Runner, thread};
 
-use super::admission::{Admission, Permit};
-use super::listener;
-use super::mailbox::{Inbox, Mailbox};
-use super::messages::{LookupReply, SupervisorEvent, WorkerCommand};
-use super::pool::{MAX_THREADS, Pool};
-use super::shared::WorkerShared;
-use super::stream::Stream;
-use super::sync::Poll;
-use super::worker::{Worker, WorkerChannel};
-use super::worker_config::{WorkerConfig, policy};
-use crate::config::{Config, Limits, Listener};
+use crate::config::{Config, Limits};
 use crate::connection::Refusal;
 use crate::handle::{Job, Policy, Purpose};
-use crate::os::sockets;
+use crate::server::admission::{Admission, Permit};
+use crate::server::mailbox::{Inbox, Mailbox};
+use crate::server::messages::{LookupReply, WorkerCommand};
+use crate::server::pool::{MAX_THREADS, Pool};
+use crate::server::stream::Stream;
+use crate::server::sync::Poll;
+use crate::server::worker_config::policy;
 
 /// Interleavings of a model.
 const RUNS: usize = 20_000;
@@ -314,90 +310,4 @@ fn no_more_clients_are_admitted_than_the_limit() {
 #[test]
 fn no_more_clients_of_an_address_are_admitted_than_its_limit() {
     check(RUNS, || crowd(limits(10, 1), [1, 1, 1, 2]));
-}
-
-/// Two workers drain. The first accepts clients and gives one to the second, which may have stopped by then.
-#[test]
-fn clients_that_connect_before_a_drain_are_answered() {
-    let directory = tempfile::tempdir().expect("a directory");
-    File::create(directory.path().join("file")).expect("a file");
-    let listeners = vec![Listener::new((Ipv4Addr::LOCALHOST, 0).into())];
-    let config = Config { root: directory.path().to_owned(), listeners, ..Config::default() };
-    let (endpoints, _) = listener::bind_all(&config.listeners, &[], Vec::new()).expect("a socket");
-    listener::listen(&endpoints, &[]).expect("a listener");
-    check(RUNS_WITH_CONNECTIONS, move || {
-        let clients = ["get_metadata file\r\n", "help\r\n"].map(|request| connect(endpoints[0].address, request));
-        let channels = [0, 1].map(|_| WorkerChannel::new().expect("a poll"));
-        let workers: Vec<_> = channels.iter().map(|channel| channel.mailbox.clone()).collect();
-        let (supervisor, mut events) = Owner::new();
-        let shared = Arc::new(WorkerShared::new(2));
-        // It seems to have a client already, so it keeps one of these two.
-        shared.loads[0].fetch_add(1, Ordering::Relaxed);
-        let configs = WorkerConfig::for_all(&config, &endpoints, 2).expect("descriptors");
-        for (id, (channel, mut config)) in channels.into_iter().zip(configs).enumerate() {
-            config.listeners.truncate(1 - id);
-            let worker = Worker::new(id, channel, workers.clone(), supervisor.clone(), shared.clone(), config);
-            thread::spawn(move || worker.run());
-        }
-        workers.iter().for_each(|worker| worker.send(WorkerCommand::Drain));
-        let mut stopped = 0;
-        while stopped < 2 {
-            stopped += events.receive().filter(|event| matches!(event, SupervisorEvent::WorkerStopped)).count();
-        }
-        for mut client in clients {
-            let mut answer = String::new();
-            client.read_to_string(&mut answer).expect("an answer");
-            assert!(answer.starts_with("0 OK\r\n"), "{answer:?}");
-        }
-        let loads: Vec<_> = shared.loads.iter().map(|load| load.load(Ordering::Relaxed)).collect();
-        assert_eq!((&loads[..], shared.admission.connected()), (&[1, 0][..], 0));
-    });
-}
-
-/// A client that has sent its only request. The request has arrived, and with it the connection.
-fn connect(address: SocketAddr, request: &str) -> TcpStream {
-    let mut client = TcpStream::connect(address).expect("a connection");
-    client.write_all(request.as_bytes()).expect("a request");
-    while sockets::unsent(&client) > 0 {
-        std::thread::yield_now();
-    }
-    client.shutdown(Shutdown::Write).expect("a connection");
-    client.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
-    client
-}
-
-/// A worker transfers a client to another that drains, by `give`, and serves it if it is returned.
-fn give_during_a_drain(give: fn(&Mailbox<Option<&'static str>>, &'static str) -> Option<&'static str>) {
-    check(RUNS, move || {
-        let (mailbox, mut other) = Owner::<Option<&str>>::new();
-        let worker = thread::spawn(move || {
-            let (mut served, mut is_draining) = (0, false);
-            while !(is_draining && other.inbox.close_if_empty()) {
-                for message in other.receive() {
-                    is_draining |= message.is_none();
-                    served += usize::from(message.is_some());
-                }
-            }
-            served
-        });
-        let supervisor = mailbox.clone();
-        thread::spawn(move || supervisor.send(None));
-        let kept = give(&mailbox, "client").into_iter().count();
-        assert_eq!(kept + worker.join().expect("no panic"), 1, "a client is lost");
-    });
-}
-
-#[test]
-fn client_that_is_offered_is_served() {
-    give_during_a_drain(|worker, client| worker.offer(Some(client)).err().flatten());
-}
-
-/// The transfer of an earlier version, which lost clients. The model must detect it.
-#[test]
-#[should_panic(expected = "a client is lost")]
-fn client_that_is_sent_may_be_lost() {
-    give_during_a_drain(|worker, client| {
-        worker.send(Some(client));
-        None
-    });
 }
