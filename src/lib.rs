@@ -11,12 +11,15 @@
 //! | [`config`] | `/etc/hftp.toml`: reading, checking and comparing configurations |
 //! | [`log`](mod@log) | a queue and the thread that writes it, to standard error or to syslog |
 //! | [`metrics`] | the counters |
+//! | [`client`] | a client of HFTP servers of every generation: names, sizes, slices as streams |
 //! | [`os`] | system calls, one family a file; the only folder with unsafe code |
 //! | [`cli`] | the command line, `--help` |
 //! | [`exit`] | the exit codes and their meanings |
 //! | [`detach`] | `--daemon`: runs in the background; the exit code reports whether the daemon serves |
 //!
-//! `src/bin/hftpd.rs` joins them: it reads the command line, loads the configuration and calls [`server::run`].
+//! The feature `daemon` builds the parts of the daemon, the feature `client` those of the client; both share [`wire`].
+//!
+//! `src/bin/hftpd.rs` joins the parts of the daemon: it reads the command line, loads the configuration and calls [`server::run`].
 //!
 //! # The way of a request
 //!
@@ -109,6 +112,7 @@
 //! handle      -> os                       never the protocol
 //! wire        -> the standard library     for both ends
 //! config      -> wire, handle, os, exit   the types of its values
+//! client      -> wire                     nothing that only Linux has
 //! os          -> libc, rustix and their like
 //! ```
 //!
@@ -131,16 +135,30 @@
 //! * **A reason to close a connection**: [`connection::CloseReason`], which `hftpd status` counts.
 //! * **The output of `hftpd status`**: `server/supervisor/status.rs`; its counters, [`metrics`].
 //! * **An option of the command line**: the table in `cli/options.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].
+//! * **What a client does on the wire**: [`client`]: requests and answers, `client/channel.rs`; finding out the encoding,
+//!   `client/detect.rs`.
 //! * **A system call**: [`os`], in the file of its family.
 
+#[cfg(feature = "daemon")]
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "daemon")]
 pub mod config;
+#[cfg(feature = "daemon")]
 pub mod connection;
+#[cfg(feature = "daemon")]
 pub mod detach;
+#[cfg(feature = "daemon")]
 pub mod exit;
+#[cfg(feature = "daemon")]
 pub mod handle;
+#[cfg(feature = "daemon")]
 pub mod log;
+#[cfg(feature = "daemon")]
 pub mod metrics;
+#[cfg(feature = "daemon")]
 pub mod os;
+#[cfg(feature = "daemon")]
 pub mod server;
 pub mod wire;

@@ -13,6 +13,7 @@ pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod slow;
 pub(crate) mod slowfs;
+pub(crate) mod stand_in;
 pub(crate) mod test_dir;
 
 pub(crate) use client::{Client, HELP_ANSWER, PROBE, PROBE_ANSWER};
