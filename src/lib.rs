@@ -12,6 +12,7 @@
 //! | [`log`](mod@log) | a queue and the thread that writes it, to standard error or to syslog |
 //! | [`metrics`] | the counters |
 //! | [`client`] | a client of HFTP servers of every generation: names, sizes, slices as streams |
+//! | [`hftp`] | the program `hftp`: its command line, its commands, progress |
 //! | [`os`] | system calls, one family a file; the only folder with unsafe code |
 //! | [`cli`] | the command line, `--help` |
 //! | [`exit`] | the exit codes and their meanings |
@@ -19,7 +20,8 @@
 //!
 //! The feature `daemon` builds the parts of the daemon, the feature `client` those of the client; both share [`wire`].
 //!
-//! `src/bin/hftpd.rs` joins the parts of the daemon: it reads the command line, loads the configuration and calls [`server::run`].
+//! `src/bin/hftp.rs` calls [`hftp::run`]. `src/bin/hftpd.rs` joins the parts of the daemon: it reads the command line,
+//! loads the configuration and calls [`server::run`].
 //!
 //! # The way of a request
 //!
@@ -88,6 +90,21 @@
 //!    `server/supervisor/reload.rs::confirmed`, `server/supervisor/reload.rs::expire`,
 //!    `server/supervisor/mod.rs::end_reload`
 //!
+//! # The way of a fetch
+//!
+//! 1. The command line decides the files: a URL is a name, or a pattern for the names that the server lists.
+//!    `hftp/get.rs::run`, `hftp/remote.rs::find`, `client/session.rs::list`
+//! 2. Their sizes are asked in one pipeline, and each file is planned: where it goes, its checksum, whether it resumes.
+//!    `hftp/remote.rs::sizes`, `hftp/pipeline.rs::pipeline`, `hftp/get.rs::plan`
+//! 3. Small files are pipelined, a large file comes over one connection, or in slices over several.
+//!    `hftp/fetch.rs::fetch_all`, `hftp/batch.rs::fetch`, `hftp/transfer.rs::transfer`, `hftp/parallel.rs::fetch`
+//! 4. Before the first slice, one byte shows how the server sends slices. The bytes are then handed on from the buffer in
+//!    which they were received. `client/session.rs::encoding`, `client/detect.rs::encoding_of`, `client/channel.rs::item`
+//! 5. `NAME.part` takes them. When it is complete, it is verified, synced and renamed.
+//!    `hftp/sink.rs::open`, `hftp/sink.rs::finish`
+//! 6. After an error that may pass, the fetch goes on where it stopped, if the size and the last bytes are the same.
+//!    `hftp/retry.rs::after`, `hftp/transfer.rs::check`
+//!
 //! # The threads
 //!
 //! * The **main thread** is the supervisor (`server/supervisor/`): signals, the control socket, reloads, the drain,
@@ -112,6 +129,8 @@
 //! handle      -> os                       never the protocol
 //! wire        -> the standard library     for both ends
 //! config      -> wire, handle, os, exit   the types of its values
+//! bin/hftp    -> hftp
+//! hftp        -> client, wire
 //! client      -> wire                     nothing that only Linux has
 //! os          -> libc, rustix and their like
 //! ```
@@ -137,6 +156,8 @@
 //! * **An option of the command line**: the table in `cli/options.rs`, and hftpd(8). **An exit code**: [`exit::Exit::TABLE`].
 //! * **What a client does on the wire**: [`client`]: requests and answers, `client/channel.rs`; finding out the encoding,
 //!   `client/detect.rs`.
+//! * **An option of `hftp`**: `hftp/args.rs`, and hftp(1). **An exit code of it**: [`hftp::Exit::TABLE`]. **How a file is
+//!   fetched**: `hftp/fetch.rs`.
 //! * **A system call**: [`os`], in the file of its family.
 
 #[cfg(feature = "daemon")]
@@ -153,6 +174,8 @@ pub mod detach;
 pub mod exit;
 #[cfg(feature = "daemon")]
 pub mod handle;
+#[cfg(feature = "client")]
+pub mod hftp;
 #[cfg(feature = "daemon")]
 pub mod log;
 #[cfg(feature = "daemon")]

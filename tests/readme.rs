@@ -109,6 +109,28 @@ fn status_lines_are_accurate() {
 }
 
 #[test]
+fn client_commands_work_as_they_stand() {
+    let dir = TestDir::new();
+    dir.file("LICENSE", b"MIT License\n");
+    dir.file("README.md", README.as_bytes());
+    let daemon = Daemon::start(&dir, &Settings::new(&dir));
+    let address = daemon.address(0).to_string();
+    let out = dir.create_dir("out", &[]);
+    std::fs::create_dir(out.join("mirror")).expect("a directory");
+    put(&out.join("mirror/extra"), b"");
+    for line in block("$ hftp ls").lines() {
+        let command = line.strip_prefix("$ hftp ").expect("a command of the client").replace("localhost", &address);
+        let mut hftp = Command::new(env!("CARGO_BIN_EXE_hftp"));
+        hftp.current_dir(&out).args(command.split(' ').map(|word| word.trim_matches('"')));
+        let finished = run(&mut hftp).expect_code(0);
+        assert_eq!(finished.stdout.contains("README.md"), command.starts_with("ls"), "{}", finished.output());
+    }
+    let names = |path: &Path| std::fs::read_dir(path).expect("a directory").count();
+    assert_eq!((names(&out), names(&out.join("mirror"))), (2, 2));
+    assert!(out.join("LICENSE").exists() && out.join("mirror/LICENSE").exists() && !out.join("mirror/extra").exists());
+}
+
+#[test]
 fn exit_codes_are_those_of_the_program() {
     for (_, code, meaning) in hftpd::exit::Exit::TABLE {
         assert!(README.contains(&format!("\n| {code} | {meaning} |\n")), "{code} {meaning}");
@@ -156,7 +178,17 @@ fn manual_pages_list_settings_exit_codes_and_status_values() {
 #[test]
 fn commands_are_tested_and_links_exist() {
     let commands: Vec<&str> = README.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
-    let tested = ["cargo run ", "nc ", "hftpd check", "hftpd reload", "hftpd status", "cargo test"];
+    let tested = [
+        "cargo run ",
+        "nc ",
+        "hftpd check",
+        "hftpd reload",
+        "hftpd status",
+        "hftp ls ",
+        "hftp get ",
+        "hftp sync ",
+        "cargo test",
+    ];
     for command in &commands {
         assert!(tested.iter().any(|tested| command.starts_with(tested)), "no test runs `{command}`");
     }

@@ -20,6 +20,8 @@ config     | exit handle os wire | ipnet log::LevelFilter serde strsim toml | va
 exit       | | | a table of exit codes
 connection | handle wire | base64 rustix::io::Errno | no socket, poll, configuration or log, so that tests need none
 handle     | os | rustix::io::Errno | files know nothing of the protocol
+bin/hftp   | hftp | | it only calls it
+hftp       | client wire | clap clap_complete console indicatif sha2 | commands of a client
 client     | wire | | other programs use it, on any system
 wire       | | | clients and servers share it
 os         | | landlock libc rustix sd_notify socket2 | it wraps system calls for all parts
