@@ -16,8 +16,8 @@ use super::sink::{PartFile, Sink};
 /// The largest file that is fetched in this way. It is in memory as a whole.
 pub(super) const SMALL: u64 = 64 << 10;
 
-/// Threads that write files, and files that wait for them.
-const WRITERS: usize = 8;
+/// Threads that write files, and files that wait for them. A disk syncs the files of many threads together.
+const WRITERS: usize = 32;
 const WAITING: usize = 64;
 
 /// Fetches files of at most [`SMALL`] bytes from one server. Failures are reported.

@@ -98,6 +98,30 @@ fn a_thousand_small_files_are_pipelined() {
 }
 
 #[test]
+fn servers_that_take_one_request_at_a_time_are_served_so() {
+    use std::io::Read;
+    let dir = TestDir::new();
+    // It answers only the first request of what it receives at once, as some servers of the first years did.
+    let server = StandIn::start(|_, mut requests| {
+        let mut packet = [0; 4096];
+        while let Ok(length @ 1..) = requests.stream.read(&mut packet) {
+            let line = String::from_utf8_lossy(&packet[..length]);
+            let words: Vec<&str> = line.split([' ', '\r']).collect();
+            requests.send(match words[0] {
+                "get_file_listing" => b"0 OK\r\na\r\nb\r\nc\r\n\r\n",
+                "get_metadata" => b"0 OK\r\n1\r\n",
+                _ => b"0 OK\r\nx\r\n",
+            });
+        }
+    });
+    let out = dir.create_dir("out", &[]);
+    let words = ["get", "--proto", "plain", "--timeout", "300ms", &url(server.address(), "*")];
+    hftp(&out, &words).expect_code(0).expect_says("one request at a time");
+    assert_eq!(names(&out), ["a", "b", "c"]);
+    assert_eq!(std::fs::read(out.join("c")).expect("c"), b"x");
+}
+
+#[test]
 fn existing_files_stay_without_force() {
     let dir = TestDir::of_the_examples();
     let daemon = Daemon::start(&dir, &Settings::new(&dir));
