@@ -62,10 +62,13 @@ pub fn descriptors_for(connections: u32, workers: usize) -> u64 {
     BASE + PER_WORKER * workers as u64 + PER_CLIENT * u64::from(connections)
 }
 
-/// The number of clients, at most [`CONNECTIONS`], for which `descriptors` suffice; at least 1.
-fn connections_for(descriptors: u64, workers: usize) -> u32 {
+/// The default of `limits.connections` with `descriptors` open files, at most [`CONNECTIONS`].
+///
+/// It leaves what [`descriptors_for`] counts in addition to clients. But with few descriptors that would be nearly all, and
+/// caches and threads rarely use so many; so clients may use at least half of them.
+pub(crate) fn connections_for(descriptors: u64, workers: usize) -> u32 {
     let left = descriptors.saturating_sub(descriptors_for(0, workers)) / PER_CLIENT;
-    u32::try_from(left).unwrap_or(u32::MAX).clamp(1, CONNECTIONS)
+    u32::try_from(left.max(descriptors / (2 * PER_CLIENT))).unwrap_or(u32::MAX).clamp(1, CONNECTIONS)
 }
 
 #[cfg(test)]
@@ -83,11 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn default_limit_of_connections_fits_in_the_limit_of_open_files() {
+    fn default_limit_of_connections_depends_on_the_limit_of_open_files() {
         for (descriptors, workers, connections) in [
             (0, 1, 1),
-            (256, 2, 1),
-            (1024, 1, 126),
+            (80, 2, 20),
+            (1024, 2, 256),
             (4096, 2, 1532),
             (20_771, 1, 9_999),
             (20_772, 1, 10_000),

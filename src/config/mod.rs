@@ -19,7 +19,7 @@ mod types;
 mod units;
 
 pub use defaults::descriptors_for;
-pub(crate) use defaults::worker_count;
+pub(crate) use defaults::{connections_for, worker_count};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use diff::{Changes, diff};
 pub use dump::dump;

@@ -10,8 +10,8 @@ pub(super) fn raise_limit(config: &Config, workers: usize) {
     let connections = config.limits.connections;
     let needed = config::descriptors_for(connections, workers);
     match limits::raise_nofile_limit(needed) {
-        // The default of limits.connections is as high as possible, but at least 1.
-        Ok(possible) if possible >= needed || connections == 1 => {}
+        // The default of limits.connections causes no warning.
+        Ok(possible) if possible >= needed || connections <= config::connections_for(possible, workers) => {}
         Ok(possible) => ::log::warn!(
             "limits.connections = {connections} needs {needed} open files, but the system allows {possible}: further \
              clients are refused; raise LimitNOFILE in the unit"

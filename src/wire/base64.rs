@@ -15,6 +15,26 @@ const VALUES: [u8; 256] = {
 /// A bit that no value has.
 const INVALID: u8 = 0x80;
 
+/// The value of each character at each of the four places of a group; [`INVALID_GROUP`] for other bytes.
+static SHIFTED: [[u32; 256]; 4] = {
+    let mut shifted = [[INVALID_GROUP; 256]; 4];
+    let mut place = 0;
+    while place < 4 {
+        let mut byte = 0;
+        while byte < 256 {
+            if VALUES[byte] != INVALID {
+                shifted[place][byte] = (VALUES[byte] as u32) << (18 - 6 * place);
+            }
+            byte += 1;
+        }
+        place += 1;
+    }
+    shifted
+};
+
+/// A bit that no group has.
+const INVALID_GROUP: u32 = 1 << 31;
+
 /// The text is not valid base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotBase64;
@@ -51,11 +71,11 @@ impl Decoder {
         }
         let mut count = 0;
         for (characters, bytes) in text.chunks_exact(4).zip(out.chunks_exact_mut(3)) {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|at| VALUES[usize::from(characters[at])]);
-            if (a | b | c | d) & INVALID != 0 {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|at| usize::from(characters[at]));
+            let group = SHIFTED[0][a] | SHIFTED[1][b] | SHIFTED[2][c] | SHIFTED[3][d];
+            if group & INVALID_GROUP != 0 {
                 break;
             }
-            let group = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
             bytes.copy_from_slice(&group.to_be_bytes()[1..]);
             count += 1;
         }

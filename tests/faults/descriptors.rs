@@ -114,7 +114,8 @@ fn accepting_resumes_within_a_second_of_a_free_descriptor() {
 fn removed_listener_does_not_spin_on_emfile() {
     let dir = TestDir::of_the_examples();
     let [kept, removed, added] = [own_address(), own_address(), own_address()];
-    let one = Settings::new(&dir).set("workers", "2").listen_on(kept, "fragments");
+    let settings = Settings::new(&dir).set("workers", "2").set("limits.connections", "10000");
+    let one = settings.listen_on(kept, "fragments");
     let daemon = start_with_files(&dir, &one.clone().listen_on(removed, "fragments"), FILES);
     let mut clients: Vec<Client> = (0..FILES / 2).map(|_| expect_served(&daemon)).collect();
     one.listen_on(added, "fragments").write(&dir.config());

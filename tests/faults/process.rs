@@ -26,7 +26,8 @@ pub(crate) fn executed_by(wrapper: &[&str], config: &Path) -> Command {
 /// A daemon with this limit of open files.
 #[track_caller]
 pub(crate) fn start_with_files(dir: &TestDir, settings: &Settings, count: usize) -> Daemon {
-    settings.write(&dir.config());
+    // The default would be low enough for the limit of open files.
+    settings.clone().set("limits.connections", "10000").write(&dir.config());
     let limit = format!("--nofile={count}:{count}");
     Daemon::spawn(dir, executed_by(&["prlimit", &limit], &dir.config()).current_dir(dir.path()))
 }

@@ -19,7 +19,22 @@ pub(crate) const PROBE_ANSWER: &[u8] = b"202 FILE NOT FOUND\r\n";
 pub(crate) const HELP_ANSWER: &str = "0 OK\r\nget_file_listing\r\nget_metadata\r\nget_slice\r\nhelp\r\nquit\r\n\r\n";
 
 pub(crate) struct Client {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Uninterrupted>,
+}
+
+/// A socket whose reads are repeated when they are interrupted. With a timeout they are if the process is stopped and
+/// continued, also without a signal handler (signal(7)).
+struct Uninterrupted(TcpStream);
+
+impl Read for Uninterrupted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
 }
 
 impl Client {
@@ -51,11 +66,11 @@ impl Client {
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_read_timeout(Some(LONG)).expect("SO_RCVTIMEO");
         stream.set_write_timeout(Some(LONG)).expect("SO_SNDTIMEO");
-        Client { reader: BufReader::with_capacity(64 << 10, stream) }
+        Client { reader: BufReader::with_capacity(64 << 10, Uninterrupted(stream)) }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
-        self.reader.get_ref()
+        &self.reader.get_ref().0
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
@@ -219,7 +234,7 @@ impl Client {
     pub(crate) fn one_read(&mut self) -> Vec<u8> {
         assert!(self.reader.buffer().is_empty(), "left over: {}", show(self.reader.buffer()));
         let mut bytes = vec![0; 64 << 10];
-        let length = self.stream().read(&mut bytes).expect("a read");
+        let length = self.reader.get_mut().read(&mut bytes).expect("a read");
         bytes.truncate(length);
         bytes
     }
@@ -238,7 +253,7 @@ impl Client {
     }
 
     /// The reader of further bytes.
-    pub(crate) fn into_reader(self) -> BufReader<TcpStream> {
+    pub(crate) fn into_reader(self) -> impl BufRead {
         self.reader
     }
 
